@@ -1,0 +1,60 @@
+"""Event-time joins as pure state machines, for any stream.
+
+``run`` feeds a join in memory; the engine drives the same objects (``Join.on_event``,
+``Join.on_watermark``, ``TaskClock``, ``Store``) on Kafka.
+"""
+
+from __future__ import annotations
+
+from joins.asof import AsOfJoin
+from joins.clock import NEG_INF, POS_INF, SideTime, TaskClock
+from joins.errors import JoinError
+from joins.fold import Fold
+from joins.group import GroupJoin
+from joins.interval import IntervalJoin
+from joins.join import Join
+from joins.liveness import Change
+from joins.lookup import LookupJoin
+from joins.outcome import Late, Matched, Outcome, Retracted, Unmatched
+from joins.product import ProductJoin
+from joins.run import Arrival, Idle, Watermark, run
+from joins.state import Key, MemoryStore, Store
+from joins.task import JoinTask
+from joins.window import WindowJoin
+from joins.windows import Hopping, Session, Tumbling, Window
+from schemas.envelope import Event
+
+__all__ = [
+    "NEG_INF",
+    "POS_INF",
+    "Arrival",
+    "AsOfJoin",
+    "Change",
+    "Event",
+    "Fold",
+    "GroupJoin",
+    "Hopping",
+    "Idle",
+    "IntervalJoin",
+    "Join",
+    "JoinError",
+    "JoinTask",
+    "Key",
+    "Late",
+    "LookupJoin",
+    "Matched",
+    "MemoryStore",
+    "Outcome",
+    "ProductJoin",
+    "Retracted",
+    "Session",
+    "SideTime",
+    "Store",
+    "TaskClock",
+    "Tumbling",
+    "Unmatched",
+    "Watermark",
+    "Window",
+    "WindowJoin",
+    "run",
+]

@@ -1,0 +1,116 @@
+"""Joins in which each left event chooses at most one right event: as-of and lookup.
+
+=======  ==========================================================
+inner    each left event that has a partner, with it
+left     and each that has none, as Unmatched
+semi     each that has a partner, with None on the other side
+anti     each that has none, as Unmatched
+=======  ==========================================================
+
+``final``: the choice is certain when ``W - grace > l.ts`` with the grace of the right side.
+``eager``: at once, and corrected. State beside the common entries: ``(name, "t", due, ts, key,
+id)``, a left event whose choice is not certain yet.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from joins.errors import JoinError
+from joins.join import Join
+from joins.liveness import Change
+from joins.outcome import Matched, Outcome, Row, Unmatched, changes
+from joins.state import Store
+from schemas.envelope import Event
+from schemas.ids import digest_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceJoin(Join):
+    """Two sides, ``inner left semi anti``; the first side chooses."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("inner", "left", "semi", "anti")
+
+    def _check(self) -> None:
+        super()._check()
+        if len(self.sides) != 2:
+            raise JoinError(f"this join has two sides, not {len(self.sides)}: {self.sides}")
+
+    @abstractmethod
+    def best(self, store: Store, key: str, ts: int) -> Event | None:
+        """The right event that a left event at ``ts`` chooses."""
+
+    @abstractmethod
+    def _choosers(self, store: Store, change: Change) -> Iterator[Event]:
+        """Left events whose choice a change of the right side may touch."""
+
+    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Compare the choices that are in sight before and after the change."""
+        if change.side == self.sides[0]:
+            return self._choose(store, change, watermark)
+        choosers = [
+            event for event in self._choosers(store, change) if self._seen(event.ts, watermark)
+        ]
+        before = [row for event in choosers for row in self._rows(store, event)]
+        self._record(store, change)
+        after = [row for event in choosers for row in self._rows(store, event)]
+        return changes(before, after, change.correction or self._behind(change, watermark))
+
+    def _choose(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        before, after = change.before, change.after
+        self._record(store, change)
+        if self._seen(change.event.ts, watermark):
+            old = [] if before is None else self._rows(store, before)
+            new = [] if after is None else self._rows(store, after)
+            return changes(old, new, change.correction)
+        if before is None or after is None:
+            self._wait(store, change.event, after is not None)
+        return []
+
+    def _seen(self, ts: int, watermark: int) -> bool:
+        return self.emit == "eager" or watermark >= self._deadline(ts)
+
+    def _deadline(self, ts: int) -> int:
+        return ts + self.graces[self.sides[1]] + 1
+
+    def _rows(self, store: Store, event: Event) -> list[Row]:
+        right = self.best(store, event.key, event.ts)
+        if right is None:
+            return [self._row(event, None)] if self.kind in ("left", "anti") else []
+        if self.kind == "anti":
+            return []
+        return [self._row(event, None if self.kind == "semi" else right)]
+
+    def _row(self, event: Event, right: Event | None) -> Row:
+        unmatched = right is None and self.kind != "semi"
+        outcome = "unmatched" if unmatched else "matched"
+        right_id = None if right is None else right.id
+        id = digest_id(self.name, self.word, outcome, event.id, right_id)
+        members = dict(zip(self.sides, (event, right), strict=True))
+        if unmatched:
+            return Unmatched(id, event.key, event.ts, self.sides[0], members)
+        return Matched(id, event.key, event.ts, members)
+
+    def _wait(self, store: Store, event: Event, waits: bool) -> None:
+        due = self._deadline(event.ts)
+        timer = (*self.prefix, "t", due, event.ts, event.key, event.id)
+        if waits:
+            store.put(timer, 0)
+        else:
+            store.delete(timer)
+
+    def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        left = self.sides[0]
+        found: list[Row] = []
+        for timer, _ in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
+            store.delete(timer)
+            _, ts, key, id = timer[-4:]
+            event = store.get((*self.prefix, "e", key, left, ts, id))
+            assert event is not None  # a retract takes its timer along
+            found += self._rows(store, event)
+        # The deadline is the ts and a constant, so deadlines in order are ts in order.
+        found.sort(key=lambda row: (row.ts, row.id))
+        return found

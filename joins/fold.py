@@ -1,0 +1,115 @@
+"""Fold: a pure function of all that is known of a key.
+
+::
+
+    mempool:  added(ts 10)              evicted(ts 70)
+    blocks:                confirmed(ts 50)
+    result:   "seen"       "confirmed"  function([added, confirmed, evicted]), ...
+
+The function gets the key's live events of all sides as (side, event), by (ts, id), and gives the
+value of the key's one row, or None for no row. It is asked again at each change, whatever ``emit``
+says; the row's ts is the greatest of its inputs.
+
+A key leaves state ``horizon`` after its last event. So that this does not depend on how far the
+watermark happens to be, a pause longer than ``horizon`` between two events of a key (retracted
+ones count) begins the key anew: the row is the function of the events since the last such pause.
+Where the pause was so long that the old events have left state, the new row is said without a
+Retracted of the old one, which it replaces, having the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from joins import liveness
+from joins.errors import JoinError
+from joins.join import Join
+from joins.liveness import Change
+from joins.outcome import Matched, Outcome, Row, changes
+from joins.state import Key, Store
+from schemas.envelope import Event
+from schemas.ids import digest_id
+
+Function = Callable[[list[tuple[str, Event]]], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold(Join):
+    """One row a key: ``function`` of its live events of all sides; ``horizon`` in ms."""
+
+    word: ClassVar[str] = "fold"
+    kinds: ClassVar[tuple[str, ...]] = ("outer",)
+
+    kind: str = "outer"
+    function: Function
+    horizon: int
+
+    def _check(self) -> None:
+        super()._check()
+        if self.horizon < 0:
+            raise JoinError(f"horizon is a number of ms from 0, not {self.horizon}")
+
+    @property
+    def reach(self) -> int:
+        """Without its last event a row's ts falls back to the event before."""
+        return self.horizon
+
+    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Ask the function before and after the change."""
+        key = change.event.key
+        before = self._rows(store, key)
+        self._record(store, change)
+        return changes(before, self._rows(store, key), change.correction)
+
+    def _rows(self, store: Store, key: str) -> list[Row]:
+        events = self._latest(store, key)
+        value = self.function(events) if events else None
+        if value is None:
+            return []
+        members = {
+            name: tuple(event for side, event in events if side == name) for name in self.sides
+        }
+        id = digest_id(self.name, self.word, "matched", key)
+        return [Matched(id, key, events[-1][1].ts, members, value)]
+
+    def _latest(self, store: Store, key: str) -> list[tuple[str, Event]]:
+        """The key's live events since its last pause of more than ``horizon``, by (ts, id)."""
+        events = self._all(store, key)
+        times = [event.ts for _, event in events]
+        times += [int(path[4]) for path, _ in store.scan((*self.prefix, "r", key))]
+        times.sort()
+        start = 0
+        for index in range(1, len(times)):
+            if times[index] - times[index - 1] > self.horizon:
+                start = index
+        return [item for item in events if item[1].ts >= times[start]]
+
+    def _all(self, store: Store, key: str) -> list[tuple[str, Event]]:
+        found = [(str(path[3]), event) for path, event in store.scan((*self.prefix, "e", key))]
+        position = {side: index for index, side in enumerate(self.sides)}
+        return sorted(found, key=lambda item: (item[1].ts, item[1].id, position[item[0]]))
+
+    def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        return []
+
+    def _timer_dues(self, store: Store) -> list[int | None]:
+        return []
+
+    def _last_use(self, side: str, ts: int) -> int:
+        return ts + self.horizon
+
+    def _forget(self, store: Store, path: Key, watermark: int) -> None:
+        """An event stays while a later one continues it; the last takes all before it along."""
+        key, last = str(path[0]), int(path[2])
+        paths = [
+            (path[2:], int(path[4]))
+            for entry in ("e", "r")
+            for path, _ in store.scan((*self.prefix, entry, key))
+        ]
+        if any(last < ts <= last + self.horizon for _, ts in paths):
+            return
+        for known, ts in paths:
+            if ts <= last:
+                liveness.forget(store, self.prefix, known)

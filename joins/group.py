@@ -1,0 +1,111 @@
+"""Window group: one record a window, with everything that every side had in it.
+
+::
+
+    windows of 10:  [0  a1   b1   a2   10) [10        20)
+                    one record, ts 9: {a: (a1, a2), b: (b1,)}
+
+=======  ======================================
+outer    every window with an event (default)
+left     the first side is not empty
+inner    no side is empty
+=======  ======================================
+
+``final``: when the window closes, ``W - grace > end - 1`` with the greatest grace of the sides.
+``eager``: at each change. State beside the common entries: ``(name, "t", due, key, start)``, a
+window to be closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from joins.join import Join
+from joins.liveness import Change
+from joins.outcome import Matched, Outcome, Row, changes
+from joins.state import Store
+from joins.windows import Fixed, Window
+from schemas.envelope import Event
+from schemas.ids import digest_id
+
+Sides = dict[str, tuple[Event, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupJoin(Join):
+    """One record a key and window, of any number of sides (``WindowJoin(mode="group")``)."""
+
+    word: ClassVar[str] = "window"
+    kinds: ClassVar[tuple[str, ...]] = ("outer", "left", "inner")
+
+    kind: str = "outer"
+    windows: Fixed
+
+    @property
+    def reach(self) -> int:
+        """A window's ts is its last instant, never below that of an event in it."""
+        return 0
+
+    def value_of(self, members: Sides) -> Any:
+        """What is said of a window beside its members."""
+        return None
+
+    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Compare the windows that are in sight before and after the change."""
+        event = change.event
+        windows = self.windows.containing(event.ts)
+        seen = [w for w in windows if self.emit == "eager" or watermark >= self._closes(w)]
+        before = self._rows(store, event.key, seen)
+        self._record(store, change)
+        for window in windows:
+            if window not in seen:
+                self._wait(store, event.key, window)
+        return changes(before, self._rows(store, event.key, seen), change.correction)
+
+    def _rows(self, store: Store, key: str, windows: list[Window]) -> list[Row]:
+        rows = (self._row(store, key, window) for window in windows)
+        return [row for row in rows if row is not None]
+
+    def _row(self, store: Store, key: str, window: Window) -> Row | None:
+        members: Sides = {
+            side: tuple(self._events(store, key, side, window.start, window.end - 1))
+            for side in self.sides
+        }
+        return group_row(self, key, window, members)
+
+    def _closes(self, window: Window) -> int:
+        return window.end + self.max_grace
+
+    def _wait(self, store: Store, key: str, window: Window) -> None:
+        timer = (*self.prefix, "t", self._closes(window), key, window.start)
+        if store.get(timer) is None:
+            store.put(timer, 0)
+
+    def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        found: list[tuple[int, Row]] = []
+        for timer, _ in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
+            due, key, start = int(timer[2]), str(timer[3]), int(timer[4])
+            store.delete(timer)
+            row = self._row(store, key, Window(start, start + self.windows.size))
+            if row is not None:
+                found.append((due, row))
+        found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
+        return [row for _, row in found]
+
+    def _last_use(self, side: str, ts: int) -> int:
+        return self.windows.last_end(ts) - 1
+
+
+def has_kind(kind: str, members: Sides) -> bool:
+    """Whether a window with these members has a record, by ``kind``."""
+    filled = [bool(events) for events in members.values()]
+    return {"outer": any(filled), "left": filled[0], "inner": all(filled)}[kind]
+
+
+def group_row(join: GroupJoin, key: str, window: Window, members: Sides) -> Row | None:
+    """The record of a window, or None where ``kind`` wants none."""
+    if not has_kind(join.kind, members):
+        return None
+    id = digest_id(join.name, join.word, "matched", key, window.start, window.end)
+    return Matched(id, key, window.end - 1, members, join.value_of(members))

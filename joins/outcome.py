@@ -1,0 +1,122 @@
+"""What a join says: Matched, Unmatched, Late, Retracted (SEMANTICS 5), and how it changes its mind.
+
+The id of a result is ``digest_id`` over these parts:
+
+================  ================================================================================
+interval, asof,   step name, join type, outcome type, for each side in order its event id or null
+lookup, product   (a hopping product adds the start of the window)
+group, aggregate  step name, ``window``, outcome type, key, start, end
+n-way             step name, ``nway``, outcome type, id of the driver's event
+fold              step name, ``fold``, outcome type, key
+================  ================================================================================
+
+Join types are ``interval window asof lookup nway fold``, outcome types ``matched unmatched``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeAlias
+
+from schemas.envelope import Event
+
+Member: TypeAlias = Event | tuple[Event, ...] | None
+Members: TypeAlias = Mapping[str, Member]
+"""Side name -> the event, or events by (ts, id), or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Events that belong together. ``value`` is the result of a fold or an aggregate.
+
+    ``correction``: it follows from a retract, a changed value or another correction. It is about
+    how the result came to be, so it takes no part in comparison.
+    """
+
+    id: str
+    key: str
+    ts: int
+    members: Members
+    value: Any = None
+    correction: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """An event of ``side`` that has no partner."""
+
+    id: str
+    key: str
+    ts: int
+    side: str
+    members: Members
+    correction: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An event that came too late, ``by`` so many ms, and touched nothing.
+
+    ``by = watermark - g - ts``; ``idle``: in time for its own partition, and late only because the
+    task had gone on without that partition while it was idle.
+    """
+
+    side: str
+    event: Event
+    watermark: int
+    by: int
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    """The result with the id ``of`` no longer holds."""
+
+    of: str
+    key: str
+    ts: int
+    correction: ClassVar[bool] = True
+
+
+Row: TypeAlias = Matched | Unmatched
+"""A result that stands until it is retracted."""
+Outcome: TypeAlias = Matched | Unmatched | Late | Retracted
+
+
+def same_content(one: Row, other: Row) -> bool:
+    """Whether two results with one id say the same: same time, same events with the same values."""
+    return one.ts == other.ts and _content(one.members) == _content(other.members)
+
+
+def changes(before: Iterable[Row], after: Iterable[Row], correction: bool) -> list[Outcome]:
+    """What has to be said when the standing results go from ``before`` to ``after``.
+
+    First what no longer holds, then what holds now, each by (ts, id). A result whose content
+    differs is withdrawn and said again with the same id.
+    """
+    old = {row.id: row for row in before}
+    new = {row.id: row for row in after}
+    kept = {id for id in old.keys() & new.keys() if same_content(old[id], new[id])}
+    gone = in_order(row for id, row in old.items() if id not in kept)
+    come = in_order(row for id, row in new.items() if id not in kept)
+    said: list[Outcome] = [Retracted(row.id, row.key, row.ts) for row in gone]
+    said += [replace(row, correction=True) for row in come] if correction else come
+    return said
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Results that become certain at one instant, by (ts, id)."""
+    return sorted(rows, key=lambda row: (row.ts, row.id))
+
+
+def _content(members: Members) -> list[Any]:
+    return [_said(member) for member in members.values()]
+
+
+def _said(member: Member) -> Any:
+    if member is None:
+        return None
+    if isinstance(member, tuple):
+        return [(event.id, event.value) for event in member]
+    return (member.id, member.value)

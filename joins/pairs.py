@@ -1,0 +1,295 @@
+"""Pairs of events of two sides, and events that have no partner: interval and window product.
+
+What a join of this family has to know is, for an event, its *slots*: in which range of time its
+partners lie, and the last instant at which one may appear. An interval join has one slot an event,
+a product has one for each window that the event is in.
+
+=======  ===========================================================================
+inner    every pair
+left     and each left event without a partner, as Unmatched
+right    and each right event without a partner
+outer    both
+semi     each left event that has a partner, once: Matched with None on the other side
+anti     each left event that has none, as Unmatched
+=======  ===========================================================================
+
+``final``: a pair is certain at once; that there is no partner, when the slot's last instant is
+below ``W - grace`` (the grace of the side that the partner would come from). ``eager``: both at
+once, and what is known is corrected.
+
+State beside the common entries: ``(name, "t", side, due, ts, key, id, tag)``, an event without a
+partner whose slot is open, where that matters; ``(name, "m", key, side, ts, id, tag)``, the mark
+of an event that has had a partner which is now so old that nothing can withdraw it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+from joins import liveness
+from joins.clock import POS_INF
+from joins.errors import JoinError
+from joins.join import Join, first_at
+from joins.liveness import Change
+from joins.outcome import Matched, Outcome, Row, Unmatched, changes
+from joins.state import Key, Store
+from schemas.envelope import Event
+from schemas.ids import digest_id
+
+
+class Slot(NamedTuple):
+    """Where partners of an event lie: ``low <= ts <= high``, none after ``high``."""
+
+    tag: int
+    """Tells the slots of an event apart: the start of the window."""
+    low: int
+    high: int
+
+
+_UNMATCHED = {"left": (0,), "right": (1,), "outer": (0, 1), "anti": (0,)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairJoin(Join):
+    """Two sides, ``inner left right outer semi anti``."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("inner", "left", "right", "outer", "semi", "anti")
+
+    def _check(self) -> None:
+        super()._check()
+        if len(self.sides) != 2:
+            raise JoinError(f"this join has two sides, not {len(self.sides)}: {self.sides}")
+
+    @abstractmethod
+    def slots(self, side: str, ts: int) -> list[Slot]:
+        """The slots of an event of ``side``."""
+
+    def facing(self, slot: Slot, side: str, ts: int) -> Slot:
+        """The slot of a partner (at ``ts`` on ``side``) that ``slot`` found."""
+        return slot
+
+    def tag_parts(self, slot: Slot) -> tuple[int, ...]:
+        """What the slot adds to an id."""
+        return ()
+
+    @property
+    def outlived(self) -> bool:
+        """Whether an event may be needed longer than one of its partners."""
+        return False
+
+    @cached_property
+    def _pairs(self) -> bool:
+        return self.kind not in ("semi", "anti")
+
+    @cached_property
+    def _watched(self) -> tuple[str, ...]:
+        """Sides of which it matters whether an event has a partner."""
+        positions = (0,) if self.kind == "semi" else _UNMATCHED.get(self.kind, ())
+        return tuple(self.sides[position] for position in positions)
+
+    @cached_property
+    def _waits(self) -> bool:
+        """Whether an event without a partner waits for its deadline."""
+        return bool(self._watched) and (self.emit == "final" or self.kind == "semi")
+
+    def _other(self, side: str) -> str:
+        return self.sides[1] if side == self.sides[0] else self.sides[0]
+
+    # --- an event ---------------------------------------------------------------------------
+
+    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Compare what stands before and after the change, slot by slot."""
+        before: list[Row] = []
+        after: list[Row] = []
+        for slot in self.slots(change.side, change.event.ts):
+            partners = list(self._partners(store, change.event.key, change.side, slot))
+            if self._pairs:
+                before += self._pair_rows(change.side, change.before, partners, slot)
+                after += self._pair_rows(change.side, change.after, partners, slot)
+            self._own(store, change, slot, partners, watermark, before, after)
+            self._partners_of(store, change, slot, partners, watermark, before, after)
+        self._record(store, change)
+        return changes(before, after, change.correction)
+
+    def _own(
+        self,
+        store: Store,
+        change: Change,
+        slot: Slot,
+        partners: list[Event],
+        watermark: int,
+        before: list[Row],
+        after: list[Row],
+    ) -> None:
+        """The changed event by itself: has it a partner?"""
+        side = change.side
+        if side not in self._watched:
+            return
+        matched = bool(partners) or self._was_matched(store, side, change.event, slot)
+        open_ = not self._closed(side, slot, watermark)
+        before += self._single(side, change.before, matched, open_, slot)
+        after += self._single(side, change.after, matched, open_, slot)
+        if open_ and not matched and (change.before is None) != (change.after is None):
+            self._wait(store, side, change.event, slot, change.after is not None)
+
+    def _partners_of(
+        self,
+        store: Store,
+        change: Change,
+        slot: Slot,
+        partners: list[Event],
+        watermark: int,
+        before: list[Row],
+        after: list[Row],
+    ) -> None:
+        """The partners of the changed event: is it the only one they have?"""
+        side = self._other(change.side)
+        if side not in self._watched or (change.before and change.after):
+            return
+        for partner in partners:
+            facing = self.facing(slot, side, partner.ts)
+            if self._has_another(store, side, partner, facing, change.event):
+                continue
+            open_ = not self._closed(side, facing, watermark)
+            before += self._single(side, partner, change.before is not None, open_, facing)
+            after += self._single(side, partner, change.after is not None, open_, facing)
+            if open_:
+                self._wait(store, side, partner, facing, change.after is None)
+
+    def _partners(self, store: Store, key: str, side: str, slot: Slot) -> Iterator[Event]:
+        return self._events(store, key, self._other(side), slot.low, slot.high)
+
+    def _has_another(
+        self, store: Store, side: str, event: Event, slot: Slot, than: Event
+    ) -> bool:
+        if self._was_matched(store, side, event, slot):
+            return True
+        found = self._partners(store, event.key, side, slot)
+        return any(partner.id != than.id or partner.ts != than.ts for partner in found)
+
+    def _closed(self, side: str, slot: Slot, watermark: int) -> bool:
+        return watermark >= self._deadline(side, slot)
+
+    def _deadline(self, side: str, slot: Slot) -> int:
+        return slot.high + self.graces[self._other(side)] + 1
+
+    # --- results ----------------------------------------------------------------------------
+
+    def _pair_rows(
+        self, side: str, event: Event | None, partners: Iterable[Event], slot: Slot
+    ) -> Iterator[Row]:
+        if event is None:
+            return
+        for partner in partners:
+            pair = (event, partner) if side == self.sides[0] else (partner, event)
+            yield self._matched(*pair, slot, max(event.ts, partner.ts))
+
+    def _matched(self, left: Event, right: Event | None, slot: Slot, ts: int) -> Matched:
+        right_id = None if right is None else right.id
+        id = digest_id(
+            self.name, self.word, "matched", left.id, right_id, *self.tag_parts(slot)
+        )
+        return Matched(id, left.key, ts, dict(zip(self.sides, (left, right), strict=True)))
+
+    def _single(
+        self, side: str, event: Event | None, matched: bool, open_: bool, slot: Slot
+    ) -> list[Row]:
+        """What stands of an event by itself: nothing, its semi row, or that it is unmatched."""
+        if event is None:
+            return []
+        if self.kind == "semi":
+            return [self._matched(event, None, slot, event.ts)] if matched else []
+        if matched or (open_ and self.emit == "final"):
+            return []
+        return [self._unmatched(side, event, slot)]
+
+    def _unmatched(self, side: str, event: Event, slot: Slot) -> Unmatched:
+        members = {name: event if name == side else None for name in self.sides}
+        ids = [event.id if name == side else None for name in self.sides]
+        id = digest_id(self.name, self.word, "unmatched", *ids, *self.tag_parts(slot))
+        return Unmatched(id, event.key, event.ts, side, members)
+
+    # --- deadlines --------------------------------------------------------------------------
+
+    def _wait(self, store: Store, side: str, event: Event, slot: Slot, waits: bool) -> None:
+        if not self._waits:
+            return
+        due = self._deadline(side, slot)
+        key = (*self.prefix, "t", side, due, event.ts, event.key, event.id, slot.tag)
+        if waits:
+            store.put(key, 0)
+        else:
+            store.delete(key)
+
+    def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        found: list[tuple[int, Row]] = []
+        for side in self._watched if self._waits else ():
+            for key, _ in list(store.scan((*self.prefix, "t", side), high=(watermark + 1,))):
+                store.delete(key)
+                found += [(int(key[3]), row) for row in self._waited(store, side, key[4:])]
+        found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
+        return [row for _, row in found]
+
+    def _waited(self, store: Store, side: str, rest: Key) -> list[Row]:
+        ts, key, id, tag = rest
+        event = store.get((*self.prefix, "e", key, side, ts, id))
+        slots = self.slots(side, int(ts))
+        slot = next(slot for slot in slots if slot.tag == tag)
+        return self._single(side, event, False, False, slot)
+
+    def _timer_dues(self, store: Store) -> list[int | None]:
+        sides = self._watched if self._waits else ()
+        return [first_at(store, (*self.prefix, "t", side), 3) for side in sides]
+
+    def holdback(self, store: Store) -> int | None:
+        """Least ts of an event that may still turn out to have no partner (semi: one)."""
+        sides = self._watched if self._waits else ()
+        return min((ts for side in sides for ts in self._waiting(store, side)), default=None)
+
+    def _waiting(self, store: Store, side: str) -> Iterator[int]:
+        """The least ts that waits for each deadline, as far as the overall least may be there."""
+        prefix = (*self.prefix, "t", side)
+        least, due = POS_INF, first_at(store, prefix, 3)
+        while due is not None and due - self._span(side) < least:
+            key, _ = next(store.scan(prefix, low=(due,)))
+            least = min(least, int(key[4]))
+            yield least
+            due = next((int(key[3]) for key, _ in store.scan(prefix, low=(due + 1,))), None)
+
+    @abstractmethod
+    def _span(self, side: str) -> int:
+        """The greatest distance from an event's ts to a deadline of it (ms)."""
+
+    # --- expiry -----------------------------------------------------------------------------
+
+    def _was_matched(self, store: Store, side: str, event: Event, slot: Slot) -> bool:
+        if not self.outlived:
+            return False
+        path = (event.key, side, event.ts, event.id, slot.tag)
+        return store.get((*self.prefix, "m", *path)) is not None
+
+    def _forget(self, store: Store, path: Key, watermark: int) -> None:
+        if self.outlived and self._watched:
+            self._hand_over(store, path, watermark)
+        liveness.forget(store, self.prefix, path)
+
+    def _hand_over(self, store: Store, path: Key, watermark: int) -> None:
+        """Before an event goes, partners that outlive it note that they have had one."""
+        key, side, ts = str(path[0]), str(path[1]), int(path[2])
+        for slot in self.slots(side, ts):
+            mark = (*self.prefix, "m", *path, slot.tag)
+            if store.get(mark) is not None:
+                store.delete(mark)
+        other = self._other(side)
+        if other not in self._watched or store.get((*self.prefix, "e", *path)) is None:
+            return
+        for slot in self.slots(side, ts):
+            for partner in list(self._partners(store, key, side, slot)):
+                if self._expiry(other, partner.ts) > watermark:
+                    facing = self.facing(slot, other, partner.ts)
+                    path_of = (key, other, partner.ts, partner.id, facing.tag)
+                    store.put((*self.prefix, "m", *path_of), 1)

@@ -1,0 +1,148 @@
+"""The envelope as Kafka headers: CloudEvents 1.0, Kafka binding, binary mode.
+
+``ce_id`` is event id, op and version; our own attributes follow the specification's rule for
+extension names (lower-case letters and digits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from schemas.envelope import Anchor, Event
+from schemas.errors import BadHeaders
+
+Headers = list[tuple[str, bytes]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_COMMON: Headers = [("ce_specversion", b"1.0"), ("content-type", b"application/avro")]
+WRITER = "streams-writer"
+"""Names the writer ``step/generation/task`` whose watermark covers the record."""
+WATERMARK = "streams-watermark"
+"""Only in a control record (null key and value): the writer's declared watermark, or ``idle``."""
+
+
+@lru_cache(maxsize=4096)
+def time_text(ts: int) -> str:
+    """RFC 3339 text of event time.
+
+    >>> time_text(1464258000123)
+    '2016-05-26T10:20:00.123Z'
+    """
+    try:
+        moment = _EPOCH + timedelta(milliseconds=ts)
+    except OverflowError as error:
+        raise BadHeaders(f"event time {ts} ms is beyond the calendar") from error
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=4096)
+def time_ts(text: str) -> int:
+    """Event time in ms of RFC 3339 text; raises BadHeaders.
+
+    >>> time_ts("2016-05-26T10:20:00.123Z")
+    1464258000123
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return (moment - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError) as error:
+        raise BadHeaders(f"not an RFC 3339 time: {text!r} ({error})") from error
+
+
+def to_headers(event: Event, writer: bytes | None = None) -> Headers:
+    """The headers of an event; attributes at their default are left out."""
+    headers = [
+        *_COMMON,
+        ("ce_id", event.ce_id.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_source", event.producer.encode()),
+        ("ce_time", time_text(event.ts).encode()),
+        ("ce_op", event.op.encode()),
+    ]
+    if event.correction:
+        headers.append(("ce_correction", b"true"))
+    if event.anchor is not None:
+        headers.append(("ce_anchor", str(event.anchor).encode()))
+    if event.ingest_ts is not None:
+        headers.append(("ce_ingestts", b"%d" % event.ingest_ts))
+    if event.correlation_id is not None:
+        headers.append(("ce_correlationid", event.correlation_id.encode()))
+    if event.causation_id is not None:
+        headers.append(("ce_causationid", event.causation_id.encode()))
+    if event.priority:
+        headers.append(("ce_priority", b"%d" % event.priority))
+    if event.retry_count:
+        headers.append(("ce_retrycount", b"%d" % event.retry_count))
+    if writer is not None:
+        headers.append((WRITER, writer))
+    return headers
+
+
+def texts(headers: Iterable[tuple[str, bytes | None]] | None) -> dict[str, str]:
+    """Header names to their text; raises BadHeaders for bytes that are not UTF-8."""
+    try:
+        return {name: "" if raw is None else raw.decode() for name, raw in headers or ()}
+    except UnicodeDecodeError as error:
+        raise BadHeaders(f"a header is not UTF-8: {error}") from error
+
+
+def number(text: str, name: str) -> int:
+    """The integer in a header; raises BadHeaders (64-bit range, ASCII digits only)."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+        raise BadHeaders(f"header {name} is not an integer: {text[:40]!r}")
+    return int(text)
+
+
+def _anchor(text: str | None) -> Anchor | None:
+    if text is None:
+        return None
+    try:
+        return Anchor.parse(text)
+    except ValueError as error:
+        raise BadHeaders(f"header ce_anchor is not network/height/hash: {text[:80]!r}") from error
+
+
+def from_headers(
+    found: dict[str, str], key: str, fallback_id: str, fallback_ts: int, fallback_type: str
+) -> Event:
+    """The event of these headers, without its value; foreign records may lack any of them.
+
+    A record without ``ce_id`` asserts a fact of its own (``fallback_id``); without ``ce_time`` its
+    event time is ``fallback_ts``. Raises BadHeaders.
+    """
+    id_, op, version = fallback_id, found.get("ce_op", "assert"), 0
+    ce_id = found.get("ce_id")
+    if ce_id is not None:
+        head, _, rest = ce_id.rpartition(":")
+        start, _, said = head.rpartition(":")
+        if said in ("assert", "retract") and start:
+            id_, version = start, number(rest, "ce_id")
+        else:
+            id_ = ce_id
+    if op not in ("assert", "retract"):
+        raise BadHeaders(f"header ce_op is neither assert nor retract: {op[:40]!r}")
+    time = found.get("ce_time")
+    ingest = found.get("ce_ingestts")
+    return Event(
+        id_,
+        key,
+        fallback_ts if time is None else time_ts(time),
+        "retract" if op == "retract" else "assert",
+        None,
+        correction=found.get("ce_correction") == "true",
+        type=found.get("ce_type", fallback_type),
+        anchor=_anchor(found.get("ce_anchor")),
+        ingest_ts=None if ingest is None else number(ingest, "ce_ingestts"),
+        producer=found.get("ce_source", ""),
+        correlation_id=found.get("ce_correlationid"),
+        causation_id=found.get("ce_causationid"),
+        priority=number(found.get("ce_priority", "0"), "ce_priority"),
+        retry_count=number(found.get("ce_retrycount", "0"), "ce_retrycount"),
+        version=version,
+    )

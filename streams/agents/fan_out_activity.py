@@ -1,0 +1,54 @@
+"""facts -> bitcoin.activity: one debit or credit an address, keyed by the address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from joins.state import Store
+from schemas.events import Activity, Transaction
+from streams import topics
+from streams.engine.step import Batch, Emit, Step, derived
+
+NAME = "fan_out_activity"
+MAX_REPLACEABLE = 0xFFFFFFFE
+"""An input below this sequence signals replacement (BIP 125)."""
+
+
+def process(batch: Batch, state: Store, emit: Emit) -> None:
+    """Pass every debit and credit on."""
+    for fact in batch:
+        for row in activity(fact.value):
+            part = f"{row.direction}:{row.index}"
+            emit(topics.activity, derived(NAME, fact, topics.activity, row, part))
+
+
+def activity(tx: Transaction) -> Iterator[Activity]:
+    """The debits (known prevouts only) and credits of a transaction, where there is an address."""
+    replaceable = any(i.sequence < MAX_REPLACEABLE for i in tx.inputs) and not tx.is_coinbase
+    for index, spent in enumerate(tx.inputs):
+        if spent.prevout is not None and spent.prevout.address is not None:
+            amount = spent.prevout.value_sat
+            yield _row(tx, spent.prevout.address, "debit", index, amount, replaceable)
+    for vout, output in enumerate(tx.outputs):
+        if output.address is not None:
+            yield _row(tx, output.address, "credit", vout, output.value_sat, replaceable)
+
+
+def _row(
+    tx: Transaction, address: str, direction: str, index: int, amount_sat: int, replaceable: bool
+) -> Activity:
+    return Activity(
+        network=tx.network,
+        address=address,
+        txid=tx.txid,
+        direction=direction,
+        index=index,
+        amount_sat=amount_sat,
+        status="mempool" if tx.block_hash is None else "confirmed",
+        block_height=tx.block_height,
+        block_hash=tx.block_hash,
+        replaceable=replaceable,
+    )
+
+
+step = Step(NAME, (topics.facts,), (topics.activity,), process)

@@ -1,0 +1,46 @@
+"""The main job: every step, in the order in which data flows."""
+
+from __future__ import annotations
+
+from streams.agents import (
+    decide_payments,
+    detect_patterns,
+    extract_features,
+    fan_out_activity,
+    follow_lifecycle,
+    join_entities,
+    label_examples,
+    link_identities,
+    raise_alerts,
+    raise_payment_alerts,
+    score_transactions,
+    track_tip,
+    train_model,
+)
+from streams.config import Config
+from streams.engine.step import Step
+from streams.engine.topology import Topology, build
+
+
+def steps(config: Config) -> tuple[Step, ...]:
+    """The steps of the main job."""
+    return (
+        track_tip.step,
+        follow_lifecycle.step,
+        fan_out_activity.step,
+        extract_features.step,
+        detect_patterns.step,
+        score_transactions.step,
+        label_examples.step(config),
+        raise_alerts.step,
+        train_model.step(config),
+        link_identities.step,
+        join_entities.step(config),
+        decide_payments.step(config),
+        raise_payment_alerts.step,
+    )
+
+
+def topology(config: Config | None = None) -> Topology:
+    """The main job as a topology."""
+    return build(steps(config or Config()))

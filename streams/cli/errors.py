@@ -1,0 +1,111 @@
+"""What can end a command: one line of cause, one of remedy, and an exit code from one table."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class ExitCode(IntEnum):
+    """The exit codes; ``docs/exit-codes.md`` shows the same table. 3 to 5 are the engine's."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    FENCED = 3
+    BROKER = 4
+    BROKEN_CHAIN = 5
+    CONFIG = 6
+    TOPICS = 7
+    INPUT = 8
+    INCOMPATIBLE = 9
+    UNHEALTHY = 10
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+
+
+MEANING: dict[ExitCode, str] = {
+    ExitCode.OK: "done",
+    ExitCode.UNEXPECTED: "an error that nobody foresaw: run again with `--debug` and report it",
+    ExitCode.USAGE: "a wrong option, argument, command or topic name",
+    ExitCode.FENCED: "the worker lost its partitions to another one; its supervisor restarts it",
+    ExitCode.BROKER: "no Kafka broker is named or answers, or it failed while we used it",
+    ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog and will not go on",
+    ExitCode.CONFIG: "a setting is wrong",
+    ExitCode.TOPICS: "topics are missing or have the wrong partition count",
+    ExitCode.INPUT: "input was refused: a bad line, file or record",
+    ExitCode.INCOMPATIBLE: "schemas are not compatible with the last release, or an id is missing",
+    ExitCode.UNHEALTHY: "`streams doctor` found something that must be repaired",
+    ExitCode.INTERRUPTED: "stopped by Ctrl-C",
+    ExitCode.PIPE_CLOSED: "the reader of our output went away, as `head` does",
+}
+
+
+class UserError(Exception):
+    """A command cannot do what was asked; ``cause`` and ``remedy`` are one line each."""
+
+    def __init__(self, cause: str, remedy: str, code: int = ExitCode.USAGE) -> None:
+        super().__init__(f"{cause}: {remedy}")
+        self.cause, self.remedy, self.code = cause, remedy, ExitCode(code)
+
+
+class Failure(NamedTuple):
+    """What is printed of an error, and how the process ends."""
+
+    cause: str
+    remedy: str
+    code: ExitCode
+
+
+_TYPED = {
+    ("streams.cli.errors", "UserError"): ExitCode.USAGE,
+    ("streams.ops.admin", "OpsError"): ExitCode.TOPICS,
+    ("streams.broker.errors", "BrokerError"): ExitCode.BROKER,
+    ("streams.sources.errors", "SourceError"): ExitCode.INPUT,
+    ("sinks.base", "SinkError"): ExitCode.INPUT,
+    ("streams.config", "ConfigError"): ExitCode.CONFIG,
+    ("streams.engine.topology", "TopologyError"): ExitCode.CONFIG,
+    ("confluent_kafka", "KafkaException"): ExitCode.BROKER,
+}
+"""Errors of other packages; a class whose module was never imported cannot have been raised."""
+
+
+def foreseen() -> tuple[type[BaseException], ...]:
+    """The error classes that ``explain`` knows, of the modules that are loaded by now."""
+    found = [
+        getattr(sys.modules[module], name)
+        for module, name in _TYPED
+        if hasattr(sys.modules.get(module), name)
+    ]
+    return (*found, FileNotFoundError, PermissionError, IsADirectoryError)
+
+
+def explain(error: BaseException) -> Failure:
+    """Cause, remedy and exit code of an error of one of the ``foreseen`` classes."""
+    if isinstance(error, OSError):
+        words = f"cannot use {error.filename}: {error.strerror}"
+        return Failure(words, "check the path and its permissions", ExitCode.USAGE)
+    cause, remedy = getattr(error, "cause", None), getattr(error, "remedy", None)
+    if isinstance(cause, str) and isinstance(remedy, str):
+        return Failure(cause, remedy, getattr(error, "code", None) or _code(error, cause))
+    return Failure(*_words(error), _code(error, str(error)))
+
+
+def _code(error: BaseException, cause: str) -> ExitCode:
+    if cause.startswith("no Kafka broker answers"):
+        return ExitCode.BROKER
+    for (module, name), code in _TYPED.items():
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return code
+    return ExitCode.UNEXPECTED
+
+
+def _words(error: BaseException) -> tuple[str, str]:
+    if type(error).__name__ == "KafkaException":
+        problem = error.args[0]
+        words = problem.str() if hasattr(problem, "str") else str(problem)
+        return f"Kafka: {words}", "see that the broker runs: `streams doctor`"
+    cause, _, remedy = str(error).partition(": ")
+    return (cause, remedy) if remedy else (str(error), "`streams doctor` checks everything")

@@ -1,0 +1,49 @@
+"""The options that come before a command, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streams.cli.errors import UserError
+
+if TYPE_CHECKING:
+    from streams.config import Config
+
+
+@dataclass
+class Options:
+    """What was said before the command."""
+
+    broker: str | None = None
+    config_file: Path | None = None
+    debug: bool = False
+    flags: dict[str, Any] = field(default_factory=dict)
+
+    def config(self) -> Config:
+        """The configuration; raises ConfigError."""
+        from streams.config import load  # noqa: PLC0415
+
+        return load(self.flags, path=self.config_file).config
+
+    def bootstrap(self) -> str:
+        """The broker's address: the option, STREAMS_BROKER, or the embedded one that runs."""
+        from streams.broker import default_bootstrap  # noqa: PLC0415
+
+        found = self.broker or default_bootstrap()
+        if found is None:
+            raise UserError(
+                "no Kafka broker is known",
+                "start one with `streams broker start`, or name yours with --broker HOST:PORT",
+                code=4,
+            )
+        return found
+
+
+_CURRENT = Options()
+
+
+def current() -> Options:
+    """The options of this run."""
+    return _CURRENT

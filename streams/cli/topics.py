@@ -1,0 +1,107 @@
+"""``streams topics``: the topics as data, and on a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import typer
+
+from streams.cli.listing import OutputOption, Row, show
+from streams.cli.options import current
+
+if TYPE_CHECKING:
+    from streams.engine.topology import Topology
+    from streams.ops.admin import Admin, Planned
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    help="List the topics; make a broker agree with them.\n\nExample: streams topics plan",
+)
+
+
+@app.command("list")
+def list_(output: OutputOption = "table") -> None:
+    """List every topic: what it carries, its key, how it is kept. No broker is needed.
+
+    Example: streams topics list --output json
+    """
+    from streams.topics import ALL  # noqa: PLC0415
+
+    partitions = current().config().partitions
+    rows: list[Row] = [
+        {
+            "topic": topic.name,
+            "kind": _kind(topic.source, topic.stored, topic.event_type is not None),
+            "key": topic.by,
+            "type": topic.event_type,
+            "partitions": partitions if topic.stored else 0,
+            **(topic.settings() if topic.stored else {}),
+            "about": topic.about,
+        }
+        for topic in ALL
+    ]
+    settings = ("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type")
+    show(rows, output, ("topic", "kind", "key", "type", "partitions", *settings, "about"))
+
+
+@app.command()
+def plan(output: OutputOption = "table") -> None:
+    """Compare the topics that are needed with those of the broker; change nothing.
+
+    Ends with exit code 7 when a topic has the wrong partition count.
+
+    Example: streams topics plan
+    """
+    from streams.ops.admin import refuse_wrong_counts  # noqa: PLC0415
+
+    admin, topology = _admin()
+    planned = admin.plan(topology)
+    _show(planned, output)
+    refuse_wrong_counts(planned)
+
+
+@app.command()
+def apply(output: OutputOption = "table") -> None:
+    """Create what is missing and set what differs; wrong partition counts are refused.
+
+    Example: streams topics apply --broker 127.0.0.1:9092
+    """
+    admin, topology = _admin()
+    changed = admin.apply(topology)
+    _show(changed, output)
+    typer.echo(f"{len(changed)} topics changed", err=True)
+
+
+def _kind(source: bool, stored: bool, typed: bool) -> str:
+    if source:
+        return "source"
+    if not typed:
+        return "original"
+    return "derived" if stored else "in memory"
+
+
+def _admin() -> tuple[Admin, Topology]:
+    from streams.agents.pipeline import topology  # noqa: PLC0415
+    from streams.ops.admin import Admin  # noqa: PLC0415
+    from streams.ops.target import engine_settings  # noqa: PLC0415
+
+    options = current()
+    config = options.config()
+    return Admin(engine_settings(config, options.bootstrap())), topology(config)
+
+
+def _show(planned: Iterable[Planned], output: OutputOption) -> None:
+    rows: list[Row] = [
+        {
+            "topic": p.topic,
+            "partitions": p.partitions,
+            "state": p.state,
+            "settings": p.settings,
+            "about": p.about,
+        }
+        for p in planned
+    ]
+    show(rows, output, ("topic", "partitions", "state", "about"))

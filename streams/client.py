@@ -1,0 +1,141 @@
+"""Read our topics in any program, without Faust: decoded events, committed only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.envelope import Event
+from schemas.errors import SchemaError
+from schemas.headers import WATERMARK, from_headers, texts
+from schemas.ids import digest_id
+from schemas.wire import Codec
+
+OPTIONS: dict[str, Any] = {
+    "group.id": "streams-reader",
+    "enable.auto.commit": False,
+    "isolation.level": "read_committed",
+    "auto.offset.reset": "earliest",
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 50,
+    "fetch.queue.backoff.ms": 5,
+    "fetch.message.max.bytes": 2 << 20,
+    "receive.message.max.bytes": 80 << 20,
+}
+
+
+class Read(msgspec.Struct, frozen=True):
+    """One record: where it was, its raw parts, and its event where it could be decoded."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    append_ts: int
+    event: Event | None
+    error: str | None = None
+
+
+def is_control(message: Message) -> bool:
+    """Whether a record only declares a watermark."""
+    if message.value() is not None or message.key() is not None:
+        return False
+    return any(name == WATERMARK for name, _ in message.headers() or ())
+
+
+def read_message(message: Message, codec: Codec) -> Read:
+    """The parts and the event of a record; what cannot be decoded says why."""
+    topic: str = message.topic() or ""
+    partition: int = message.partition() or 0
+    offset: int = message.offset() or 0
+    append_ts: int = message.timestamp()[1]
+    key: Any = message.key()
+    value: Any = message.value()
+    headers: Any = message.headers() or []
+    event, error = None, None
+    try:
+        event_type, content = codec.decode(value)
+        fallback = event_type.event_id(content) or digest_id(topic, partition, offset)
+        text = (key or b"").decode(errors="replace")
+        event = from_headers(texts(headers), text, fallback, append_ts, event_type.name)
+        event.value = content
+    except SchemaError as problem:
+        error = f"{problem.cause}: {problem}"
+    return Read(topic, partition, offset, key, value, headers, append_ts, event, error)
+
+
+class Reader:
+    """Reads partitions of topics from given offsets on; no consumer group is involved."""
+
+    def __init__(self, bootstrap: str, codec: Codec, kafka: dict[str, Any] | None = None) -> None:
+        self.codec = codec
+        self.consumer = Consumer({**OPTIONS, "bootstrap.servers": bootstrap, **(kafka or {})})
+        self._open: set[tuple[str, int]] = set()
+
+    def partitions(self, topic: str) -> int:
+        """Partition count of a topic; 0 when there is none. Raises KafkaException."""
+        found = self.consumer.list_topics(topic, timeout=15).topics.get(topic)
+        return len(found.partitions) if found is not None and found.error is None else 0
+
+    def start(self, offsets: dict[tuple[str, int], int]) -> None:
+        """Read these partitions from these offsets on."""
+        self._open = set(offsets)
+        self.consumer.assign([TopicPartition(t, p, o) for (t, p), o in offsets.items()])
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition has been read to the end that it had when it was reached."""
+        return not self._open
+
+    def poll(self, seconds: float = 0.1, most: int = 1000) -> list[Read]:
+        """The next records; control records are left out."""
+        found = []
+        for message in self.consumer.consume(most, seconds):
+            error = message.error()
+            place = (message.topic() or "", message.partition() or 0)
+            if error is None:
+                self._open.add(place)
+                if not is_control(message):
+                    found.append(read_message(message, self.codec))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._open.discard(place)
+            elif not error.retriable():
+                raise KafkaException(error)
+        return found
+
+    def until_end(self) -> Iterator[Read]:
+        """All records up to the present end."""
+        while self._open:
+            yield from self.poll(0.1)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self.consumer.close()
+
+
+def read_all(bootstrap: str, topic: str, codec: Codec) -> list[Read]:
+    """Every committed record of a topic, up to its present end."""
+    reader = Reader(bootstrap, codec)
+    try:
+        reader.start({(topic, p): 0 for p in range(reader.partitions(topic))})
+        return list(reader.until_end())
+    finally:
+        reader.close()
+
+
+def fold(reads: list[Read]) -> dict[str, Any]:
+    """The net set of what was read: id to value of what is live (SEMANTICS 5)."""
+    live: dict[str, Any] = {}
+    for read in reads:
+        if read.event is None:
+            continue
+        if read.event.op == "assert":
+            live[read.event.id] = read.event.value
+        else:
+            live.pop(read.event.id, None)
+    return live

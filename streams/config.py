@@ -1,0 +1,159 @@
+"""Configuration: flag > environment (``STREAMS_``) > file (TOML) > default, validated, with origin.
+
+A nested setting is written ``STREAMS_ENGINE__CHECKPOINT_MS=100`` in the environment; a name that
+ends in ``_FILE`` gives the path of a file that holds the value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from streams.chain.payments import PaymentSettings
+from streams.tuning import EngineTuning
+
+PREFIX = "STREAMS_"
+DEFAULT_FILE = "streams.toml"
+_NOT_SETTINGS = ("STREAMS_BROKER", "STREAMS_CONFIG", "STREAMS_HOME", "STREAMS_DEEP")
+
+
+class ConfigError(ValueError):
+    """A setting is wrong; the message names it, where it came from, and the remedy."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    application: str = "streams"
+    """Application id: consumer group, transactional ids, changelogs."""
+    partitions: int = 4
+    """Partitions of every topic."""
+    engine: EngineTuning = EngineTuning()
+    payments: PaymentSettings = PaymentSettings()
+    entity_window_ms: int = 3_600_000
+    """Size of the tumbling window in which an entity's activity, links and scores meet."""
+    model_boundary_ms: int = 600_000
+    """Event time between two model snapshots: labels inside one window are learned together."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A configuration and where each value came from (dotted name to origin)."""
+
+    config: Config
+    origins: dict[str, str]
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    path: Path | None = None,
+) -> Loaded:
+    """Build the configuration; raises ConfigError."""
+    env = os.environ if environment is None else environment
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    file = _file(env, path)
+    if file is not None:
+        _merge(merged, _read(file), origins, f"file {file}")
+    for name, value in _from_environment(env).items():
+        _set(merged, name, value, origins, f"environment {PREFIX}{name.upper()}")
+    for name, value in (flags or {}).items():
+        if value is not None:
+            _set(merged, name, value, origins, f"flag --{name.replace('_', '-')}")
+    try:
+        config = msgspec.convert(merged, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), origins)) from error
+    _check(config)
+    return Loaded(config, {n: origins.get(n, "default") for n in _names(config)})
+
+
+def _file(env: Mapping[str, str], path: Path | None) -> Path | None:
+    if path is None and env.get("STREAMS_CONFIG"):
+        path = Path(env["STREAMS_CONFIG"])
+    if path is not None and not path.is_file():
+        raise ConfigError(f"there is no configuration file {path}: name one that exists")
+    if path is None and Path(DEFAULT_FILE).is_file():
+        return Path(DEFAULT_FILE)
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name, value in env.items():
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS or name.startswith("STREAMS_TEST"):
+            continue
+        if name.endswith("_FILE"):
+            name, value = name.removesuffix("_FILE"), Path(value).read_text().strip()
+        found[name.removeprefix(PREFIX).lower().replace("__", ".")] = value
+    return found
+
+
+def _merge(
+    into: dict[str, Any], what: dict[str, Any], origins: dict[str, str], origin: str
+) -> None:
+    for name, value in _flatten(what):
+        _set(into, name, value, origins, origin)
+
+
+def _flatten(what: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in what.items():
+        found += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [
+            (prefix + name, value)
+        ]
+    return found
+
+
+def _set(
+    into: dict[str, Any], name: str, value: Any, origins: dict[str, str], origin: str
+) -> None:
+    *path, last = name.split(".")
+    for part in path:
+        into = into.setdefault(part, {})
+    into[last] = value
+    origins[name] = origin
+
+
+def _names(struct: msgspec.Struct, prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for field in struct.__struct_fields__:
+        value = getattr(struct, field)
+        if isinstance(value, msgspec.Struct):
+            names += _names(value, f"{prefix}{field}.")
+        else:
+            names.append(prefix + field)
+    return names
+
+
+def _explain(message: str, origins: Mapping[str, str]) -> str:
+    name = message.rpartition("$.")[2].rstrip("`") if "$." in message else ""
+    origin = f" (from {origins[name]})" if name in origins else ""
+    if "unknown field" in message:
+        wrong = message.split("`")[1]
+        near = difflib.get_close_matches(wrong, [*_names(Config()), *Config.__struct_fields__])
+        hint = f": did you mean {near[0]}?" if near else ": `streams config show` lists all"
+        return f"unknown setting {wrong!r}{hint}"
+    return f"{message}{origin}"
+
+
+def _check(config: Config) -> None:
+    if config.partitions < 1:
+        raise ConfigError(f"partitions must be at least 1, not {config.partitions}")
+    if config.engine.retract_grace_ms < config.engine.grace_ms:
+        raise ConfigError("engine.retract_grace_ms must not be less than engine.grace_ms")
+    if config.entity_window_ms < 1 or config.model_boundary_ms < 1:
+        raise ConfigError("entity_window_ms and model_boundary_ms must be at least 1")

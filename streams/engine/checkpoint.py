@@ -1,0 +1,113 @@
+"""A checkpoint: one Kafka transaction with a task's outputs, state changes and position.
+
+What to do on each error was measured on Apache Kafka 4.3.1:
+
+=============================  ==================================================================
+fatal, or fenced               somebody else owns the task: the process ends
+retriable at commit            the same call again (an abort would conflict)
+anything else                  abort, put state and outputs back, try at the next interval
+failed abort                   the process ends
+=============================  ==================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException, Producer
+
+from schemas.headers import Headers
+
+WRITE: dict[str, Any] = {
+    "transaction.timeout.ms": 30_000,
+    "linger.ms": 0,
+    "retry.backoff.ms": 10,
+    "batch.size": 1_000_000,
+    "batch.num.messages": 20_000,
+    "message.max.bytes": 17 << 20,
+    "queue.buffering.max.messages": 2_000_000,
+    "queue.buffering.max.kbytes": 1 << 20,
+    "partitioner": "murmur2_random",
+    "compression.type": "lz4",
+}
+INIT_SECONDS = 30
+COMMIT_SECONDS = 10
+ABORT_SECONDS = 5
+
+
+class Fenced(Exception):
+    """Somebody else owns this task now, or its producer is broken beyond repair."""
+
+
+class Output(NamedTuple):
+    """One record to write; partition None: chosen by the key (murmur2, as Java clients do)."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None = None
+    partition: int | None = None
+
+
+class Transactions:
+    """The transactional producer of one task: its transactional id is the fence."""
+
+    def __init__(self, config: dict[str, Any], transactional_id: str) -> None:
+        self.id = transactional_id
+        self.producer: Producer | None = Producer(
+            {**WRITE, **config, "transactional.id": transactional_id}
+        )
+
+    def fence(self) -> None:
+        """Take the id over: from here on nothing of an older owner can be written."""
+        assert self.producer is not None
+        self.producer.init_transactions(INIT_SECONDS)
+
+    def commit(self, outputs: Iterable[Output]) -> None:
+        """Write ``outputs`` in one transaction; raises Fenced, or KafkaException after an abort."""
+        producer = self.producer
+        if producer is None:
+            raise Fenced(f"{self.id}: the producer is closed")
+        try:
+            producer.begin_transaction()
+            self._produce(producer, outputs)
+            self._commit(producer)
+        except (KafkaException, BufferError) as error:
+            self._abort(producer, error)
+            raise
+
+    def _produce(self, producer: Producer, outputs: Iterable[Output]) -> None:
+        produce = producer.produce
+        for count, (topic, key, value, headers, partition) in enumerate(outputs):
+            if partition is None:
+                produce(topic, value, key, headers=list(headers or ()))
+            else:
+                produce(topic, value, key, partition, headers=list(headers or ()))
+            if count % 10_000 == 9_999:
+                producer.poll(0)
+
+    def _commit(self, producer: Producer) -> None:
+        while True:
+            try:
+                producer.commit_transaction(COMMIT_SECONDS)
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+
+    def _abort(self, producer: Producer, error: Exception) -> None:
+        reason = error.args[0] if isinstance(error, KafkaException) else None
+        if reason is not None and reason.fatal():
+            raise Fenced(f"{self.id}: {reason.name()} {reason.str()}") from error
+        try:
+            producer.abort_transaction(ABORT_SECONDS)
+        except KafkaException as worse:
+            raise Fenced(f"{self.id}: abort failed: {worse.args[0].name()}") from error
+
+    def close(self) -> None:
+        """Forget the producer; an open transaction is aborted by the next owner's fence."""
+        if self.producer is not None:
+            self.producer.purge()
+            self.producer = None
+

@@ -1,0 +1,81 @@
+"""State on the changelog: MessagePack, with events and values tagged by their class.
+
+Nothing executable is ever read back: a tag names a class of ours, or the record is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from joins.state import Key
+from schemas import events
+from schemas.envelope import Anchor, Event
+
+_STRUCT = 1
+_TUPLE = 2
+
+_CLASSES: dict[str, type[msgspec.Struct]] = {
+    cls.__name__: cls
+    for cls in vars(events).values()
+    if isinstance(cls, type) and issubclass(cls, events.Value)
+}
+_CLASSES["Event"] = Event
+_CLASSES["Anchor"] = Anchor
+
+
+def register(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Let states hold instances of ``cls`` (a class decorator); the name must be its own."""
+    if _CLASSES.setdefault(cls.__name__, cls) is not cls:
+        raise ValueError(f"two state classes are named {cls.__name__}: rename one of them")
+    return cls
+
+
+def _tag(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        name = type(value).__name__
+        if name not in _CLASSES:
+            raise TypeError(f"{name} is not a state class: decorate it with codec.register")
+        fields = [_tag(getattr(value, f)) for f in value.__struct_fields__]
+        return msgspec.msgpack.Ext(_STRUCT, _pack.encode([name, *fields]))
+    if isinstance(value, tuple):
+        return msgspec.msgpack.Ext(_TUPLE, _pack.encode([_tag(v) for v in value]))
+    if isinstance(value, list):
+        return [_tag(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _tag(v) for k, v in value.items()}
+    return value
+
+
+def _untag(code: int, data: memoryview) -> Any:
+    if code == _TUPLE:
+        return tuple(_unpack.decode(data))
+    if code != _STRUCT:
+        raise ValueError(f"unknown tag {code} in a state record")
+    name, *fields = _unpack.decode(data)
+    return _CLASSES[name](*fields)
+
+
+_pack = msgspec.msgpack.Encoder()
+_unpack = msgspec.msgpack.Decoder(ext_hook=_untag)
+
+
+def encode_value(value: Any) -> bytes:
+    """Bytes of a state value."""
+    return _pack.encode(_tag(value))
+
+
+def decode_value(data: bytes) -> Any:
+    """The state value of ``encode_value``'s bytes."""
+    return _unpack.decode(data)
+
+
+def encode_key(key: Key) -> bytes:
+    """Bytes of a state key."""
+    return _pack.encode(key)
+
+
+def decode_key(data: bytes) -> Key:
+    """The state key of ``encode_key``'s bytes."""
+    return tuple(_unpack.decode(data))

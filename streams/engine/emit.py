@@ -1,0 +1,89 @@
+"""From what a task wants to write to records: encoding, headers, control records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from joins.state import Key
+from schemas.envelope import Event
+from schemas.headers import to_headers
+from schemas.wire import Codec
+from streams import topics
+from streams.engine.checkpoint import Output
+from streams.engine.codec import encode_key, encode_value
+from streams.engine.guard import Letter
+from streams.engine.writers import Writer, control_headers
+from streams.topics import Topic
+
+POSITION = b"\x00position"
+"""Changelog key of the position record."""
+
+
+class Pending(NamedTuple):
+    """One event or letter that waits for the checkpoint."""
+
+    topic: Topic
+    content: Event | Letter
+
+
+class Snapshot(msgspec.Struct):
+    """All that one checkpoint writes."""
+
+    outputs: list[Pending]
+    changes: list[tuple[Key, Any | None]]
+    position: dict[str, Any]
+    """Positions, clock, counts: the content of the position record."""
+    watermark: int | None
+    """Declared with this checkpoint; None declares idleness."""
+    declares: bool
+    """Whether ``watermark`` is news."""
+
+
+class Encoder:
+    """Turns a task's snapshot into Kafka records; runs in a thread, touches only what is frozen."""
+
+    def __init__(
+        self, codec: Codec, changelog: str, partition: int, partitions: int, writer: Writer
+    ) -> None:
+        self.codec, self.changelog = codec, changelog
+        self.partition, self.partitions, self.writer = partition, partitions, writer
+        self._writer = str(writer).encode()
+
+    def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Output]:
+        """The records of one checkpoint: outputs, declared watermarks, changelog, position last."""
+        for topic, content in snapshot.outputs:
+            yield from self.output(topic, content)
+        if snapshot.declares:
+            yield from self.control(snapshot.watermark, declare_to)
+        for key, value in snapshot.changes:
+            body = None if value is None else encode_value(value)
+            yield Output(self.changelog, encode_key(key), body, None, self.partition)
+        position = encode_value(snapshot.position)
+        yield Output(self.changelog, POSITION, position, None, self.partition)
+
+    def output(self, topic: Topic, content: Event | Letter) -> Iterator[Output]:
+        """The records of one event (one a partition for a broadcast) or letter."""
+        if isinstance(content, Letter):
+            yield Output(topic.name, content.key, content.value, content.headers, self.partition)
+            return
+        value = self.codec.encode(content.type, content.value)
+        headers = to_headers(content, self._writer)
+        key = content.key.encode()
+        if topic.broadcast:
+            for partition in range(self.partitions):
+                yield Output(topic.name, key, value, headers, partition)
+        else:
+            yield Output(topic.name, key, value, headers)
+
+    def control(self, watermark: int | None, to: tuple[Topic, ...]) -> Iterator[Output]:
+        """A control record for every partition of every topic in ``to``."""
+        headers = control_headers(self.writer, watermark)
+        for topic in to:
+            for partition in range(self.partitions):
+                yield Output(topic.name, None, None, headers, partition)
+
+
+LETTERS = (topics.dead_letters, topics.late_records)

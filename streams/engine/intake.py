@@ -1,0 +1,50 @@
+"""Live ids of a task's source topics: a repeated fact has no second effect (SEMANTICS 1).
+
+One entry an id (a digest of the value, not the value), and one in an index by time, so that ids
+are forgotten once no correction of them can be accepted any more.
+"""
+
+from __future__ import annotations
+
+from joins.state import Store
+from schemas.envelope import Event
+
+RETRACTED = b""
+
+
+class Intake:
+    """Which ids of the source topics are live, and with what content."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def effect(self, topic: str, event: Event, digest: bytes) -> bool:
+        """Record the event; False when it changes nothing.
+
+        An assert of a live id with another value has an effect: the step that reads the topic
+        keeps its live events by id and replaces the old one.
+        """
+        place = ("live", topic, event.id)
+        known: bytes | None = self._store.get(place)
+        if event.op == "retract":
+            if known is None or known == RETRACTED:
+                return False
+            digest = RETRACTED
+        elif known == digest:
+            return False
+        self._store.put(place, digest)
+        if known is None:
+            self._store.put(("due", event.ts, topic, event.id), True)
+        return True
+
+    def was_retracted(self, topic: str, event_id: str) -> bool:
+        """Whether a retract of this id has had an effect."""
+        return self._store.get(("live", topic, event_id)) == RETRACTED
+
+    def expire(self, before: int) -> None:
+        """Forget the ids whose event time is below ``before``."""
+        due = [key for key, _ in self._store.scan(("due",), None, (before,))]
+        for key in due:
+            _, _, topic, event_id = key
+            self._store.delete(key)
+            self._store.delete(("live", str(topic), str(event_id)))

@@ -1,0 +1,186 @@
+"""A task on Kafka: fence, recover, process, checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from schemas.wire import Codec
+from streams.engine.checkpoint import Fenced, Transactions
+from streams.engine.codec import decode_key, decode_value
+from streams.engine.emit import POSITION, Encoder, Snapshot
+from streams.engine.mover import (
+    EXIT_BROKEN_CHAIN,
+    EXIT_FENCED,
+    READ,
+    Chunk,
+    Place,
+    end_process,
+)
+from streams.engine.settings import EngineSettings
+from streams.engine.task import StepFailed, Task
+from streams.engine.topology import SubTopology, Topology
+
+Report = Callable[[str, dict[str, Any]], None]
+"""Told of what happens to a task: name of the event and its facts."""
+
+
+class Runner:
+    """One task with its transactional producer, its checkpoint timer and its recovery."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        sub: SubTopology,
+        partition: int,
+        settings: EngineSettings,
+        codec: Codec,
+        pool: ThreadPoolExecutor,
+        report: Report,
+    ) -> None:
+        self.sub, self.partition, self.settings = sub, partition, settings
+        self.pool, self.report = pool, report
+        self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
+        self.task = Task(topology, sub, partition, settings, codec)
+        self.changelog = settings.changelog(sub.name)
+        self.encoder = Encoder(
+            codec, self.changelog, partition, settings.partitions, self.task.writer
+        )
+        self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
+        self.tx = Transactions(self.kafka, settings.transactional_id(sub.name, partition))
+        self.lock = asyncio.Lock()
+        self.timer: asyncio.Task[None] | None = None
+        self.saved = dict(self.task.position)
+        self.at_end: dict[str, float] = {}
+        self.paused: set[str] = set()
+
+    @property
+    def places(self) -> dict[Place, int]:
+        """Where to read on from."""
+        return {Place(t, self.partition): offset for t, offset in self.task.position.items()}
+
+    # Start ----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Fence older owners, then read the changelog to its end."""
+        loop = asyncio.get_running_loop()
+        start = time.perf_counter()
+        await loop.run_in_executor(self.pool, self.tx.fence)
+        fenced = time.perf_counter()
+        await loop.run_in_executor(self.pool, self._replay)
+        self.task.store.take_changes()
+        self.saved = dict(self.task.position)
+        facts = {"entries": len(self.task.store), "fence_s": round(fenced - start, 3)}
+        facts["replay_s"] = round(time.perf_counter() - fenced, 3)
+        self.report("task_recovered", {"task": str(self), **facts})
+
+    def _replay(self) -> None:
+        consumer = Consumer({**READ, **self.kafka, "auto.offset.reset": "earliest"})
+        consumer.assign([TopicPartition(self.changelog, self.partition, 0)])
+        position: dict[str, Any] | None = None
+        try:
+            while True:
+                for message in consumer.consume(5000, 0.05):
+                    error = message.error()
+                    if error is not None:
+                        if error.code() == KafkaError._PARTITION_EOF:
+                            self._stand_at(position)
+                            return
+                        raise KafkaException(error)
+                    key, value = message.key(), message.value()
+                    assert isinstance(key, bytes)
+                    content = None if value is None else decode_value(bytes(value))
+                    if key == POSITION:
+                        position = content
+                    else:
+                        self.task.store.load(decode_key(key), content)
+        finally:
+            consumer.close()
+
+    def _stand_at(self, position: dict[str, Any] | None) -> None:
+        if position is not None:
+            self.task.restore(position)
+
+    # Work -----------------------------------------------------------------------------------------
+
+    def process(self, chunk: Chunk) -> None:
+        """Take a chunk over; atomic on the event loop."""
+        topic = chunk.place.topic
+        try:
+            self.task.process(topic, chunk.messages, chunk.after, chunk.next)
+        except StepFailed as error:
+            end_process(EXIT_BROKEN_CHAIN, f"task {self}: {error}")
+        if chunk.at_end:
+            self.at_end[topic] = time.monotonic()
+        else:
+            self.at_end.pop(topic, None)
+
+    def watch_idleness(self) -> None:
+        """Tell the task which inputs have been silent at their end for the idle timeout."""
+        limit = time.monotonic() - self.settings.idle_timeout_ms / 1000
+        for topic, since in list(self.at_end.items()):
+            if since <= limit:
+                del self.at_end[topic]
+                self.task.idle(topic)
+
+    # Checkpoints ----------------------------------------------------------------------------------
+
+    async def keep_checkpointing(self, settle: Callable[[list[Runner]], Any]) -> None:
+        """One timer a task, out of step with the others."""
+        interval, last = self.settings.checkpoint_ms / 1000, time.perf_counter()
+        await asyncio.sleep(interval * (self.partition * 0.618 % 1))
+        while True:
+            await asyncio.sleep(max(0.001, interval - (time.perf_counter() - last)))
+            last = time.perf_counter()
+            self.watch_idleness()
+            await settle([self])
+
+    async def checkpoint(self) -> None:
+        """Write what happened since the last one; on failure it is put back and raised."""
+        async with self.lock:
+            if self.task.position == self.saved and not self.task.dirty:
+                return
+            snapshot = self.task.snapshot()
+            work = asyncio.ensure_future(self._write(snapshot))
+            try:
+                await asyncio.shield(work)
+            except BaseException:
+                await asyncio.wait([work])  # a checkpoint is never left half way
+                if work.exception() is None:
+                    self.saved = snapshot.position["position"]
+                else:
+                    self.task.put_back(snapshot)
+                raise
+            self.saved = snapshot.position["position"]
+
+    async def _write(self, snapshot: Snapshot) -> None:
+        await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)
+
+    def _commit(self, snapshot: Snapshot) -> None:
+        self.tx.commit(self.encoder.records(snapshot, self.declare_to))
+
+    async def close(self) -> None:
+        """Stop the timer and forget the producer."""
+        if self.timer is not None:
+            self.timer.cancel()
+        await asyncio.get_running_loop().run_in_executor(self.pool, self.tx.close)
+
+    def __str__(self) -> str:
+        return f"{self.sub.name}/{self.partition}"
+
+
+async def settle(runners: list[Runner], report: Report) -> None:
+    """Checkpoint these tasks; a fenced one ends the process, other failures are tried again."""
+    results = await asyncio.gather(*[r.checkpoint() for r in runners], return_exceptions=True)
+    for runner, result in zip(runners, results, strict=True):
+        if isinstance(result, Fenced):
+            end_process(EXIT_FENCED, f"task {runner} has another owner now: {result}")
+        if isinstance(result, (KafkaException, BufferError)):
+            report("checkpoint_put_back", {"task": str(runner), "error": str(result)})
+        elif isinstance(result, Exception):
+            end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot write: {result!r}")

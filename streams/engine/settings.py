@@ -1,0 +1,29 @@
+"""What the engine needs to know beside the topology."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streams.tuning import EngineTuning
+
+
+class EngineSettings(EngineTuning, frozen=True, kw_only=True):
+    """Settings of one application."""
+
+    application: str = "streams"
+    """Application id: consumer group, transactional ids and changelog names begin with it."""
+    bootstrap: str = "127.0.0.1:9092"
+    kafka: dict[str, Any] = msgspec.field(default_factory=dict)
+    """More librdkafka settings (security)."""
+    partitions: int = 4
+    """Partition count of every topic of the topology."""
+
+    def changelog(self, sub: str) -> str:
+        """Name of the changelog topic of a sub-topology."""
+        return f"{self.application}-{sub}-changelog"
+
+    def transactional_id(self, sub: str, partition: int) -> str:
+        """Transactional id of a task: names the thing that moves, so that owners fence."""
+        return f"{self.application}-{sub}-{partition}"

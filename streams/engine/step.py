@@ -1,0 +1,154 @@
+"""A Step: a pure function over a batch of events of one topic, with state and outputs.
+
+A user writes the function, the engine does the rest: retries, dead letters, late records,
+checkpoints, counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from schemas.catalog import BY_NAME
+from schemas.envelope import Event
+from schemas.ids import digest_id
+from streams.topics import Topic
+
+if TYPE_CHECKING:
+    from joins.state import Key, Store
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Events of one topic and one partition, in offset order; each one takes effect."""
+
+    topic: Topic
+    events: list[Event]
+    watermark: int
+    """The watermark that the steps were last advanced to (ms)."""
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events)
+
+
+class Emit(Protocol):
+    """What a step may do beside changing its state."""
+
+    def __call__(self, topic: Topic, event: Event) -> None:
+        """Write an event to one of the step's topics."""
+
+    def refuse(self, event: Event, cause: str, detail: str) -> None:
+        """Send an input event to the dead letters, with a one-word cause."""
+
+    def filtered(self, event: Event, rule: str) -> None:
+        """Say that an input event was left out on purpose, by a named rule."""
+
+
+Process = Callable[[Batch, "Store", Emit], None]
+Advance = Callable[[int, "Store", Emit], None]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One processing step."""
+
+    name: str
+    reads: tuple[Topic, ...]
+    writes: tuple[Topic, ...]
+    process: Process
+    advance: Advance | None = None
+    """Called with the new watermark (ms) whenever it moved: fires due timers, expires state."""
+    holdback: Callable[[Store], int | None] | None = None
+    """The least event time of a result not yet emitted, corrections excepted."""
+    version: int = 1
+    """Raised when the step's state changes its form."""
+
+
+def derived(
+    step: str,
+    cause: Event,
+    topic: Topic,
+    value: Any,
+    part: str | int = "",
+    ts: int | None = None,
+) -> Event:
+    """An event that follows from one input alone, and is withdrawn when the input is.
+
+    Its id hashes the step's name, the input's id and ``part`` (which tells several results of one
+    input apart); ``op`` and anchor are the input's.
+    """
+    return Event(
+        digest_id(step, cause.id, str(part)),
+        topic.key_of(value),
+        cause.ts if ts is None else ts,
+        cause.op,
+        value,
+        correction=cause.correction or cause.op == "retract",
+        type=topic.event_type or "",
+        anchor=cause.anchor,
+        ingest_ts=cause.ingest_ts,
+        producer=step,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.id,
+        priority=cause.priority,
+    )
+
+
+class Rows:
+    """Results that change: one row an id, retracted and asserted again when its content changes."""
+
+    def __init__(self, step: str, state: Store, emit: Emit) -> None:
+        self.step, self.state, self.emit = step, state, emit
+
+    def set(
+        self, topic: Topic, row: str, value: Any | None, ts: int, cause: Event, **envelope: Any
+    ) -> bool:
+        """Make ``value`` the content of row ``row`` of ``topic``; None withdraws it.
+
+        Returns whether anything was emitted. ``ts`` must be the same for one row for ever.
+        """
+        place: Key = ("row", topic.name, row)
+        old: Event | None = self.state.get(place)
+        if old is not None and value is not None and old.value == value:
+            return False
+        if old is None and value is None:
+            return False
+        if old is not None:
+            self.emit(topic, retraction(old, cause))
+        if value is None:
+            self.state.delete(place)
+            return True
+        event = Event(
+            digest_id(self.step, topic.name, row),
+            topic.key_of(value),
+            ts,
+            "assert",
+            value,
+            correction=cause.correction or old is not None,
+            type=topic.event_type or "",
+            anchor=envelope.get("anchor", cause.anchor),
+            ingest_ts=cause.ingest_ts,
+            producer=self.step,
+            correlation_id=cause.correlation_id,
+            causation_id=cause.id,
+            priority=cause.priority,
+        )
+        self.state.put(place, event)
+        self.emit(topic, event)
+        return True
+
+
+def retraction(old: Event, cause: Event | None = None) -> Event:
+    """The retract of an assert: same id, key, ts and value."""
+    return msgspec.structs.replace(
+        old,
+        op="retract",
+        correction=True,
+        causation_id=cause.id if cause is not None else old.causation_id,
+        ingest_ts=cause.ingest_ts if cause is not None else old.ingest_ts,
+    )
+
+
+def event_type_of(topic: Topic) -> str:
+    """The versioned event type of a topic; raises KeyError when it has none."""
+    return BY_NAME[topic.event_type or ""].name

@@ -1,0 +1,202 @@
+"""The Faust transport: aiokafka is the group member, the mover brings the bytes, tasks do the work.
+
+Found by Faust through the entry point ``faust.transports`` as the URL scheme ``streams://``. Faust
+keeps what it is good at: application, group membership, co-partitioned assignment, rebalances,
+command line. Its acks, offsets, tables and windows are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+from mode import Service
+
+from schemas.wire import Codec
+from streams.engine.guard import attempt_async
+from streams.engine.mover import EXIT_BROKEN_CHAIN, Chunk, Mover, Place, end_process
+from streams.engine.runner import Report, Runner, settle
+from streams.engine.settings import EngineSettings
+from streams.engine.topology import Topology
+
+
+class Flow(msgspec.Struct):
+    """What the application tells the transport."""
+
+    topology: Topology
+    settings: EngineSettings
+    codec: Codec
+    report: Report
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The group member: it holds partitions and fetches nothing."""
+
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        self._ensure_consumer().pause(*map(driver.ensure_aiokafka_TP, assigned))
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def highwater(self, tp: Any) -> int:
+        mover: Mover = self.consumer.mover  # type: ignore[attr-defined]
+        return mover.end_offset(Place(tp.topic, tp.partition))
+
+
+class Consumer(driver.Consumer):
+    """Faust's consumer with the fetching replaced and a task behind every partition."""
+
+    flow: Flow
+    mover: Mover
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """Faust's own stall detector looks at acks, which are not used."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.flow = self.app.flow  # type: ignore[attr-defined]
+        self.pool = ThreadPoolExecutor(16, "checkpoint")
+        self.tasks: dict[Place, Runner] = {}
+        self.parked: dict[Place, Runner] = {}
+        self.starting: set[asyncio.Future[None]] = set()
+        self.chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+        self.settled = True
+        self.inputs = {
+            topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs
+        }
+        settings = self.flow.settings
+        config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
+        self.mover = Mover(config, asyncio.get_running_loop(), self.chunks.put_nowait)
+        self.mover.start()
+
+    # Data: mover -> Faust's conductor -> stream -> agent -> task ----------------------------------
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        while not self.should_stop and not fetcher.should_stop:
+            chunk = await self.chunks.get()
+            if chunk.session is not self.mover.session:
+                continue
+            tp = TP(*chunk.place)
+            body: Any = chunk
+            message = ConsumerMessage(
+                tp.topic,
+                tp.partition,
+                chunk.next - 1,
+                0.0,
+                0,
+                [],
+                None,
+                body,
+                None,
+                0,
+                0,
+                tp,
+                generation_id=self.app.consumer_generation_id,
+            )
+            await self.callback(message)
+
+    def process(self, chunk: Chunk) -> None:
+        """Called by the agent for each chunk; drops what was fetched before a revoke."""
+        runner = self.tasks.get(self._task_of(chunk.place))
+        if chunk.session is self.mover.session and runner is not None:
+            runner.process(chunk)
+        chunk.free()
+
+    def _task_of(self, place: Any) -> Place:
+        sub = self.inputs.get(place.topic)
+        return Place(sub.name if sub is not None else "", place.partition)
+
+    # Group: revoke = stop, checkpoint, park; assign = reuse or recover, then read on --------------
+
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        self.settled = False
+        await self.mover.clear()
+        await settle(list(self.tasks.values()), self.flow.report)
+        for runner in self.tasks.values():
+            if runner.timer is not None:
+                runner.timer.cancel()
+        self.parked.update(self.tasks)
+        self.tasks.clear()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
+        kept = {self._task_of(tp) for tp in assigned}
+        gone = [self.parked.pop(place) for place in set(self.parked) - kept]
+        await asyncio.gather(*[runner.close() for runner in gone], return_exceptions=True)
+        self.settled = True
+        self.flow.report("assigned", {"partitions": len(assigned)})
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Faust calls it where stock seeks to committed offsets: here the tasks begin."""
+        if not self.settled:
+            return
+        wanted = {self._task_of(tp) for tp in self.assignment() if tp.topic in self.inputs}
+        for place in wanted - set(self.tasks):
+            work = asyncio.ensure_future(self._begin(place, self.mover.session))
+            self.starting.add(work)
+            work.add_done_callback(self.starting.discard)
+
+    async def _begin(self, place: Place, session: Any) -> None:
+        runner = self.parked.pop(place, None)
+        if runner is None:
+            runner = self._runner(place)
+            error = await attempt_async(runner.open())
+            if error is not None:
+                end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
+        if session is not self.mover.session or not self.settled or self.should_stop:
+            await runner.close()  # revoked meanwhile
+            return
+        self.tasks[place] = runner
+        runner.timer = asyncio.ensure_future(runner.keep_checkpointing(self._settle))
+        await self.mover.add(runner.places)
+
+    def _runner(self, place: Place) -> Runner:
+        flow = self.flow
+        sub = next(s for s in flow.topology.subs if s.name == place.topic)
+        return Runner(
+            flow.topology, sub, place.partition, flow.settings, flow.codec, self.pool, flow.report
+        )
+
+    async def _settle(self, runners: list[Runner]) -> None:
+        await settle(runners, self.flow.report)
+
+    # Offsets are a hint for lag tools -------------------------------------------------------------
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        offsets = {}
+        for tp in self.assignment():
+            runner = self.tasks.get(self._task_of(tp))
+            if runner is not None and runner.saved.get(tp.topic):
+                offsets[tp] = runner.saved[tp.topic]
+        return bool(offsets) and bool(await self._commit(offsets))
+
+    @Service.task
+    async def _pulse(self) -> None:
+        """Keeps max.poll.interval honest, and surfaces group errors."""
+        while not self.should_stop:
+            await self.sleep(1.0)
+            if self.flow_active and self.assignment():
+                await self._getmany(self.assignment(), timeout=0.0)
+
+    async def on_stop(self) -> None:
+        for work in self.starting:
+            work.cancel()
+        await self.mover.clear()
+        await settle(list(self.tasks.values()), self.flow.report)
+        runners = [*self.tasks.values(), *self.parked.values()]
+        await asyncio.gather(*[runner.close() for runner in runners], return_exceptions=True)
+        self.mover.stop()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        await super().on_stop()
+
+
+class Transport(driver.Transport):
+    """The transport behind ``streams://host:port``."""
+
+    Consumer = Consumer

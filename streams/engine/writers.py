@@ -1,0 +1,98 @@
+"""Declared watermarks: what the writers of one input partition have promised (SEMANTICS 2).
+
+A writer is ``step/generation/task/count``: task ``task`` of the ``count`` tasks of a step, or a
+source (count 1). It declares by a control record, a record with neither key nor value, in every
+partition of its topics; the record counts when the transaction that holds it is committed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from joins.clock import NEG_INF
+from schemas.errors import BadHeaders
+from schemas.headers import WATERMARK, WRITER, number
+
+IDLE = "idle"
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """Who declares."""
+
+    step: str
+    generation: int
+    task: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.step}/{self.generation}/{self.task}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Writer:
+        """Read the header's text; raises BadHeaders."""
+        parts = text.rsplit("/", 3)
+        if len(parts) != 4 or not parts[0]:
+            raise BadHeaders(f"header {WRITER} is not step/generation/task/count: {text[:80]!r}")
+        step, *numbers = parts
+        generation, task, count = (number(n, WRITER) for n in numbers)
+        if not 0 <= task < count:
+            raise BadHeaders(f"header {WRITER} names task {task} of {count}")
+        return cls(step, generation, task, count)
+
+
+def control_headers(writer: Writer, watermark: int | None) -> list[tuple[str, bytes]]:
+    """Headers of a control record; ``None`` declares the writer idle."""
+    text = IDLE if watermark is None else str(watermark)
+    return [(WRITER, str(writer).encode()), (WATERMARK, text.encode())]
+
+
+class Declared:
+    """The watermark of one input partition, from what its writers declared."""
+
+    def __init__(self, expected: tuple[str, ...] = ()) -> None:
+        self.expected = expected
+        """Steps of the topology that write the topic: none of them may be missing."""
+        self._said: dict[str, dict[str, Any]] = {}
+
+    def declare(self, writer: Writer, text: str) -> None:
+        """Take one control record over; a newer generation replaces the older one."""
+        known = self._said.get(writer.step)
+        if known is not None and known["generation"] > writer.generation:
+            return
+        if known is None or known["generation"] < writer.generation:
+            known = {"generation": writer.generation, "count": writer.count, "tasks": {}}
+            self._said[writer.step] = known
+        tasks = known["tasks"]
+        if text == IDLE:
+            tasks[str(writer.task)] = None
+            return
+        before = tasks.get(str(writer.task))
+        said = number(text, WATERMARK)
+        tasks[str(writer.task)] = said if before is None else max(said, before)
+
+    def watermark(self) -> int | None:
+        """The least of what the writers that are not idle declared; None when all are idle."""
+        if not self._said:
+            return NEG_INF if self.expected else None
+        if any(step not in self._said for step in self.expected):
+            return NEG_INF
+        bounds = []
+        for known in self._said.values():
+            if len(known["tasks"]) < known["count"]:
+                return NEG_INF
+            bounds += [ts for ts in known["tasks"].values() if ts is not None]
+        return min(bounds) if bounds else None
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data for the checkpoint."""
+        return {
+            step: {**known, "tasks": dict(known["tasks"])} for step, known in self._said.items()
+        }
+
+    def load(self, said: dict[str, Any]) -> None:
+        """Take over what ``dump`` gave."""
+        self._said = {
+            step: {**known, "tasks": dict(known["tasks"])} for step, known in said.items()
+        }

@@ -1,0 +1,123 @@
+"""Scoring: a snapshot of a model applied to one feature vector, with the reasons in words.
+
+Plain arithmetic over the snapshot's numbers. A feature that is missing adds nothing, which is the
+same as its mean, and the score is marked partial.
+
+>>> from schemas.events import Features, ModelSnapshot, Weight
+>>> rate = Weight(feature="feerate_msat_per_vb", mean=20_000.0, variance=1e8, weight=0.5)
+>>> snapshot = ModelSnapshot(model_id="fraud", snapshot_id="s1", valid_from_ts=0, learned=100,
+...     positives=10, intercept=-1.0, calibration_slope=1.0, calibration_intercept=0.0,
+...     weights=[rate])
+>>> found = score(Features("main", "ab" * 32, {"feerate_msat_per_vb": 45_000.0}, {}), snapshot)
+>>> round(found.score, 4), found.partial
+(0.5622, False)
+>>> found.contributions[0].words
+'a fee rate of 45,000 msat/vB is high for this stream: +1.25'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from schemas.events import Contribution, Features, ModelSnapshot, Score, Weight
+from streams.features import WORDS
+from streams.models.logistic import calibrated, probability, standardise
+
+NOTHING_LEARNED = "no label has been learned yet"
+"""The reason for no score before a model has a snapshot."""
+
+MAX_CONTRIBUTIONS = 8
+"""A person reads no more reasons than this; they are the largest ones."""
+
+USUAL = 1.0
+"""Within one standard deviation of the mean a value is called usual."""
+
+
+def score(features: Features, snapshot: ModelSnapshot | None, model_id: str = "") -> Score:
+    """Score one transaction; without a snapshot the score is None, with the reason.
+
+    ``model_id`` names the model while there is no snapshot to name it.
+    """
+    if snapshot is None:
+        return _unscored(features, model_id)
+    effects = weighed(features.values, snapshot.weights)
+    logit = snapshot.intercept + sum(effect.logit for effect in effects)
+    slope, intercept = snapshot.calibration_slope, snapshot.calibration_intercept
+    missing = [w.feature for w in snapshot.weights if w.feature not in features.values]
+    return Score(
+        network=features.network,
+        txid=features.txid,
+        model_id=snapshot.model_id,
+        score=probability(calibrated(logit, slope, intercept)),
+        reason=None,
+        partial=bool(missing),
+        missing=missing,
+        snapshot_id=snapshot.snapshot_id,
+        valid_from_ts=snapshot.valid_from_ts,
+        contributions=_largest(effects, slope),
+    )
+
+
+class Effect(NamedTuple):
+    """What one feature did to the log-odds before calibration."""
+
+    logit: float
+    feature: str
+    value: float
+    distance: float
+    """Standard deviations from the mean of this stream, bounded."""
+
+
+def weighed(values: Mapping[str, float], weights: Iterable[Weight]) -> list[Effect]:
+    """The effect of every feature that has a value, in the order of the weights.
+
+    >>> fee = Weight(feature="fee_sat", mean=10.0, variance=4.0, weight=0.5)
+    >>> weighed({"fee_sat": 14.0}, [fee]), weighed({}, [fee])
+    ([Effect(logit=1.0, feature='fee_sat', value=14.0, distance=2.0)], [])
+    """
+    effects = []
+    for weight in weights:
+        value = values.get(weight.feature)
+        if value is not None:
+            distance = standardise(value, weight.mean, weight.variance)
+            effects.append(Effect(weight.weight * distance, weight.feature, value, distance))
+    return effects
+
+
+def in_words(effect: Effect, moved: float) -> str:
+    """Say what one feature did: its value, how it compares with this stream, what it moved."""
+    level = "usual" if abs(effect.distance) <= USUAL else "high" if effect.distance > 0 else "low"
+    phrase = WORDS.get(effect.feature, effect.feature + " of {}")
+    said = phrase.format(_number(effect.feature, effect.value))
+    return f"{said} is {level} for this stream: {moved:+.2f}"
+
+
+def _largest(effects: list[Effect], slope: float) -> list[Contribution]:
+    moving = sorted((-abs(e.logit), e.feature, e) for e in effects if e.logit)
+    return [
+        Contribution(e.feature, e.value, slope * e.logit, in_words(e, slope * e.logit))
+        for _, _, e in moving[:MAX_CONTRIBUTIONS]
+    ]
+
+
+def _number(feature: str, value: float) -> str:
+    shown = 10.0**value - 1.0 if feature.startswith("log10_") and 0.0 <= value < 18.0 else value
+    if abs(shown - round(shown)) < 1e-6 or abs(shown) >= 1000.0:
+        return f"{round(shown):,}"
+    return f"{shown:.3g}"
+
+
+def _unscored(features: Features, model_id: str) -> Score:
+    return Score(
+        network=features.network,
+        txid=features.txid,
+        model_id=model_id,
+        score=None,
+        reason=NOTHING_LEARNED,
+        partial=bool(features.missing),
+        missing=sorted(features.missing),
+        snapshot_id=None,
+        valid_from_ts=None,
+        contributions=[],
+    )

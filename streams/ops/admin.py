@@ -1,0 +1,202 @@
+"""Topics on a broker: what is planned, what is there, and making the two agree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from streams.engine.settings import EngineSettings
+from streams.engine.topology import Topology
+from streams.topics import MEBIBYTE, STORED, Topic
+
+TIMEOUT_SECONDS = 15
+
+
+class OpsError(RuntimeError):
+    """Something outside is not as it must be; the message names cause and remedy."""
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(f"{cause}: {remedy}")
+        self.cause, self.remedy = cause, remedy
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """One topic of the plan, and how it stands on the broker."""
+
+    topic: str
+    partitions: int
+    settings: dict[str, str]
+    state: str
+    """missing, ok, or what differs"""
+    about: str = ""
+
+
+def wanted(topology: Topology, settings: EngineSettings) -> list[Planned]:
+    """Every topic that the application needs, changelogs included."""
+    plan = [
+        Planned(t.name, settings.partitions, t.settings(), "missing", t.about) for t in STORED
+    ]
+    plan += [
+        Planned(
+            settings.changelog(sub.name),
+            settings.partitions,
+            _changelog_settings(),
+            "missing",
+            f"state and positions of {sub.name}",
+        )
+        for sub in topology.subs
+    ]
+    known = {p.topic for p in plan}
+    extra = {t.name: t for sub in topology.subs for t in (*sub.inputs, *sub.outputs)}
+    plan += [_of(t, settings) for name, t in extra.items() if name not in known]
+    return plan
+
+
+def _of(topic: Topic, settings: EngineSettings) -> Planned:
+    return Planned(topic.name, settings.partitions, topic.settings(), "missing", topic.about)
+
+
+def _changelog_settings() -> dict[str, str]:
+    return {
+        "cleanup.policy": "compact",
+        "max.message.bytes": str(17 * MEBIBYTE),
+        "retention.ms": "-1",
+        "message.timestamp.type": "LogAppendTime",
+    }
+
+
+class Admin:
+    """Asks and changes a broker."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings, self.timeout = settings, TIMEOUT_SECONDS
+        self.client = AdminClient(
+            {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
+        )
+
+    def partitions(self) -> dict[str, int]:
+        """Topic to partition count; raises OpsError when no broker answers."""
+        try:
+            found = self.client.list_topics(timeout=self.timeout).topics
+        except KafkaException as error:
+            raise OpsError(
+                f"no Kafka broker answers at {self.settings.bootstrap} "
+                f"({error.args[0].name()})",
+                "start one with `streams broker start`, or name yours with --broker",
+            ) from error
+        return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def plan(self, topology: Topology) -> list[Planned]:
+        """The plan beside what is there."""
+        present = self.partitions()
+        plan = wanted(topology, self.settings)
+        configs = self._configs([p.topic for p in plan if p.topic in present])
+        return [
+            msgspec.structs.replace(p, state=_state(p, present.get(p.topic), configs))
+            for p in plan
+        ]
+
+    def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        if not asked:
+            return {}
+        answers = self.client.describe_configs(asked)
+        return {
+            resource.name: {n: str(c.value) for n, c in future.result(TIMEOUT_SECONDS).items()}
+            for resource, future in answers.items()
+        }
+
+    def apply(self, topology: Topology) -> list[Planned]:
+        """Create what is missing and set what differs; wrong partition counts raise OpsError."""
+        plan = self.plan(topology)
+        refuse_wrong_counts(plan)
+        missing = [p for p in plan if p.state == "missing"]
+        new = [
+            NewTopic(p.topic, p.partitions, replication_factor=-1, config=p.settings)
+            for p in missing
+        ]
+        if new:
+            for name, future in self.client.create_topics(new).items():
+                _result(future, name)
+        changed = [p for p in plan if p.state not in ("missing", "ok")]
+        self._alter(changed)
+        return missing + changed
+
+    def _alter(self, plan: list[Planned]) -> None:
+        if not plan:
+            return
+        resources = [
+            ConfigResource(ResourceType.TOPIC, p.topic, set_config=p.settings) for p in plan
+        ]
+        for resource, future in self.client.alter_configs(resources).items():
+            _result(future, resource.name)
+
+    def wait(self, topology: Topology, seconds: float) -> None:
+        """``check``, again and again for at most ``seconds``."""
+        deadline = time.monotonic() + seconds
+        self.timeout = 1 if seconds else TIMEOUT_SECONDS
+        while True:
+            try:
+                self.check(topology)
+                return
+            except OpsError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.2)
+
+    def check(self, topology: Topology) -> None:
+        """Refuse to start on a broker whose topics are missing or have another partition count."""
+        present = self.partitions()
+        plan = [
+            msgspec.structs.replace(p, state=_state(p, present.get(p.topic), None))
+            for p in wanted(topology, self.settings)
+        ]
+        refuse_wrong_counts(plan)
+        missing = [p.topic for p in plan if p.state == "missing"]
+        if missing:
+            raise OpsError(
+                f"{len(missing)} topics are missing ({', '.join(missing[:3])}, ...)",
+                "create them with `streams topics apply`",
+            )
+
+
+def _state(planned: Planned, count: int | None, configs: dict[str, Any] | None) -> str:
+    if count is None:
+        return "missing"
+    if count != planned.partitions:
+        return f"has {count} partitions, needs {planned.partitions}"
+    have = (configs or {}).get(planned.topic)
+    if have is None:
+        return "ok"
+    wrong = {n: v for n, v in planned.settings.items() if n in have and have[n] != v}
+    return "ok" if not wrong else ", ".join(f"{n} is {have[n]}, not {v}" for n, v in wrong.items())
+
+
+def refuse_wrong_counts(plan: Iterable[Planned]) -> None:
+    """Raise OpsError when a topic has another partition count than the plan."""
+    for planned in plan:
+        if planned.state.startswith("has "):
+            raise OpsError(
+                f"topic {planned.topic} {planned.state}",
+                "topics that are joined need equal partition counts: set `partitions` to what the "
+                "topics have, or replay into new topics",
+            )
+
+
+def _result(future: Any, name: str) -> None:
+    try:
+        future.result(TIMEOUT_SECONDS)
+    except KafkaException as error:
+        if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+            words = error.args[0].str()
+            raise OpsError(f"topic {name}: {words}", "see the broker's log") from error

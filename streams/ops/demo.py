@@ -1,0 +1,171 @@
+"""The demo: embedded Kafka, a worker, sinks and real input in one process tree."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from schemas.events import Alert, Decision
+from sinks.base import Sink
+from sinks.catalog import open_sink
+from streams import topics
+from streams.app import make_topology, settings_of
+from streams.broker import EmbeddedBroker
+from streams.broker.process import Child
+from streams.client import Read
+from streams.config import Config
+from streams.engine.settings import EngineSettings
+from streams.ops.admin import Admin, OpsError
+from streams.ops.play import play_archive
+from streams.ops.sinking import SinkDriver
+from streams.ops.standing import Standing
+from streams.ops.summary import Summary, summarise
+
+SETTLE_SECONDS = 120
+STOP_SECONDS = 15
+BLOCK = "413567.raw.xz"
+
+
+class Progress(msgspec.Struct):
+    """What the screen shows; updated from several threads, read by one."""
+
+    phase: str = "starting"
+    played: int = 0
+    read: int = 0
+    lag: int = 0
+    rows: dict[str, int] = {}
+    alerts: list[Alert] = []
+    decisions: list[Decision] = []
+    started: float = 0.0
+    first_alert: float | None = None
+
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started
+
+
+class Demo:
+    """One run: ``run`` plays everything and counts, ``close`` leaves nothing behind."""
+
+    def __init__(
+        self, config: Config, output: Path, progress: Progress, say: Callable[[str], None]
+    ) -> None:
+        self.config, self.output, self.progress, self.say = config, output, progress, say
+        self.port = free_port()
+        self.broker = EmbeddedBroker(port=self.port, progress=say)
+        self.worker: Child | None = None
+        self.driver: SinkDriver | None = None
+
+    def run(self) -> Summary:
+        """Start everything, play the input, wait until it is through, count."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        self.progress.started = time.monotonic()
+        self._start_worker()  # it loads while Kafka starts, and waits for it
+        bootstrap = self.broker.start()
+        settings = settings_of(self.config, bootstrap)
+        topology = make_topology(self.config)
+        self.say("creating topics")
+        Admin(settings).apply(topology)
+        self.driver = SinkDriver(
+            bootstrap, topics.DERIVED, settings.partitions, self._sinks(), self._seen
+        )
+        self.driver.start()
+        self._play(settings)
+        standing = Standing(topology, settings)
+        try:
+            self._settle(standing)
+            seconds = self.progress.seconds()
+            self.progress.phase = "counting"
+            summary = summarise(standing, seconds, self.progress.first_alert)
+        finally:
+            standing.close()
+        path = self.output / "summary.json"
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+        return summary
+
+    def _start_worker(self) -> None:
+        self.say("starting the worker")
+        address = f"127.0.0.1:{self.port}"
+        argv = [sys.executable, "-m", "streams", "--broker", address, "worker", "--wait", "300"]
+        self.worker = Child(argv, self.output / "worker.log", tied=True)
+
+    def _sinks(self) -> Sequence[Sink]:
+        return (
+            open_sink("duckdb", {"path": str(self.output / "results.duckdb")}),
+            open_sink("parquet", {"directory": str(self.output)}),
+        )
+
+    def _play(self, settings: EngineSettings) -> None:
+        self.progress.phase = "playing mainnet block 413567"
+        play_archive(settings, [as_path(BLOCK)], network="main", played=self._count)
+
+    def _count(self, events: int) -> None:
+        self.progress.played += events
+
+    def _seen(self, reads: list[Read]) -> None:
+        progress = self.progress
+        for read in reads:
+            progress.rows[read.topic] = progress.rows.get(read.topic, 0) + 1
+            value = read.event.value if read.event is not None else None
+            if read.event is None or read.event.op != "assert":
+                continue
+            if isinstance(value, Alert):
+                if progress.first_alert is None:
+                    progress.first_alert = progress.seconds()
+                progress.alerts.append(value)
+            elif isinstance(value, Decision):
+                progress.decisions.append(value)
+        progress.read += len(reads)
+
+    def _settle(self, standing: Standing) -> None:
+        """Wait until every input has been read to its end, twice in a row, and sunk."""
+        self.progress.phase = "waiting until everything is through"
+        deadline, calm = time.monotonic() + SETTLE_SECONDS, 0
+        while calm < 2:
+            self._check_alive(deadline)
+            self.progress.lag = sum(b.lag for b in standing.behind())
+            calm = calm + 1 if self.progress.lag == 0 else 0
+            time.sleep(0.6)
+        assert self.driver is not None
+        if not self.driver.caught_up(SETTLE_SECONDS):
+            raise OpsError("the sinks did not catch up", "see the error above, and try again")
+
+    def _check_alive(self, deadline: float) -> None:
+        if self.worker is not None and self.worker.exit_code() is not None:
+            log = self.output / "worker.log"
+            tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
+            raise OpsError(f"the worker ended: {tail[0][:300]}", f"see {log}")
+        if self.driver is not None and self.driver.error is not None:
+            raise OpsError(f"a sink failed: {self.driver.error}", "see the sink's remedy")
+        if time.monotonic() > deadline:
+            raise OpsError(
+                f"{self.progress.lag} records are still unread after {SETTLE_SECONDS} s",
+                f"see {self.output / 'worker.log'}",
+            )
+
+    def close(self) -> None:
+        """Stop sinks, worker and broker, in this order."""
+        if self.driver is not None:
+            self.driver.stop()
+        if self.worker is not None:
+            self.worker.terminate(STOP_SECONDS)
+        self.broker.stop()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def as_path(name: str) -> Path:
+    """A file that ships with the package."""
+    return Path(str(files("streams") / "data" / name))
+

@@ -1,0 +1,50 @@
+"""The broker that a command works on: its settings, and whether anybody answers there."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import msgspec
+
+from streams.config import Config
+from streams.engine.settings import EngineSettings
+from streams.ops.admin import OpsError
+
+CONNECT_SECONDS = 3.0
+DEFAULT_PORT = 9092
+
+
+def engine_settings(config: Config, bootstrap: str) -> EngineSettings:
+    """The engine's settings, without importing the engine's application."""
+    return EngineSettings(
+        **msgspec.structs.asdict(config.engine),
+        application=config.application,
+        partitions=config.partitions,
+        bootstrap=bootstrap,
+    )
+
+
+def require_listener(bootstrap: str) -> None:
+    """Raise OpsError unless somebody accepts connections at one of the addresses.
+
+    librdkafka would retry silently for its whole timeout.
+    """
+    for address in bootstrap.split(","):
+        host, port = _split(address.strip())
+        with suppress(OSError):
+            socket.create_connection((host, port), CONNECT_SECONDS).close()
+            return
+    raise OpsError(
+        f"no Kafka broker answers at {bootstrap}",
+        "start one with `streams broker start`, or name yours by --broker or STREAMS_BROKER",
+    )
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, sign, port = address.rpartition(":")
+    if not sign:
+        return address, DEFAULT_PORT
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise OpsError(f"{address!r} is not an address", "write HOST:PORT, such as 127.0.0.1:9092")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,12 @@
+"""The one error of sources: what went wrong, and what to do about it."""
+
+from __future__ import annotations
+
+
+class SourceError(Exception):
+    """A source cannot go on. ``cause`` says what it met, ``remedy`` what the operator can do."""
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(f"{cause}; {remedy}")
+        self.cause = cause
+        self.remedy = remedy

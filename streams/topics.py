@@ -1,0 +1,232 @@
+"""Every topic as data: what it carries, what it is keyed by, how it is kept.
+
+``streams topics list`` prints this table; ``streams topics apply`` makes a broker agree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from schemas.catalog import BY_NAME, EventType
+
+MEBIBYTE = 1 << 20
+DAY_MS = 86_400_000
+FOREVER = -1
+By = Literal["network", "txid", "address", "did", "model", "entity", "any"]
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One topic."""
+
+    name: str
+    by: By
+    """What the key names; topics that one step joins have the same ``by``."""
+    about: str
+    event_type: str | None = None
+    """None: the original bytes of somebody else's record."""
+    source: bool = False
+    """Filled from outside: its records are checked, counted and de-duplicated by id."""
+    declared: bool = True
+    """Its writers declare watermarks; False: watermarks are observed (anyone may produce)."""
+    broadcast: bool = False
+    """Every record goes to every partition; its readers need no key of their own."""
+    table: bool = False
+    """A versioned table: never late, and holds no watermark back."""
+    stored: bool = True
+    """False: passed in memory between fused steps, no Kafka topic."""
+    compacted: bool = False
+    retention_ms: int = FOREVER
+    max_message_bytes: int = MEBIBYTE
+    append_time: bool = True
+    """The broker stamps records on arrival, so that retention never deletes old event times."""
+
+    @property
+    def type(self) -> EventType:
+        """The event type; raises KeyError for topics of original bytes."""
+        return BY_NAME[self.event_type or ""]
+
+    @property
+    def key_of(self) -> Callable[[Any], str]:
+        return self.type.key
+
+    def settings(self) -> dict[str, str]:
+        """The topic's Kafka settings."""
+        return {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.max_message_bytes),
+            "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
+        }
+
+
+SOURCE_BYTES = 12 * MEBIBYTE
+LETTER_BYTES = 16 * MEBIBYTE
+
+blocks = Topic(
+    "bitcoin.blocks",
+    "network",
+    "blocks connected to and disconnected from the chain; one order a network",
+    "bitcoin.block.v1",
+    source=True,
+    max_message_bytes=SOURCE_BYTES,
+)
+transactions = Topic(
+    "bitcoin.transactions",
+    "txid",
+    "confirmed transactions with every prevout",
+    "bitcoin.transaction.v1",
+    source=True,
+    max_message_bytes=SOURCE_BYTES,
+)
+mempool = Topic(
+    "bitcoin.mempool",
+    "txid",
+    "what a node's mempool saw: added, replaced, evicted, confirmed",
+    "bitcoin.mempool.v1",
+    source=True,
+    max_message_bytes=SOURCE_BYTES,
+)
+records = Topic(
+    "web5.records",
+    "did",
+    "verified DWN messages, whole",
+    "web5.record.v1",
+    source=True,
+    max_message_bytes=SOURCE_BYTES,
+)
+labels = Topic(
+    "ml.labels",
+    "txid",
+    "truths about transactions that became known later",
+    "ml.label.v1",
+    source=True,
+    max_message_bytes=SOURCE_BYTES,
+)
+tip = Topic(
+    "bitcoin.tip",
+    "any",
+    "height and hash of each tip, in every partition",
+    "bitcoin.tip.v1",
+    broadcast=True,
+)
+facts = Topic(
+    "bitcoin.facts",
+    "txid",
+    "the one live form of each transaction: confirmed, else in the mempool",
+    "bitcoin.transaction.v1",
+    stored=False,
+)
+lifecycle = Topic(
+    "bitcoin.lifecycle",
+    "txid",
+    "where a transaction stands: mempool, confirmed, replaced, evicted",
+    "bitcoin.lifecycle.v1",
+)
+activity = Topic(
+    "bitcoin.activity",
+    "address",
+    "one debit or credit of one address",
+    "bitcoin.activity.v1",
+)
+cancellations = Topic(
+    "bitcoin.cancellations",
+    "address",
+    "unconfirmed payments that will not come: replaced, evicted, expired, conflicted",
+    "bitcoin.cancellation.v1",
+)
+identity_links = Topic(
+    "web5.identity_links",
+    "address",
+    "versions of a link between an address and a DID",
+    "web5.identity_link.v1",
+)
+features = Topic(
+    "ml.features", "txid", "named feature vector of a transaction", "ml.features.v1"
+)
+results = Topic("ml.results", "txid", "score of a transaction with its reasons", "ml.result.v1")
+address_results = Topic(
+    "ml.address_results",
+    "address",
+    "scores sent on to the addresses that take part",
+    "ml.address_result.v1",
+)
+examples = Topic(
+    "ml.examples", "model", "feature vectors with their labels", "ml.example.v1"
+)
+models = Topic(
+    "ml.models",
+    "any",
+    "model snapshots and the event time from which they score, in every partition",
+    "ml.model.v1",
+    broadcast=True,
+    table=True,
+)
+matches = Topic(
+    "patterns.matches", "txid", "patterns found, with reasons and evidence", "patterns.match.v1"
+)
+entities = Topic(
+    "entities.joined",
+    "entity",
+    "Bitcoin, Web5 and ML of one entity and window, side by side",
+    "entities.joined.v1",
+)
+decisions = Topic(
+    "payments.decisions",
+    "address",
+    "credit, wait, review or refuse, one decision an outpoint",
+    "payments.decision.v1",
+)
+alerts = Topic("alerts", "entity", "what a person should look at, and why", "alerts.alert.v1")
+dead_letters = Topic(
+    "dead_letters",
+    "any",
+    "records that could not be processed: original bytes, with the cause in headers",
+    max_message_bytes=LETTER_BYTES,
+)
+late_records = Topic(
+    "late_records",
+    "any",
+    "records that came too late: original bytes, with by how much in headers",
+    max_message_bytes=LETTER_BYTES,
+)
+cursors = Topic(
+    "streams.cursors",
+    "any",
+    "where each source stands, written with what it produced",
+    compacted=True,
+)
+
+ALL: tuple[Topic, ...] = (
+    blocks,
+    transactions,
+    mempool,
+    records,
+    labels,
+    tip,
+    facts,
+    lifecycle,
+    activity,
+    cancellations,
+    identity_links,
+    features,
+    results,
+    address_results,
+    examples,
+    models,
+    matches,
+    entities,
+    decisions,
+    alerts,
+    dead_letters,
+    late_records,
+    cursors,
+)
+BY_TOPIC: dict[str, Topic] = {topic.name: topic for topic in ALL}
+STORED: tuple[Topic, ...] = tuple(topic for topic in ALL if topic.stored)
+SOURCES: tuple[Topic, ...] = tuple(topic for topic in ALL if topic.source)
+DERIVED: tuple[Topic, ...] = tuple(
+    t for t in ALL if t.stored and not t.source and t.event_type is not None
+)

@@ -1,0 +1,33 @@
+"""Tuning of the engine: configuration section ``[engine]``."""
+
+from __future__ import annotations
+
+import msgspec
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times in milliseconds."""
+
+    checkpoint_ms: int = 300
+    """Time between two checkpoints of a task: results are visible that much later."""
+    lateness_ms: int = 10_000
+    """Disorder that observed topics may have."""
+    grace_ms: int = 0
+    """How long after the watermark an event still counts."""
+    retract_grace_ms: int = DAY_MS
+    """The same for corrections: the undo horizon."""
+    idle_timeout_ms: int = 30_000
+    """Silence after which an observed input no longer holds the watermark back."""
+    future_cap_ms: int = HOUR_MS
+    """An event further ahead of its arrival is a dead letter."""
+    block_future_cap_ms: int = 3 * HOUR_MS
+    """The same for blocks, whose miners may be two hours ahead."""
+    max_skew_ms: int = HOUR_MS
+    """An input this far ahead of the task's watermark is paused."""
+    generation: int = 0
+    """Raised when the partition count changes."""
+    retries: int = 2
+    """How often a failing record is tried again before it is dead-lettered."""

@@ -1,0 +1,190 @@
+"""RPC, ZMQ frames and chain identity: exact amounts, and refusals that name cause and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.chain.parse import parse_header
+from streams.sources.bitcoin_identity import (
+    GENESIS,
+    SPLIT_HASH,
+    SPLIT_HEIGHT,
+    check_branch,
+    check_identity,
+)
+from streams.sources.bitcoin_rpc import Rpc, RpcError, satoshi
+from streams.sources.bitcoin_zmq import Counters, Feed, Frame, decode
+from streams.sources.errors import SourceError
+from tests.bitcoin.data import raw_block, shared
+from tests.bitcoin.node import Node, bitcoind, free_ports
+from tests.bitcoin.recording import load
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """A node without a wallet."""
+    with bitcoind(wallet=False) as running:
+        yield running
+
+
+@given(st.integers(0, 2_100_000_000_000_000))
+def test_every_amount_of_satoshi_is_exact(amount: int) -> None:
+    """Any amount written in bitcoin with eight decimals comes back as the same satoshi."""
+    assert satoshi(Decimal(f"{amount // 10**8}.{amount % 10**8:08d}")) == amount
+
+
+def test_fraction_of_a_satoshi_is_refused() -> None:
+    """An amount that is no whole number of satoshi is an error, never rounded."""
+    with pytest.raises(SourceError, match="no whole number of satoshi"):
+        satoshi(Decimal("0.000000001"))
+
+
+@pytest.mark.bitcoind
+def test_calls_and_batches_answer_in_order(node: Node) -> None:
+    """A batch gives its results in order, and None where the node said error."""
+    rpc = Rpc(node.url, node.cookie)
+    assert rpc.call("getblockcount") == 0
+    genesis = GENESIS["regtest"]
+    calls = [("getblockhash", 0), ("getblockhash", 99), ("getblockhash", 0)]
+    assert list(rpc.batch(calls)) == [genesis, None, genesis]
+    with pytest.raises(RpcError, match="getblockhash"):
+        rpc.call("getblockhash", 99)
+
+
+@pytest.mark.bitcoind
+def test_restarted_node_is_reached_with_its_new_cookie() -> None:
+    """After the node restarts, calls and batches go on: fresh connection, fresh cookie."""
+    with bitcoind(wallet=False) as node:
+        rpc = Rpc(node.url, node.cookie)
+        assert rpc.call("getblockcount") == 0
+        node.stop()
+        node.start()
+        assert rpc.call("getblockcount") == 0
+        node.stop()
+        node.start()
+        assert list(rpc.batch([("getblockcount",)])) == [0]
+
+
+@pytest.mark.bitcoind
+def test_wrong_password_is_refused_by_name(node: Node, tmp_path: Path) -> None:
+    """Credentials that the node refuses give a remedy, for calls and batches."""
+    cookie = tmp_path / "cookie"
+    cookie.write_text("someone:wrong")
+    with pytest.raises(SourceError, match="refused the credentials"):
+        Rpc(node.url, cookie).call("getblockcount")
+    with pytest.raises(SourceError, match="refused the credentials"):
+        list(Rpc(node.url, cookie).batch([("getblockcount",)]))
+
+
+def test_absent_node_and_cookie_are_refused_by_name(tmp_path: Path) -> None:
+    """A port where nobody listens, and a cookie that is not there, are SourceErrors."""
+    (port,) = free_ports(1)
+    with pytest.raises(SourceError, match="does not answer"):
+        Rpc(f"http://user:password@127.0.0.1:{port}").call("getblockcount")
+    with pytest.raises(SourceError, match="cannot read the node's cookie"):
+        Rpc(f"http://127.0.0.1:{port}", tmp_path / "none").call("getblockcount")
+
+
+def test_absent_publisher_is_refused_by_name() -> None:
+    """An address where nobody publishes is refused with the setting that is missing."""
+    (port,) = free_ports(1)
+    feed = Feed([f"tcp://127.0.0.1:{port}"], connect_ms=200)
+    with pytest.raises(SourceError, match="set zmqpubsequence and zmqpubrawtx"):
+        feed.open()
+    feed.close()
+
+
+def test_recorded_sequence_frames_decode_to_what_was_recorded() -> None:
+    """Every sequence frame of the recording, put back into bytes, decodes to its fields."""
+    frames = [f for f in load().frames if f["topic"] == "sequence"]
+    for frame in frames:
+        number = frame.get("mempool_sequence")
+        tail = b"" if number is None else number.to_bytes(8, "little")
+        body = bytes.fromhex(frame["hash"]) + frame["label"].encode() + tail
+        found = decode([b"sequence", body, frame["seq"].to_bytes(4, "little")])
+        assert found == Frame(frame["seq"], b"", frame["label"], frame["hash"], number)
+    assert len(frames) == 153
+
+
+@given(st.lists(st.binary(max_size=50), max_size=4))
+def test_foreign_messages_are_refused_by_value_error(parts: list[bytes]) -> None:
+    """Whatever the parts, the only error is ValueError."""
+    try:
+        decode(parts)
+    except ValueError:
+        return
+
+
+def test_jump_of_a_counter_is_counted_per_topic() -> None:
+    """A gap is counted for its own topic, wraps at 2^32, and a restart of the node is a gap."""
+    counters, top = Counters(), (1 << 32) - 1
+    seen = [counters.check(Frame(n, label=label)).lost for n, label in (  # type: ignore[arg-type]
+        (top, "A"), (7, None), (0, "A"), (3, "A"), (8, None), (0, "A"),
+    )]  # fmt: skip
+    assert seen == [0, 0, 0, 2, 0, top - 3]
+
+
+class Answers:
+    """What a main network node would say, as no such node runs here."""
+
+    where = "node"
+
+    def __init__(self, **answers: Any) -> None:
+        header = raw_block(413567)[:80].hex()
+        self._answers = {
+            "getblockchaininfo": {"chain": "main"},
+            "getnetworkinfo": {"subversion": "/Satoshi:29.0.0/"},
+            "getbestblockhash": "",
+            "getblockheader": header,
+            **answers,
+        }
+        self._hashes = {0: GENESIS["main"], **answers.get("hashes", {})}
+
+    def call(self, method: str, *args: Any) -> Any:
+        """The recorded answer."""
+        if method != "getblockhash":
+            return self._answers[method]
+        if args[0] not in self._hashes:
+            raise RpcError(method, -8, "Block height out of range")
+        return self._hashes[args[0]]
+
+
+def test_main_network_node_on_the_main_chain_is_accepted() -> None:
+    """A node with the genesis block, an 80-byte header and other software passes."""
+    check_identity(Answers(), "main")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answers", "cause"),
+    [
+        ({"hashes": {SPLIT_HEIGHT: SPLIT_HASH}}, "split at 961632"),
+        ({"hashes": {0: "00" * 32}}, "block 0 of the node"),
+        ({"getnetworkinfo": {"subversion": "/Satoshi:29.4.3/Knots:20260508/"}}, "enforces rules"),
+        ({"getblockheader": "00" * 164}, "no header of the main chain"),
+        ({"getblockheader": "000000a0" + "00" * 76}, "no header of the main chain"),
+        ({"getblockchaininfo": {"chain": "test"}}, "is on test, configured is main"),
+    ],
+)
+def test_node_on_another_chain_is_refused(answers: dict[str, Any], cause: str) -> None:
+    """Each sign of another chain is refused by name: split, genesis, rules, header, network."""
+    with pytest.raises(SourceError, match=cause):
+        check_identity(Answers(**answers), "main")  # type: ignore[arg-type]
+
+
+def test_block_of_the_branch_that_left_is_refused() -> None:
+    """The recorded first header of the minority branch is refused at its height on main."""
+    rows = shared("stale_headers.csv").read_text().splitlines()
+    (row,) = [row.split(",") for row in rows if row.startswith("961632,")]
+    header = parse_header(bytes.fromhex(row[2]))
+    assert header.hash == row[1] == SPLIT_HASH
+    with pytest.raises(SourceError, match="not of the main chain"):
+        check_branch("main", header, 961632)
+    check_branch("main", header, 961631)
+    check_branch("regtest", header, 961632)

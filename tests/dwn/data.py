@@ -1,0 +1,29 @@
+"""The public test vectors, kept beside the project: absent ones skip their test by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WEB5 = Path(__file__).parents[2] / ".." / "shared" / "data" / "web5"
+
+
+def load(name: str) -> Any:
+    """One JSON file of the vectors; skips the test when the vectors are not there."""
+    path = WEB5 / name
+    if not path.exists():
+        pytest.skip(f"vectors absent: ../shared/data/web5/{name}")
+    return json.loads(path.read_text())
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object inside ``value``, outermost first."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            yield from objects(inner)
