@@ -41,6 +41,10 @@ test: $(VENV)/.dev ## Set up and run the tests: make test ARGS="-k joins"
 test-deep: $(VENV)/.dev ## The tests with many more generated examples
 	@STREAMS_DEEP=1 $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: record-demo
+record-demo: $(VENV)/.dev ## Make the demo's recording again, from fresh real servers
+	@$(BIN)/python -m tests.demo.record_demo $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev ## Style, types, import rule, spelling
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -101,8 +101,13 @@ def changes(before: Iterable[Row], after: Iterable[Row], correction: bool) -> li
     gone = in_order(row for id, row in old.items() if id not in kept)
     come = in_order(row for id, row in new.items() if id not in kept)
     said: list[Outcome] = [Retracted(row.id, row.key, row.ts) for row in gone]
-    said += [replace(row, correction=True) for row in come] if correction else come
+    said += corrected(come) if correction else come
     return said
+
+
+def corrected(rows: Iterable[Row]) -> list[Row]:
+    """The rows, marked as corrections."""
+    return [replace(row, correction=True) for row in rows]
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

@@ -18,7 +18,7 @@ below ``W - grace`` (the grace of the side that the partner would come from). ``
 once, and what is known is corrected.
 
 State beside the common entries: ``(name, "t", side, due, ts, key, id, tag)``, an event without a
-partner whose slot is open, where that matters; ``(name, "m", key, side, ts, id, tag)``, the mark
+partner whose slot is open, where that matters (1: because of a correction); ``(name, "m", key, side, ts, id, tag)``, the mark
 of an event that has had a partner which is now so old that nothing can withdraw it.
 """
 
@@ -35,7 +35,7 @@ from joins.clock import POS_INF
 from joins.errors import JoinError
 from joins.join import Join, first_at
 from joins.liveness import Change
-from joins.outcome import Matched, Outcome, Row, Unmatched, changes
+from joins.outcome import Matched, Outcome, Row, Unmatched, changes, corrected
 from joins.state import Key, Store
 from schemas.envelope import Event
 from schemas.ids import digest_id
@@ -48,6 +48,13 @@ class Slot(NamedTuple):
     """Tells the slots of an event apart: the start of the window."""
     low: int
     high: int
+
+
+class Shift(NamedTuple):
+    """What stood before a change and what stands after it."""
+
+    before: list[Row]
+    after: list[Row]
 
 
 _UNMATCHED = {"left": (0,), "right": (1,), "outer": (0, 1), "anti": (0,)}
@@ -103,38 +110,40 @@ class PairJoin(Join):
 
     def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare what stands before and after the change, slot by slot."""
-        before: list[Row] = []
-        after: list[Row] = []
-        for slot in self.slots(change.side, change.event.ts):
-            partners = list(self._partners(store, change.event.key, change.side, slot))
+        shift = Shift([], [])
+        side, event = change.side, change.event
+        for slot in self.slots(side, event.ts):
+            partners = list(self._partners(store, event.key, side, slot))
             if self._pairs:
-                before += self._pair_rows(change.side, change.before, partners, slot)
-                after += self._pair_rows(change.side, change.after, partners, slot)
-            self._own(store, change, slot, partners, watermark, before, after)
-            self._partners_of(store, change, slot, partners, watermark, before, after)
+                shift.before.extend(self._pair_rows(side, change.before, partners, slot))
+                shift.after.extend(self._pair_rows(side, change.after, partners, slot))
+            if side in self._watched:
+                self._own(store, change, slot, bool(partners), watermark, shift)
+            self._partners_of(store, change, slot, partners, watermark, shift)
         self._record(store, change)
-        return changes(before, after, change.correction)
+        return changes(*shift, change.correction)
 
     def _own(
         self,
         store: Store,
         change: Change,
         slot: Slot,
-        partners: list[Event],
+        matched: bool,
         watermark: int,
-        before: list[Row],
-        after: list[Row],
+        shift: Shift,
     ) -> None:
         """The changed event by itself: has it a partner?"""
-        side = change.side
-        if side not in self._watched:
-            return
-        matched = bool(partners) or self._was_matched(store, side, change.event, slot)
+        side, event = change.side, change.event
+        matched = matched or self._was_matched(store, side, event, slot)
         open_ = not self._closed(side, slot, watermark)
-        before += self._single(side, change.before, matched, open_, slot)
-        after += self._single(side, change.after, matched, open_, slot)
-        if open_ and not matched and (change.before is None) != (change.after is None):
-            self._wait(store, side, change.event, slot, change.after is not None)
+        shift.before.extend(self._single(side, change.before, matched, open_, slot))
+        shift.after.extend(self._single(side, change.after, matched, open_, slot))
+        if self._waits and open_ and not matched:
+            timer = self._timer(side, event, slot)
+            if change.after is None:
+                store.delete(timer)
+            elif change.before is None:
+                store.put(timer, int(change.correction))
 
     def _partners_of(
         self,
@@ -143,8 +152,7 @@ class PairJoin(Join):
         slot: Slot,
         partners: list[Event],
         watermark: int,
-        before: list[Row],
-        after: list[Row],
+        shift: Shift,
     ) -> None:
         """The partners of the changed event: is it the only one they have?"""
         side = self._other(change.side)
@@ -155,10 +163,21 @@ class PairJoin(Join):
             if self._has_another(store, side, partner, facing, change.event):
                 continue
             open_ = not self._closed(side, facing, watermark)
-            before += self._single(side, partner, change.before is not None, open_, facing)
-            after += self._single(side, partner, change.after is not None, open_, facing)
-            if open_:
-                self._wait(store, side, partner, facing, change.after is None)
+            gone, come = change.before is not None, change.after is not None
+            waited = self._waits and open_ and self._turn(store, change, side, partner, facing)
+            shift.before.extend(self._single(side, partner, gone, open_, facing))
+            after = self._single(side, partner, come, open_, facing)
+            shift.after.extend(corrected(after) if waited else after)
+
+    def _turn(self, store: Store, change: Change, side: str, event: Event, slot: Slot) -> bool:
+        """Begin or end an event's wait; True when it was a correction that had begun it."""
+        timer = self._timer(side, event, slot)
+        if change.after is None:
+            store.put(timer, int(change.correction))
+            return False
+        began = store.get(timer)
+        store.delete(timer)
+        return began == 1
 
     def _partners(self, store: Store, key: str, side: str, slot: Slot) -> Iterator[Event]:
         return self._events(store, key, self._other(side), slot.low, slot.high)
@@ -215,22 +234,18 @@ class PairJoin(Join):
 
     # --- deadlines --------------------------------------------------------------------------
 
-    def _wait(self, store: Store, side: str, event: Event, slot: Slot, waits: bool) -> None:
-        if not self._waits:
-            return
+    def _timer(self, side: str, event: Event, slot: Slot) -> Key:
         due = self._deadline(side, slot)
-        key = (*self.prefix, "t", side, due, event.ts, event.key, event.id, slot.tag)
-        if waits:
-            store.put(key, 0)
-        else:
-            store.delete(key)
+        return (*self.prefix, "t", side, due, event.ts, event.key, event.id, slot.tag)
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
         found: list[tuple[int, Row]] = []
         for side in self._watched if self._waits else ():
-            for key, _ in list(store.scan((*self.prefix, "t", side), high=(watermark + 1,))):
-                store.delete(key)
-                found += [(int(key[3]), row) for row in self._waited(store, side, key[4:])]
+            timers = list(store.scan((*self.prefix, "t", side), high=(watermark + 1,)))
+            for timer, correction in timers:
+                store.delete(timer)
+                rows = self._waited(store, side, timer[-4:])
+                found += [(int(timer[-5]), row) for row in (corrected(rows) if correction else rows)]
         found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
         return [row for _, row in found]
 
@@ -246,7 +261,10 @@ class PairJoin(Join):
         return [first_at(store, (*self.prefix, "t", side), 3) for side in sides]
 
     def holdback(self, store: Store) -> int | None:
-        """Least ts of an event that may still turn out to have no partner (semi: one)."""
+        """Least ts of an event that may still turn out to have no partner (semi: one).
+
+        An event that waits because of a correction holds nothing back.
+        """
         sides = self._watched if self._waits else ()
         return min((ts for side in sides for ts in self._waiting(store, side)), default=None)
 
@@ -255,9 +273,12 @@ class PairJoin(Join):
         prefix = (*self.prefix, "t", side)
         least, due = POS_INF, first_at(store, prefix, 3)
         while due is not None and due - self._span(side) < least:
-            key, _ = next(store.scan(prefix, low=(due,)))
-            least = min(least, int(key[4]))
-            yield least
+            same_due = store.scan(prefix, low=(due,), high=(due + 1,))
+            for key, correction in same_due:
+                if not correction:
+                    least = min(least, int(key[4]))
+                    yield least
+                    break
             due = next((int(key[3]) for key, _ in store.scan(prefix, low=(due + 1,))), None)
 
     @abstractmethod

@@ -323,6 +323,7 @@ class Decision(Value, frozen=True):
     needed: int
     rule: str
     reasons: list[str]
+    lost_sat: int = 0
 
 
 class Alert(Value, frozen=True):

@@ -25,7 +25,7 @@ _Int = Annotated[int, msgspec.Meta(ge=-_DIGITS, le=_DIGITS)]
 """What a header may hold: 18 digits."""
 
 
-class Metadata(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Metadata(msgspec.Struct, forbid_unknown_fields=True):
     """How the event came to be, and what it is joined by."""
 
     key: str | None = None
@@ -86,7 +86,7 @@ def to_line(event: Event) -> bytes:
             "producer": event.producer,
             "version": event.version,
             "payload": payload(event.value),
-            "metadata": {"op": event.op, **msgspec.to_builtins(metadata)},
+            "metadata": metadata,
         }
     )
 

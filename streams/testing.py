@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from schemas.envelope import Event, Op
+from schemas.errors import SchemaError
 from schemas.events import Value
 from schemas.headers import Headers, from_headers, texts, to_headers
 from schemas.ids import digest_id
@@ -162,13 +163,16 @@ class TopologyDriver:
                     yield record
 
     def events(self, topic: Topic) -> list[Event]:
-        """The events of a topic, partition by partition, in order."""
+        """The events of a topic, partition by partition, in order; what is none is left out."""
         found = []
         for record in self.records(topic):
-            event = from_headers(
-                texts(record.raw_headers), (record.raw_key or b"").decode(), "", 0, ""
-            )
-            event.value = self.codec.decode(record.raw_value)[1]
+            try:
+                value = self.codec.decode(record.raw_value)[1]
+            except SchemaError:
+                continue
+            key = (record.raw_key or b"").decode()
+            event = from_headers(texts(record.raw_headers), key, "", 0, "")
+            event.value = value
             found.append(event)
         return found
 

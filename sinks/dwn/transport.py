@@ -134,7 +134,7 @@ class DwnTransport:
         body = await _bounded(answer, MAX_REPLY_BYTES)
         if body is None:
             raise DwnGarbled(f"the reply of {self.url} exceeds {MAX_REPLY_BYTES} bytes")
-        if not answer.ok and not body.startswith(b"{"):
+        if answer.status >= 300 and not body.startswith(b"{"):
             self._raise_http(answer.status, answer.reason or "")
         return read_reply(body)
 

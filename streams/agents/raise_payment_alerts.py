@@ -1,4 +1,7 @@
-"""payments.decisions -> alerts: payments that must not be credited."""
+"""payments.decisions -> alerts: payments that must not be credited.
+
+A payment whose replacement pays as much is refused (this outpoint never comes), but is no alert.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ def process(batch: Batch, state: Store, emit: Emit) -> None:
     for event in batch:
         decision: Decision = event.value
         severity = SEVERITY.get(decision.decision)
-        if severity is not None:
+        bumped = decision.decision == "refuse" and decision.lost_sat == 0
+        if severity is not None and not bumped:
             emit(topics.alerts, derived(NAME, event, topics.alerts, _alert(decision, severity)))
 
 

@@ -97,6 +97,7 @@ def decide(settings: PaymentSettings, known: Known) -> Decision | None:
         needed=rule.confirmations if rule is not None else 0,
         rule=rule.name if rule is not None else "none",
         reasons=reasons,
+        lost_sat=lost_sat(known.cancellation) if known.credit is None else 0,
     )
 
 
@@ -130,6 +131,13 @@ def _doubt(score: AddressScore | None, limit: float) -> str | None:
     if score.score > limit:
         return f"score {score.score:.3f} is above the limit of {limit:.3f}"
     return None
+
+
+def lost_sat(gone: Cancellation | None) -> int:
+    """How much less will come than was announced, satoshi; all of it where nobody knows."""
+    if gone is None:
+        return 0
+    return max(0, gone.amount_sat - (gone.still_paid_sat or 0))
 
 
 def _cancelled(gone: Cancellation) -> str:

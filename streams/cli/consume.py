@@ -158,7 +158,8 @@ def _table(raw: bool) -> Writer:
 
 def _cells(read: Read, raw: bool) -> Iterator[str]:
     from schemas.headers import time_text  # noqa: PLC0415
-    from streams.ops.consume import header_texts, payload  # noqa: PLC0415
+    from schemas.jsonform import payload  # noqa: PLC0415
+    from streams.ops.consume import header_texts  # noqa: PLC0415
 
     yield f"{read.partition}/{read.offset}".ljust(18)
     event = read.event

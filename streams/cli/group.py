@@ -10,14 +10,15 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from streams.cli.errors import ExitCode, Failure, explain, foreseen
 from streams.cli.options import current
 
 _WITH_VALUE = ("--broker", "--config", "--set")
 _FLAGS = ("--debug",)
-Command = TyperCommand | TyperGroup
+Command = Any
+"""A command or group; Typer does not export their common base, nor the class of a context."""
 
 
 class CommandTable(MutableMapping[str, Any]):
@@ -81,20 +82,20 @@ class Root(TyperGroup):
         self.no_args_is_help = True
         self.help = (self.help or "").replace("Examples:", "\b\nExamples:")
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names in the table's order."""
         return list(self.table)
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the table's lines, importing none of the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, e.summary) for name, e in self.table.entries.items()])
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Accept the root's options anywhere, as most command lines do."""
         return super().parse_args(ctx, hoist(args))
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; a reader that went away is not an error of ours."""
         try:
             result = super().invoke(ctx)

@@ -58,10 +58,13 @@ def _table(rows: Iterable[Row], columns: Sequence[str]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    shown = sys.stdout.isatty()
+    console = Console(width=None if shown else WIDE)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell(row.get(name)))) for name in columns))
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line if shown else line.rstrip() for line in captured.get().splitlines()))

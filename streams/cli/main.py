@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from pathlib import Path
@@ -109,7 +110,17 @@ def _setting(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign:
         raise typer.BadParameter(f"--set needs NAME=VALUE, not {text!r}")
-    return name.replace("-", "_"), value
+    return name.replace("-", "_"), _content(value)
+
+
+def _content(text: str) -> Any:
+    """A list or a table is written as JSON; anything else is converted by the setting's type."""
+    if text[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--set: not JSON: {error}") from error
 
 
 def _one_line(

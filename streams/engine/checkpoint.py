@@ -22,6 +22,7 @@ from schemas.headers import Headers
 WRITE: dict[str, Any] = {
     "transaction.timeout.ms": 30_000,
     "linger.ms": 0,
+    "log_level": 3,
     "retry.backoff.ms": 10,
     "batch.size": 1_000_000,
     "batch.num.messages": 20_000,

@@ -27,6 +27,7 @@ FILL_SECONDS = 0.002
 
 READ: dict[str, Any] = {
     "group.id": "streams-mover",
+    "log_level": 3,
     "enable.auto.commit": False,
     "isolation.level": "read_committed",
     "auto.offset.reset": "error",

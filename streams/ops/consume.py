@@ -25,7 +25,9 @@ def start(reader: Reader, topic: str, partitions: list[int], from_beginning: boo
     reader.start(offsets)
 
 
-def batches(reader: Reader, most: int | None = None, until_end: bool = False) -> Iterator[list[Read]]:
+def batches(
+    reader: Reader, most: int | None = None, until_end: bool = False
+) -> Iterator[list[Read]]:
     """Records as they come, at most ``most``, up to the present end or for ever."""
     left = most
     while left is None or left > 0:

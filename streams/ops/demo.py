@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import tomli_w
 
 from schemas.events import Alert, Decision
 from sinks.base import Sink
@@ -19,17 +21,19 @@ from streams.app import make_topology, settings_of
 from streams.broker import EmbeddedBroker
 from streams.broker.process import Child
 from streams.client import Read
-from streams.config import Config
+from streams.config import Config, load
 from streams.engine.settings import EngineSettings
 from streams.ops.admin import Admin, OpsError
-from streams.ops.play import play_archive
+from streams.ops.play import play_archive, play_recording
 from streams.ops.sinking import SinkDriver
 from streams.ops.standing import Standing
 from streams.ops.summary import Summary, summarise
+from streams.sources.recording import read_head
 
 SETTLE_SECONDS = 120
 STOP_SECONDS = 15
 BLOCK = "413567.raw.xz"
+RECORDING = "demo.ndjson"
 
 
 class Progress(msgspec.Struct):
@@ -57,6 +61,7 @@ class Demo:
         self, config: Config, output: Path, progress: Progress, say: Callable[[str], None]
     ) -> None:
         self.config, self.output, self.progress, self.say = config, output, progress, say
+        self.settings_file = output / "streams.toml"
         self.port = free_port()
         self.broker = EmbeddedBroker(port=self.port, progress=say)
         self.worker: Child | None = None
@@ -65,6 +70,9 @@ class Demo:
     def run(self) -> Summary:
         """Start everything, play the input, wait until it is through, count."""
         self.output.mkdir(parents=True, exist_ok=True)
+        story = read_head(as_path(RECORDING)).settings
+        self.settings_file.write_text(tomli_w.dumps(with_story(self.config, story)))
+        self.config = load(path=self.settings_file, environment={}).config
         self.progress.started = time.monotonic()
         self._start_worker()  # it loads while Kafka starts, and waits for it
         bootstrap = self.broker.start()
@@ -92,7 +100,8 @@ class Demo:
     def _start_worker(self) -> None:
         self.say("starting the worker")
         address = f"127.0.0.1:{self.port}"
-        argv = [sys.executable, "-m", "streams", "--broker", address, "worker", "--wait", "300"]
+        argv = [sys.executable, "-m", "streams", "--broker", address]
+        argv += ["--config", str(self.settings_file), "worker", "--wait", "300"]
         self.worker = Child(argv, self.output / "worker.log", tied=True)
 
     def _sinks(self) -> Sequence[Sink]:
@@ -104,6 +113,8 @@ class Demo:
     def _play(self, settings: EngineSettings) -> None:
         self.progress.phase = "playing mainnet block 413567"
         play_archive(settings, [as_path(BLOCK)], network="main", played=self._count)
+        self.progress.phase = "playing the regtest recording"
+        play_recording(settings, as_path(RECORDING), played=self._count)
 
     def _count(self, events: int) -> None:
         self.progress.played += events
@@ -156,6 +167,23 @@ class Demo:
         if self.worker is not None:
             self.worker.terminate(STOP_SECONDS)
         self.broker.stop()
+
+
+def with_story(config: Config, story: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as plain data, with the addresses that the recording is about."""
+    plain: dict[str, Any] = msgspec.to_builtins(config)
+    for section, settings in story.items():
+        plain[section] = {**plain.get(section, {}), **settings}
+    return _without_none(plain)
+
+
+def _without_none(plain: Any) -> Any:
+    """TOML has no null: a setting that is None is left out."""
+    if isinstance(plain, dict):
+        return {name: _without_none(v) for name, v in plain.items() if v is not None}
+    if isinstance(plain, list):
+        return [_without_none(v) for v in plain]
+    return plain
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
 from streams.sources.archive import read_blocks
+from streams.sources.recording import Line, event_of, raw_of, read_lines
 from streams.sources.writer import SourceWriter
 
 Played = Callable[[int], None]
@@ -43,3 +45,79 @@ def play_archive(
     finally:
         writer.close()
     return total
+
+
+BATCH = 200
+"""Events a transaction at most while playing at full speed."""
+
+
+def play_recording(
+    settings: EngineSettings,
+    path: Path,
+    speed: float | None = None,
+    played: Played = lambda count: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Write a recording to the source topics, as one writer of its own.
+
+    ``speed`` 1 keeps the recorded pace, 10 is ten times as fast, None as fast as it goes. Returns
+    the number of records; raises SourceError for a file that is no recording.
+    """
+    writer = SourceWriter(f"recording-{path.name.split('.')[0]}", topics.SOURCES, settings, Codec())
+    player = _Player(writer, speed, played)
+    try:
+        writer.open()
+        for line in read_lines(path):
+            if stop():
+                break
+            player.play(line)
+        player.flush()
+        writer.idle()
+    finally:
+        writer.close()
+    return player.total
+
+
+class _Player:
+    """Plays line by line; a transaction ends with a watermark, a pause, or ``BATCH`` events."""
+
+    def __init__(self, writer: SourceWriter, speed: float | None, played: Played) -> None:
+        self.writer, self.speed, self.played = writer, speed, played
+        self.total = self.waiting = 0
+        self.first_at: int | None = None
+        self.started = time.monotonic()
+
+    def play(self, line: Line) -> None:
+        self._wait(line.at)
+        if line.watermark is not None:
+            if isinstance(line.watermark, int):
+                self.flush(line.watermark)
+            return
+        if line.raw is not None:
+            key, value, headers = raw_of(line.raw)
+            self.writer.send_raw(line.topic, key, value, headers)
+        else:
+            event = event_of(line)
+            self.writer.send(topics.BY_TOPIC[line.topic], event, keep=True)
+        self.waiting += 1
+        self.total += 1
+        if self.waiting >= BATCH:
+            self.flush()
+
+    def flush(self, watermark: int | None = None) -> None:
+        """End the transaction."""
+        self.writer.commit(None, watermark)
+        self.played(self.waiting)
+        self.waiting = 0
+
+    def _wait(self, at: int) -> None:
+        if self.speed is None:
+            return
+        if self.first_at is None:
+            self.first_at = at
+        due = self.started + (at - self.first_at) / 1000 / self.speed
+        pause = due - time.monotonic()
+        if pause > 0:
+            if self.waiting:
+                self.flush()
+            time.sleep(pause)

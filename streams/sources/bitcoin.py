@@ -70,15 +70,16 @@ class BitcoinSource:
         self.resyncs = 0
         """How often the node was compared as a whole; the start is the first."""
         self._reconciled = 0
+        self._doubt = False
 
     def batches(self, stop: Callable[[], bool] = lambda: False) -> Iterator[SourceBatch]:
         """Yield batches until ``stop()``. Raises SourceError.
 
         The one that ends the catching up may be without events; no other is.
         """
-        check_identity(self._node.rpc, self._node.network, self._checkpoints)
-        self._feed.open()
         try:
+            check_identity(self._node.rpc, self._node.network, self._checkpoints)
+            self._feed.open()
             self._start()
             yield from map(self._batch, self._resync())
             while not stop():
@@ -108,6 +109,7 @@ class BitcoinSource:
         if frame is None:
             yield self._ledger.flush()
             yield from self._reconcile()
+        self._doubt = self._doubt and frame is None
         events: list[Event] = []
         while frame is not None:
             if not self._fits(frame):
@@ -173,14 +175,20 @@ class BitcoinSource:
         return self._ledger.disconnect(raw, height, spent)
 
     def _reconcile(self) -> Iterator[list[Event]]:
-        """Compare tips with a silent node from time to time."""
+        """Compare tips with a silent node from time to time.
+
+        A difference counts when it lasts over a second silence, since a notification may follow
+        what the node already says.
+        """
         now = self._clock()
-        if now - self._reconciled < self._reconcile_ms:
+        if not self._doubt and now - self._reconciled < self._reconcile_ms:
             return
         self._reconciled = now
         tip = self._ledger.chain.tip
-        if tip is None or self._node.hash_at(self._node.height()) != tip.hash:
+        differs = tip is None or self._node.hash_at(self._node.height()) != tip.hash
+        if differs and self._doubt:
             yield from self._resync()
+        self._doubt = differs and not self._doubt
 
     def _resync(self) -> Iterator[list[Event]]:
         """Become equal to the node: first its chain, a block at a time, then its mempool."""

@@ -79,12 +79,17 @@ class Feed:
         for topic in _TOPICS:
             self._socket.setsockopt(zmq.SUBSCRIBE, topic)
         monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        for address in self._addresses:
-            self._socket.connect(address)
-            if not monitor.poll(self._connect_ms):
-                raise SourceError(f"no ZMQ publisher at {address}", _REMEDY)
-            recv_monitor_message(monitor)
-        self._socket.disable_monitor()
+        try:
+            for address in self._addresses:
+                self._connect(address, monitor)
+        finally:
+            self._socket.disable_monitor()
+
+    def _connect(self, address: str, monitor: zmq.Socket[bytes]) -> None:
+        self._socket.connect(address)
+        if not monitor.poll(self._connect_ms):
+            raise SourceError(f"no ZMQ publisher at {address}", _REMEDY)
+        recv_monitor_message(monitor)
 
     def receive(self, timeout_ms: int) -> Frame | None:
         """The next frame, or None when none comes in time. Raises SourceError for a foreign one."""
@@ -96,6 +101,5 @@ class Feed:
             raise SourceError(str(problem), _REMEDY) from problem
 
     def close(self) -> None:
-        """Unsubscribe and free the socket."""
-        self._socket.close(linger=0)
-        self._context.term()
+        """Unsubscribe and free the sockets."""
+        self._context.destroy(linger=0)

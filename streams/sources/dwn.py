@@ -127,14 +127,14 @@ class DwnSource:
         """Read to the end, or for ever; try again after a pause while the server is away."""
         failed = 0
         while True:
-            before = reader.cursor
             try:
                 items = reader.follow(self._patience.poll_s) if self._follow else reader.catch_up()
                 async for item in items:
                     await queue.put(item)
+                    failed = 0
                 return
             except DwnUnavailable as unavailable:
-                failed = 1 if reader.cursor != before else failed + 1
+                failed += 1
                 self._give_up(reader, failed, unavailable)
             await asyncio.sleep(self._pause_s(failed))
 

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from schemas.dwn.cid import check_cid
-from schemas.dwn.encoding import compact, parse_json, plain
+from schemas.dwn.encoding import MAX_MESSAGE_BYTES, compact, parse_json, plain
 from schemas.dwn.errors import DwnInvalid
 from schemas.dwn.event import event_of
 from schemas.dwn.message import AS_TENANT, Author, Authority, message_cid
 from schemas.dwn.verify import Verified, verify, with_initial
 from schemas.envelope import Event
-from sinks.dwn import DwnClient, DwnGarbled, DwnRefused, DwnUnavailable
+from sinks.dwn import DwnClient, DwnError, DwnGarbled, DwnRefused, DwnUnavailable
 from sinks.dwn.reply import Reply
 from sinks.dwn.subscription import Event as Told
 
@@ -31,6 +31,8 @@ _REMEMBERED_RECORDS = 2_000
 _READ_AHEAD = 8
 _ATTEMPTS = 3
 _MAX_CURSOR = 2048
+FUTURE_CAP_MS = 3_600_000
+"""A message dated further ahead of its reading is refused: its time is its author's word."""
 
 
 class Grants(msgspec.Struct, frozen=True):
@@ -64,7 +66,7 @@ class Refused(msgspec.Struct, frozen=True):
     cause: str
     detail: str
     raw: bytes
-    """The message as it came, JSON; empty when it could not be read."""
+    """The message as it came, JSON, cut at 256 KiB; empty when it could not be read."""
     origin: str
     """Address of the server."""
     message_id: str | None
@@ -72,13 +74,18 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class DwnItem(msgspec.Struct, frozen=True):
-    """One message read: an event or a refusal, and the cursor to go on from once it is stored."""
+    """One message read: an event or a refusal, and the cursor to go on from once it is stored.
+
+    An item with neither only brings the news that the end of the log was reached.
+    """
 
     tenant: str
     event: Event | None
     refused: Refused | None
     cursor: str | None
     """Opaque JSON text; None as long as nothing was read to its end."""
+    caught_up: bool = False
+    """Whether this is the last of what the log held when it was asked."""
 
 
 class Counts(msgspec.Struct):
@@ -109,6 +116,7 @@ class TenantReader:
         self._initial: OrderedDict[str, Verified] = OrderedDict()
         self._failures: dict[str, int] = {}
         self._told: list[Told] = []
+        self._caught_up = False
 
     async def catch_up(self) -> AsyncIterator[DwnItem]:
         """Everything from the cursor to the end of the log, in its order.
@@ -120,12 +128,16 @@ class TenantReader:
         reply = await self.client.messages_query(self._filters, cursor, authority)
         after = _cursor_text(reply) or self.cursor
         cids = [cid for cid in reply.entries() if not self._known(cid)]
+        told = False
         async for items, last in self._read_all(cids):
             for item in items[:-1]:
                 yield item
             for item in items[-1:]:
-                yield msgspec.structs.replace(item, cursor=after) if last else item
-        self.cursor = after
+                told = last
+                yield msgspec.structs.replace(item, cursor=after, caught_up=True) if last else item
+        if not told and (after != self.cursor or not self._caught_up):
+            yield DwnItem(self.tenant.did, None, None, after, caught_up=True)
+        self.cursor, self._caught_up = after, True
 
     async def follow(self, poll_s: float) -> AsyncIterator[DwnItem]:
         """Catch up, then go on whenever the server tells of more, at the latest each ``poll_s``.
@@ -161,17 +173,32 @@ class TenantReader:
                 yield item
 
     async def _read_all(self, cids: list[Any]) -> AsyncIterator[tuple[list[DwnItem], bool]]:
+        """The items of all messages in their order, some at a time, and whether these are the last.
+
+        What was read before a failure is given before it is raised.
+        """
         for start in range(0, len(cids), _READ_AHEAD):
             some = cids[start : start + _READ_AHEAD]
-            replies = await asyncio.gather(*map(self._read, some))
-            found = [
-                reply if isinstance(reply, DwnItem) else await self._item(cid, reply)
-                for cid, reply in zip(some, replies, strict=True)
-            ]
-            # Only now: what fails before it is handed on must be read again
-            self._remember(some)
-            items = [item for item in found if item is not None]
-            yield items, start + _READ_AHEAD >= len(cids)
+            replies = await asyncio.gather(*map(self._read, some), return_exceptions=True)
+            items, failure = await self._items(some, replies)
+            yield items, failure is None and start + _READ_AHEAD >= len(cids)
+            if failure is not None:
+                raise failure
+
+    async def _items(
+        self, cids: list[Any], replies: list[Reply | DwnItem | BaseException | None]
+    ) -> tuple[list[DwnItem], BaseException | None]:
+        items: list[DwnItem] = []
+        for cid, reply in zip(cids, replies, strict=True):
+            if isinstance(reply, BaseException):
+                return items, reply
+            try:
+                item = reply if isinstance(reply, DwnItem) else await self._item(cid, reply)
+            except DwnError as error:
+                return items, error
+            self._remember(cid)
+            items += [item] if item is not None else []
+        return items, None
 
     async def _read(self, cid: Any) -> Reply | DwnItem | None:
         """The reply for one message; None when it is gone; an item when it cannot be had."""
@@ -221,8 +248,12 @@ class TenantReader:
         if not self._in_scope(checked):
             self.counts.foreign += 1
             return None
+        now_ms = self._now_ms()
+        if checked.message_ts > now_ms + FUTURE_CAP_MS:
+            ahead_s = (checked.message_ts - now_ms) // 1000
+            return self._refuse("future", f"dated {ahead_s} s ahead of its reading", message, cid)
         self.counts.events += 1
-        event = event_of(self.tenant.did, checked, reply.data, self._now_ms())
+        event = event_of(self.tenant.did, checked, reply.data, now_ms)
         return DwnItem(self.tenant.did, event, None, self.cursor)
 
     async def _checked(self, cid: str, message: Any, data: bytes | None) -> Verified:
@@ -271,9 +302,10 @@ class TenantReader:
         self.counts.repeated += known
         return known
 
-    def _remember(self, cids: list[Any]) -> None:
-        self._seen.update({cid: None for cid in cids if isinstance(cid, str)})
-        while len(self._seen) > _REMEMBERED_CIDS:
+    def _remember(self, cid: Any) -> None:
+        if isinstance(cid, str):
+            self._seen[cid] = None
+        if len(self._seen) > _REMEMBERED_CIDS:
             self._seen.popitem(last=False)
 
     def _refuse(self, cause: str, detail: str, message: Any, cid: str | None) -> DwnItem:
@@ -291,7 +323,7 @@ def plain_object(value: Any) -> dict[str, Any]:
 
 
 def _raw(message: Any) -> bytes:
-    return msgspec.json.encode(message)
+    return msgspec.json.encode(message)[:MAX_MESSAGE_BYTES]
 
 
 def _authority(grant: str | None) -> Authority:

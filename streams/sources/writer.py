@@ -56,14 +56,26 @@ class SourceWriter:
             self.commit()
         return self.cursor
 
-    def send(self, topic: Topic, event: Event) -> None:
-        """Add one event to the transaction under way."""
+    def send(self, topic: Topic, event: Event, keep: bool = False) -> None:
+        """Add one event to the transaction under way; ``keep`` leaves its envelope as it is."""
         self._sequence += 1
-        event.version = self._sequence
-        event.producer = self.writer.step
+        if not keep:
+            event.version = self._sequence
+            event.producer = self.writer.step
         value = self.codec.encode(event.type, event.value)
         headers = to_headers(event, self._named)
         self._pending.append(Output(topic.name, event.key.encode(), value, headers))
+
+    def send_raw(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+    ) -> None:
+        """Add a record as it is, whatever it is."""
+        partition = partition_of(key or b"", self.settings.partitions)
+        self._pending.append(Output(topic, key, value, headers, partition))
 
     def dead_letter(self, key: bytes, raw: bytes, cause: str, detail: str, origin: str) -> None:
         """Add what the source could not accept: original bytes, its address as the origin."""
@@ -133,7 +145,7 @@ def read_partition(
             for message in consumer.consume(1000, 0.1):
                 error = message.error()
                 if error is None:
-                    yield message.key(), message.value()  # type: ignore[misc]
+                    yield message.key(), message.value()
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return
                 else:

@@ -58,12 +58,14 @@ class Node:
         self.zmq = f"tcp://127.0.0.1:{zmq_port}"
         self.time_s = int(time.time()) + 86_400
         """The node's clock once ``later`` has been called; ahead of all that was mined before."""
+        self._mocked = False
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process and wait until its RPC answers."""
         command = [str(self._home / "bitcoind"), f"-datadir={self.data}", "-printtoconsole=0"]
+        command += [f"-mocktime={self.time_s}"] if self._mocked else []
         self._process = subprocess.Popen(command)
         deadline = time.monotonic() + _START_S
         while not self._answers():
@@ -93,6 +95,7 @@ class Node:
     def later(self, seconds: int = 3600) -> None:
         """Set the node's clock ahead (mock time), so that a test knows every time in it."""
         self.time_s += seconds
+        self._mocked = True
         self.call("setmocktime", self.time_s)
 
     def clock(self) -> int:

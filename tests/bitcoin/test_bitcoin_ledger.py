@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from schemas.envelope import Event
 from streams.chain.build import Spent
 from streams.chain.ledger import Ledger
 from streams.chain.parse import RawBlock
 from streams.chain.tip import Chain
-from schemas.envelope import Event
 from tests.bitcoin.recording import Recording, load
 
 Live = dict[str, Event]

@@ -238,6 +238,39 @@ def test_transaction_expires_at_its_age_limit() -> None:
     assert kinds == {old: "expired", young: "added"}
 
 
+def test_unexplained_removal_is_an_eviction(node: Node) -> None:
+    """A spend whose coin a reorg made immature again is removed: evicted, once all is quiet."""
+    unspent = [one for one in node.call("listunspent", 101, 101) if one["amount"] >= 20]
+    txid, index, value = unspent[0]["txid"], unspent[0]["vout"], int(unspent[0]["amount"] * COIN)
+    with watch(node) as watching:
+        payment = pay(node, 1_000, (txid, index, value))
+        watching.count(1)
+        below = node.call("getblockhash", node.call("getblockcount") - 1)
+        node.call("invalidateblock", below)
+        events = watching.until(lambda e: "evicted" in {what for what, *_ in short(e)})
+        node.call("reconsiderblock", below)
+        node.mine()
+    evicted = [one for one in short(events) if one[0] == "evicted"]
+    assert evicted == [("evicted", payment, "assert", False)]
+
+
+def test_restart_of_the_node_is_survived(node: Node) -> None:
+    """A node that restarts numbers anew; the source notices, and goes on without a loss."""
+    with watch(node, reconcile_ms=0) as watching:
+        payment = pay(node, 1_000, coin(node))
+        watching.count(1)
+        node.stop()
+        node.start()
+        node.call("loadwallet", "test")
+        (block,) = node.mine()
+        events = watching.count(4)
+    assert short(events)[2:] == [
+        ("transaction", payment, "assert", False),
+        ("confirmed", payment, "assert", False),
+    ]
+    assert events[0].value.hash == block
+
+
 def test_lost_notifications_are_made_good(node: Node) -> None:
     """When notifications are lost the source compares itself with the node and misses nothing.
 

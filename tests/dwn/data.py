@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ def load(name: str) -> Any:
     path = WEB5 / name
     if not path.exists():
         pytest.skip(f"vectors absent: ../shared/data/web5/{name}")
-    return json.loads(path.read_text())
+    raw = path.read_bytes()
+    return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -1,58 +1,24 @@
-"""The source against a real DWN server: catching up, following, resuming, and lies refused."""
+"""The source against a real DWN server: catching up, following, resuming, grants."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from contextlib import aclosing, asynccontextmanager
+import time
+from contextlib import aclosing
 
-import aiohttp
 import pytest
-from aiohttp import web
 
 from schemas.dwn.message import Authority, Record, message_cid
 from sinks.dwn import DwnClient, DwnTransport, Limits
 from streams.chain.links import links_of, verify_record
-from streams.sources.dwn import DwnSource, Grants, Patience, Tenant
+from streams.sources.dwn import DwnSource, Grants, Tenant
 from streams.sources.errors import SourceError
 
-from .actors import LINK, LINKS, PERMISSIONS, link, someone
+from .actors import LINK, PERMISSIONS, link, someone
+from .reading import NEWS_S, QUICK, alice_at, cids, everything, run, source
 from .server import dwn_server
 
 pytestmark = pytest.mark.dwn
-NEWS_S = 20
-QUICK = Patience(poll_s=60, first_pause_s=0.05, longest_pause_s=0.2, attempts=3)
-
-
-def run(story) -> None:
-    """Run a story with a limit on its time."""
-    asyncio.run(asyncio.wait_for(story, 120))
-
-
-@asynccontextmanager
-async def alice_at(url, limits=None):
-    """A new tenant with the link protocol, and her client."""
-    async with DwnTransport(url, limits or Limits()) as transport:
-        alice = DwnClient(transport, someone())
-        await alice.configure(LINKS)
-        yield alice
-
-
-def source(url, alice, cursor=None, **more):
-    """A source of Alice's links, read as herself."""
-    tenant = Tenant(alice.tenant, url, alice.signer, (LINK,))
-    cursors = {} if cursor is None else {alice.tenant: cursor}
-    return DwnSource([tenant], cursors, patience=QUICK, **more)
-
-
-async def everything(found) -> list:
-    """All items of a source that ends."""
-    return [item async for item in found.items()]
-
-
-def cids(items) -> list[str]:
-    """The message CIDs of the events among the items."""
-    return [item.event.value.message_cid for item in items if item.event]
 
 
 def test_catch_up_and_resume(server):
@@ -247,6 +213,37 @@ def test_a_grantee_reads_until_the_grant_is_revoked(server):
     run(story())
 
 
+def test_the_end_of_the_log_is_told(server):
+    """Each tenant's end is told once: by its last message, or by itself where there was none."""
+
+    async def story():
+        async with alice_at(server.url) as alice:
+            await alice.write(*link("bc1qtheend00", "regtest"))
+            nobody = someone()
+            empty = Tenant(nobody.did, server.url, nobody, (LINK,))
+            mine = Tenant(alice.tenant, server.url, alice.signer, (LINK,))
+            items = [i async for i in DwnSource([empty, mine], patience=QUICK).items()]
+            ends = {item.tenant: item for item in items if item.caught_up}
+            assert len(items) == 3
+            assert (ends[empty.did].event, ends[empty.did].cursor) == (None, None)
+            assert ends[mine.did].event.value.data == link("bc1qtheend00", "regtest")[0]
+
+    run(story())
+
+
+def test_messages_dated_ahead_are_refused(server):
+    """A message dated two hours ahead of its reading is refused: it would move time for all."""
+
+    async def story():
+        async with alice_at(server.url) as alice:
+            await alice.write(*link("bc1qfuture00", "regtest"))
+            clock = time.time_ns() // 1_000_000 - 7_200_000
+            items = await everything(source(server.url, alice, now_ms=lambda: clock))
+            assert [item.refused.cause for item in items] == ["future"] * 2
+
+    run(story())
+
+
 def test_records_outside_the_protocol_are_not_read(server):
     """A record of another protocol of the same tenant never comes out of the source."""
 
@@ -289,113 +286,6 @@ def test_large_data_is_left(server):
             assert items[1].event.value.data is None
             assert items[1].event.value.data_cid is not None
             assert reading.counts[alice.tenant].data_left == 1
-
-    run(story())
-
-
-@asynccontextmanager
-async def liar(url, change):
-    """A server that passes requests on to a real one, and changes the answers to MessagesRead."""
-    async with aiohttp.ClientSession(max_field_size=1_000_000) as session:
-
-        async def pass_on(request):
-            asked = json.loads(request.headers["dwn-request"])
-            headers = {"dwn-request": request.headers["dwn-request"]}
-            async with session.post(url, headers=headers, data=await request.read()) as answer:
-                body, reply = await answer.read(), answer.headers.get("dwn-response")
-                head = json.loads(reply or body)
-            method = asked["params"]["message"]["descriptor"]["method"]
-            head, body = change(method, head, body if reply else None)
-            text = json.dumps(head)
-            if body is None:
-                return web.Response(text=text, content_type="application/json")
-            return web.Response(body=body, headers={"dwn-response": text})
-
-        app = web.Application(handler_args={"max_field_size": 1_000_000})
-        app.router.add_post("/", pass_on)
-        runner = web.AppRunner(app, handler_cancellation=True)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
-
-
-def _entry(head):
-    return head["result"]["reply"]["entry"]["message"]
-
-
-def _other_data(method, head, body):
-    return head, b"{}" if method == "Read" and body else body
-
-
-def _other_tag(method, head, body):
-    if method == "Read" and body:
-        _entry(head)["descriptor"]["tags"]["address"] = "bc1qmallory0"
-    return head, body
-
-
-def _junk_member(method, head, body):
-    if method == "Read" and body:
-        _entry(head)["extra"] = 1
-    return head, body
-
-
-def _no_message(method, head, body):
-    if method == "Read" and body:
-        head["result"]["reply"]["entry"] = {"message": [1]}
-    return head, body
-
-
-def _odd_cid(method, head, body):
-    if method == "Query":
-        head["result"]["reply"]["entries"].append({"not": "a cid"})
-    return head, body
-
-
-LIES = {
-    "data_size": (_other_data, 1),
-    "descriptor_cid": (_other_tag, 1),
-    "shape": (_junk_member, 1),
-    "shape ": (_no_message, 1),
-    "shape  ": (_odd_cid, 2),
-}
-
-
-@pytest.mark.parametrize("cause", LIES)
-def test_a_lying_server_is_refused(server, cause):
-    """What a server changed comes out as a refusal with its cause, its bytes and its origin."""
-    change, events = LIES[cause]
-
-    async def story():
-        async with alice_at(server.url) as alice, liar(server.url, change) as lying:
-            await alice.write(*link("bc1qtruth000", "regtest"))
-            items = await everything(source(lying, alice))
-            refused = [item.refused for item in items if item.refused]
-            assert [(r.cause, r.origin) for r in refused] == [(cause.strip(), f"{lying}/")]
-            assert len(cids(items)) == events
-
-    run(story())
-
-
-def test_another_message_than_asked_for_is_refused(server):
-    """A server that answers each reading with the same message is caught by the CID."""
-    kept: list = []
-
-    def always_the_first(method, head, body):
-        if method == "Read" and body:
-            kept.append((head, body))
-            return kept[0]
-        return head, body
-
-    async def story():
-        async with alice_at(server.url) as alice, liar(server.url, always_the_first) as lying:
-            for n in range(3):
-                await alice.write(*link(f"bc1qswapped{n}", "regtest"))
-            items = await everything(source(lying, alice))
-            assert [i.refused.cause for i in items if i.refused] == ["message_cid"] * 2
 
     run(story())
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from joins import (
@@ -30,6 +30,7 @@ from join_reference import INF, Task, said
 
 DEEP = os.environ.get("STREAMS_DEEP") == "1"
 law = settings(
+    phases=tuple(Phase) if not DEEP else (Phase.explicit, Phase.reuse, Phase.generate),
     max_examples=2000 if DEEP else 60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

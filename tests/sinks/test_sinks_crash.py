@@ -105,7 +105,7 @@ def test_what_a_crash_left_beside_a_parquet_file(tmp_path: Path) -> None:
     target = ParquetTarget(tmp_path)
     folder = tmp_path / "parquet" / TOPIC
     folder.mkdir(parents=True)
-    torn = folder / f".{TOPIC}-0-{0:020}.parquet.tmp"
+    torn = folder / f".{TOPIC}-0-{1:020}.parquet.tmp"
     torn.write_bytes(b"PAR1 and no more")
     sink = target.open()
     assert not sink.positions()

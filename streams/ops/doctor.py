@@ -1,0 +1,180 @@
+"""Check what the system needs; every check says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from schemas.compat import breaks
+from schemas.registry import locked_ids
+from schemas.release import RELEASED_DIR, load, versions
+from streams.agents.pipeline import topology
+from streams.broker.errors import BrokerError
+from streams.broker.java import java_binary
+from streams.broker.lock import load_lock
+from streams.broker.paths import cache_home, data_home
+from streams.config import Config
+from streams.ops.admin import Admin, OpsError, Planned
+from streams.ops.target import engine_settings, require_listener
+
+State = Literal["ok", "warn", "fail"]
+NOTHING = "nothing to do"
+FREE_BYTES = 2 << 30
+"""Below it, topics of a few blocks and their changelogs may not fit."""
+_PINNED = re.compile(r"([A-Za-z0-9._-]+)(\[[^]]*\])?(==|>=)([0-9.]+)$")
+
+
+class Check(NamedTuple):
+    """One line of the report."""
+
+    check: str
+    state: State
+    found: str
+    remedy: str = NOTHING
+
+
+def checks(config: Config, bootstrap: str | None) -> Iterator[Check]:
+    """All checks, in the order in which one thing needs another."""
+    yield python()
+    yield packages()
+    yield schema_ids()
+    yield schema_release()
+    yield java()
+    yield jars()
+    yield disk(data_home())
+    found = broker(bootstrap)
+    yield found
+    if bootstrap is not None and found.state == "ok":
+        yield from topics(config, bootstrap)
+
+
+def python(found: tuple[int, ...] = sys.version_info[:3]) -> Check:
+    """The interpreter's version."""
+    words = ".".join(map(str, found))
+    if (3, 11) <= found[:2] < (3, 14):
+        return Check("python", "ok", words)
+    return Check("python", "fail", words, "use Python 3.11, 3.12 or 3.13")
+
+
+def packages(wanted: list[str] | None = None) -> Check:
+    """What the package needs is installed, in the versions that it was tested with."""
+    named = requires("streams") if wanted is None else wanted
+    wrong = [words for text in named or [] if (words := _missing(text)) is not None]
+    if not wrong:
+        return Check("packages", "ok", "all installed")
+    return Check("packages", "fail", "; ".join(wrong), "install again: pip install streams")
+
+
+def _missing(requirement: str) -> str | None:
+    match = _PINNED.match(requirement)
+    if match is None:
+        return None
+    name, _, sign, wanted = match.groups()
+    try:
+        have = version(name)
+    except PackageNotFoundError:
+        return f"{name} is not installed"
+    fits = have == wanted if sign == "==" else _numbers(have) >= _numbers(wanted)
+    return None if fits else f"{name} is {have}, not {sign}{wanted}"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", text)))
+
+
+def schema_ids() -> Check:
+    """Every event type has its id, and no schema was edited after it had one."""
+    try:
+        return Check("schema ids", "ok", f"{len(locked_ids())} types")
+    except ValueError as error:
+        cause, _, remedy = str(error).partition(": ")
+        return Check("schema ids", "fail", cause, remedy)
+
+
+def schema_release() -> Check:
+    """Schemas are compatible with the last release."""
+    released = versions()
+    if not released:
+        remedy = "keep one with `streams schemas release`"
+        return Check("schema release", "warn", "no release yet", remedy)
+    found = breaks(load(RELEASED_DIR / released[-1]), load())
+    if found:
+        words = f"{len(found)} incompatible changes since {released[-1]}"
+        return Check("schema release", "fail", words, "`streams schemas check` names them")
+    return Check("schema release", "ok", f"compatible with {released[-1]}")
+
+
+def java() -> Check:
+    """There is a Java for the embedded broker; a broker of your own needs none."""
+    try:
+        return Check("java", "ok", str(java_binary()))
+    except BrokerError as error:
+        return Check("java", "warn", error.cause, error.remedy)
+
+
+def jars(home: Path | None = None) -> Check:
+    """The embedded Kafka's parts lie in the cache; their digests are checked at each start."""
+    lock, folder = load_lock(), (home or cache_home()) / "jars"
+    missing = sum(1 for jar in lock.jars if not _has(folder / jar.name, jar.size))
+    words = f"Kafka {lock.kafka}, {len(lock.jars)} files"
+    if not missing:
+        return Check("embedded kafka", "ok", words)
+    remedy = f"`streams broker start` fetches them once ({lock.size >> 20} MiB in all)"
+    return Check("embedded kafka", "warn", f"{words}, {missing} not fetched yet", remedy)
+
+
+def _has(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def disk(folder: Path, least: int = FREE_BYTES) -> Check:
+    """Room for the embedded broker's data."""
+    present = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(present).free
+    words = f"{free >> 30} GiB free for {folder}"
+    if free >= least:
+        return Check("disk", "ok", words)
+    return Check("disk", "warn", words, "free some space, or move it by STREAMS_HOME")
+
+
+def broker(bootstrap: str | None, listens: Callable[[str], None] = require_listener) -> Check:
+    """A broker is named and accepts connections."""
+    if bootstrap is None:
+        return Check(
+            "broker",
+            "fail",
+            "none is named and no embedded one runs",
+            "start one with `streams broker start`, or name yours by --broker or STREAMS_BROKER",
+        )
+    try:
+        listens(bootstrap)
+    except OpsError as error:
+        return Check("broker", "fail", error.cause, error.remedy)
+    return Check("broker", "ok", bootstrap)
+
+
+def topics(config: Config, bootstrap: str) -> Iterator[Check]:
+    """Every topic is there, with the right partition count and settings."""
+    try:
+        plan = Admin(engine_settings(config, bootstrap)).plan(topology(config))
+    except OpsError as error:
+        yield Check("topics", "fail", error.cause, error.remedy)
+        return
+    wrong = [planned for planned in plan if planned.state != "ok"]
+    yield from map(_topic, wrong)
+    if not wrong:
+        yield Check("topics", "ok", f"{len(plan)} topics as planned")
+
+
+def _topic(planned: Planned) -> Check:
+    name = f"topic {planned.topic}"
+    if planned.state.startswith("has "):
+        remedy = "set `partitions` to what the topics have, or replay into new topics"
+        return Check(name, "fail", planned.state, remedy)
+    state: State = "fail" if planned.state == "missing" else "warn"
+    return Check(name, state, planned.state, "`streams topics apply`")

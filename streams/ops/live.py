@@ -1,0 +1,70 @@
+"""Live sources into their topics: what a node or a DWN says, with cursor and watermark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.wire import Codec
+from streams import topics
+from streams.engine.settings import EngineSettings
+from streams.sources.bitcoin import BitcoinSource
+from streams.sources.dwn import DwnSource
+from streams.sources.writer import SourceWriter
+from streams.topics import Topic
+
+BITCOIN_WRITES = (topics.blocks, topics.transactions, topics.mempool)
+BY_TYPE: dict[str, Topic] = {t.event_type or "": t for t in topics.SOURCES}
+
+
+def run_bitcoin(
+    settings: EngineSettings,
+    name: str,
+    source: BitcoinSource,
+    stop: Callable[[], bool],
+    wrote: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Write the batches of a node until ``stop()``; raises SourceError."""
+    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, Codec())
+    try:
+        writer.open()
+        for batch in source.batches(stop):
+            for event in batch.events:
+                writer.send(BY_TYPE[event.type], event)
+            writer.commit(batch.cursor, batch.watermark_ts)
+            wrote(len(batch.events))
+    finally:
+        writer.close()
+
+
+async def run_dwn(
+    settings: EngineSettings,
+    name: str,
+    make: Callable[[dict[str, str]], DwnSource],
+    wrote: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Write the messages of tenants; ``make`` gets the stored cursors. Raises SourceError.
+
+    The watermark follows the greatest message time, less the configured lateness: a DWN does not
+    hand messages out in the order of their own times.
+    """
+    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, Codec())
+    try:
+        cursors: dict[str, Any] = dict(writer.open() or {})
+        newest: int | None = None
+        async for item in make(dict(cursors)).items():
+            if item.event is not None:
+                writer.send(topics.records, item.event)
+                newest = max(newest or item.event.ts, item.event.ts)
+            elif item.refused is not None:
+                bad = item.refused
+                origin = f"{bad.origin}#{bad.message_id or ''}"
+                key = item.tenant.encode()
+                writer.dead_letter(key, bad.raw, bad.cause, bad.detail, origin)
+            if item.cursor is not None:
+                cursors[item.tenant] = item.cursor
+            bound = None if newest is None else newest - settings.lateness_ms
+            writer.commit(cursors, bound)
+            wrote(1)
+    finally:
+        writer.close()
