@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from streams.cli import live
 from streams.cli.options import current
 
 app = typer.Typer(
@@ -64,6 +65,11 @@ def archive(
     with _bar(len(files)) as played:
         total = play_archive(settings, files, prevouts or (), network, played)
     typer.echo(f"{total} events of {len(files)} blocks written", err=True)
+
+
+app.command("bitcoin")(live.bitcoin)
+app.command("dwn")(live.dwn)
+app.command("recording")(live.recording)
 
 
 @contextmanager

@@ -46,13 +46,16 @@ async def run_dwn(
     """Write the messages of tenants; ``make`` gets the stored cursors. Raises SourceError.
 
     The watermark follows the greatest message time, less the configured lateness: a DWN does not
-    hand messages out in the order of their own times.
+    hand messages out in the order of their own times. Nothing is declared before every tenant's
+    log has been read once to its end, lest a fast tenant's time passes a slow one's backlog.
     """
     writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, Codec())
     try:
         cursors: dict[str, Any] = dict(writer.open() or {})
         newest: int | None = None
-        async for item in make(dict(cursors)).items():
+        source = make(dict(cursors))
+        behind = set(source.dids)
+        async for item in source.items():
             if item.event is not None:
                 writer.send(topics.records, item.event)
                 newest = max(newest or item.event.ts, item.event.ts)
@@ -63,7 +66,9 @@ async def run_dwn(
                 writer.dead_letter(key, bad.raw, bad.cause, bad.detail, origin)
             if item.cursor is not None:
                 cursors[item.tenant] = item.cursor
-            bound = None if newest is None else newest - settings.lateness_ms
+            if item.caught_up:
+                behind.discard(item.tenant)
+            bound = None if newest is None or behind else newest - settings.lateness_ms
             writer.commit(cursors, bound)
             wrote(1)
     finally:

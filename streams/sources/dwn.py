@@ -63,6 +63,11 @@ class DwnSource:
         self.counts: dict[str, Counts] = {}
         """Of each tenant, by its DID."""
 
+    @property
+    def dids(self) -> tuple[str, ...]:
+        """The tenants' DIDs."""
+        return tuple(tenant.did for tenant in self._tenants)
+
     async def items(self) -> AsyncIterator[DwnItem]:
         """The messages of all tenants, each tenant's in the order of its log.
 

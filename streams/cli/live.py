@@ -1,0 +1,162 @@
+"""``streams source bitcoin|dwn|recording`` and ``streams record``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.errors import ExitCode, UserError
+from streams.cli.options import current
+
+if TYPE_CHECKING:
+    from streams.engine.settings import EngineSettings
+
+LINK_PROTOCOL = "https://streams.example/protocols/address-link"
+
+
+def _ready() -> EngineSettings:
+    """Settings of this run, on a broker whose topics are as they must be."""
+    from streams.agents.pipeline import topology  # noqa: PLC0415
+    from streams.ops.admin import Admin  # noqa: PLC0415
+    from streams.ops.target import engine_settings, require_listener  # noqa: PLC0415
+
+    options = current()
+    config, bootstrap = options.config(), options.bootstrap()
+    require_listener(bootstrap)
+    settings = engine_settings(config, bootstrap)
+    Admin(settings).check(topology(config))
+    return settings
+
+
+def _until_signal() -> Callable[[], bool]:
+    """Whether Ctrl-C or SIGTERM has asked to stop."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    return asked.is_set
+
+
+class _Counter:
+    """Says how much has been written, every thousand events."""
+
+    def __init__(self) -> None:
+        self.total = self._said = 0
+
+    def __call__(self, count: int) -> None:
+        self.total += count
+        if self.total - self._said >= 1000:
+            self._said = self.total
+            typer.echo(f"{self.total} events written", err=True)
+
+
+def bitcoin(
+    rpc: Annotated[str, typer.Option(metavar="URL", help="RPC, for example http://127.0.0.1:8332")],
+    zmq: Annotated[
+        list[str], typer.Option(metavar="ADDRESS", help="zmqpubsequence and zmqpubrawtx address.")
+    ],
+    cookie: Annotated[
+        Path | None, typer.Option(help="Cookie file, unless the URL has user and password.")
+    ] = None,
+    network: Annotated[str, typer.Option(help="main, test, signet or regtest.")] = "main",
+    from_height: Annotated[
+        int | None, typer.Option(help="Begin with this block; by default with the next one.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the observing node.")] = "node",
+) -> None:
+    """Follow a Bitcoin node: blocks, mempool, replacements, reorgs. Ctrl-C stops it.
+
+    Example: streams source bitcoin --rpc http://127.0.0.1:18443 --cookie .cookie
+    --zmq tcp://127.0.0.1:28332 --network regtest
+    """
+    from streams.ops.live import run_bitcoin  # noqa: PLC0415
+    from streams.sources.bitcoin import BitcoinSource  # noqa: PLC0415
+    from streams.sources.bitcoin_node import BitcoinNode  # noqa: PLC0415
+    from streams.sources.bitcoin_rpc import Rpc  # noqa: PLC0415
+    from streams.sources.bitcoin_zmq import Feed  # noqa: PLC0415
+
+    settings = _ready()
+    node = BitcoinNode(Rpc(rpc, cookie), network)
+    source = BitcoinSource(node, Feed(zmq), name=name, from_height=from_height)
+    counter = _Counter()
+    run_bitcoin(settings, f"{network}-{name}", source, _until_signal(), counter)
+    typer.echo(f"{counter.total} events written", err=True)
+
+
+def dwn(
+    url: Annotated[str, typer.Option(help="Address of the DWN server.")],
+    key: Annotated[
+        Path, typer.Option(exists=True, help="File with the reader's key: a JWK or portable DID.")
+    ],
+    tenant: Annotated[
+        list[str] | None, typer.Option(help="DID to read; by default the key's own. Repeatable.")
+    ] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="Protocols to read. Repeatable.")
+    ] = None,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes; else end at the end.")] = True,
+    name: Annotated[str, typer.Option(help="Name of this source.")] = "dwn",
+) -> None:
+    """Read verified messages of tenants from a DWN server.
+
+    Example: streams source dwn --url http://127.0.0.1:3000 --key reader.jwk --tenant did:jwk:...
+    """
+    import asyncio  # noqa: PLC0415
+
+    from schemas.dwn.signer import Signer  # noqa: PLC0415
+    from streams.ops.live import run_dwn  # noqa: PLC0415
+    from streams.sources.dwn import DwnSource, Tenant  # noqa: PLC0415
+
+    settings = _ready()
+    try:
+        signer = Signer.parse(key.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"{key} holds no key: {error}", "give a private JWK or a portable DID", ExitCode.INPUT
+        ) from error
+    protocols = tuple(protocol or (LINK_PROTOCOL,))
+    tenants = [Tenant(did, url, signer, protocols) for did in tenant or (signer.did,)]
+    counter = _Counter()
+
+    def make(cursors: dict[str, str]) -> DwnSource:
+        return DwnSource(tenants, cursors, follow=follow)
+
+    asyncio.run(run_dwn(settings, name, make, counter))
+    typer.echo(f"{counter.total} messages written", err=True)
+
+
+def recording(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The recording.")],
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="1: as recorded, 10: ten times as fast; default: full speed."),
+    ] = None,
+) -> None:
+    """Play a recording into the source topics.
+
+    Example: streams source recording demo.ndjson --speed 10
+    """
+    from streams.ops.play import play_recording  # noqa: PLC0415
+
+    total = play_recording(_ready(), file, speed, _Counter(), _until_signal())
+    typer.echo(f"{total} records written", err=True)
+
+
+def record(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to write it.")],
+    about: Annotated[str, typer.Option(help="One line on what it holds.")] = "",
+    follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C; else to the end.")] = False,
+) -> None:
+    """Capture what the source topics hold, to be played back later.
+
+    Example: streams record story.ndjson --about "a payment and its replacement"
+    """
+    from streams.ops.record import record as capture  # noqa: PLC0415
+
+    count = capture(_ready(), file, about, None, _until_signal() if follow else None)
+    typer.echo(f"{count} records in {file}", file=sys.stderr)
