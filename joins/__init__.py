@@ -15,7 +15,9 @@ from joins.interval import IntervalJoin
 from joins.join import Join
 from joins.liveness import Change
 from joins.lookup import LookupJoin
+from joins.nway import DriverJoin, NWayJoin
 from joins.outcome import Late, Matched, Outcome, Retracted, Unmatched
+from joins.partners import AsOf, Interval, Lookup
 from joins.product import ProductJoin
 from joins.run import Arrival, Idle, Watermark, run
 from joins.state import Key, MemoryStore, Store
@@ -28,22 +30,27 @@ __all__ = [
     "NEG_INF",
     "POS_INF",
     "Arrival",
+    "AsOf",
     "AsOfJoin",
     "Change",
+    "DriverJoin",
     "Event",
     "Fold",
     "GroupJoin",
     "Hopping",
     "Idle",
+    "Interval",
     "IntervalJoin",
     "Join",
     "JoinError",
     "JoinTask",
     "Key",
     "Late",
+    "Lookup",
     "LookupJoin",
     "Matched",
     "MemoryStore",
+    "NWayJoin",
     "Outcome",
     "ProductJoin",
     "Retracted",

@@ -15,14 +15,15 @@ id)``, a left event whose choice is not certain yet.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from joins.errors import JoinError
 from joins.join import Join
 from joins.liveness import Change
 from joins.outcome import Matched, Outcome, Row, Unmatched, changes
+from joins.partners import AsOf, Lookup
 from joins.state import Store
 from schemas.envelope import Event
 from schemas.ids import digest_id
@@ -39,21 +40,24 @@ class ChoiceJoin(Join):
         if len(self.sides) != 2:
             raise JoinError(f"this join has two sides, not {len(self.sides)}: {self.sides}")
 
+    @cached_property
     @abstractmethod
-    def best(self, store: Store, key: str, ts: int) -> Event | None:
-        """The right event that a left event at ``ts`` chooses."""
+    def rule(self) -> AsOf | Lookup:
+        """How a left event chooses."""
 
-    @abstractmethod
-    def _choosers(self, store: Store, change: Change) -> Iterator[Event]:
-        """Left events whose choice a change of the right side may touch."""
+    @property
+    def reach(self) -> int:
+        """How far below a right event a left event that it corrects may lie."""
+        return self.rule.reach
 
     def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the choices that are in sight before and after the change."""
         if change.side == self.sides[0]:
             return self._choose(store, change, watermark)
-        choosers = [
-            event for event in self._choosers(store, change) if self._seen(event.ts, watermark)
-        ]
+        events = (*self.prefix, "e", change.event.key, change.side)
+        low, high = self.rule.touched(store, events, change.event)
+        lefts = self._events(store, change.event.key, self.sides[0], low, high)
+        choosers = [event for event in lefts if self._seen(event.ts, watermark)]
         before = [row for event in choosers for row in self._rows(store, event)]
         self._record(store, change)
         after = [row for event in choosers for row in self._rows(store, event)]
@@ -77,7 +81,8 @@ class ChoiceJoin(Join):
         return ts + self.graces[self.sides[1]] + 1
 
     def _rows(self, store: Store, event: Event) -> list[Row]:
-        right = self.best(store, event.key, event.ts)
+        events = (*self.prefix, "e", event.key, self.sides[1])
+        right = self.rule.find(store, events, event.ts)
         if right is None:
             return [self._row(event, None)] if self.kind in ("left", "anti") else []
         if self.kind == "anti":

@@ -18,8 +18,9 @@ below ``W - grace`` (the grace of the side that the partner would come from). ``
 once, and what is known is corrected.
 
 State beside the common entries: ``(name, "t", side, due, ts, key, id, tag)``, an event without a
-partner whose slot is open, where that matters (1: because of a correction); ``(name, "m", key, side, ts, id, tag)``, the mark
-of an event that has had a partner which is now so old that nothing can withdraw it.
+partner whose slot is open, where that matters (1: because of a correction);
+``(name, "m", key, side, ts, id, tag)``, the mark of an event that has had a partner which is now so
+old that nothing can withdraw it.
 """
 
 from __future__ import annotations
@@ -182,9 +183,7 @@ class PairJoin(Join):
     def _partners(self, store: Store, key: str, side: str, slot: Slot) -> Iterator[Event]:
         return self._events(store, key, self._other(side), slot.low, slot.high)
 
-    def _has_another(
-        self, store: Store, side: str, event: Event, slot: Slot, than: Event
-    ) -> bool:
+    def _has_another(self, store: Store, side: str, event: Event, slot: Slot, than: Event) -> bool:
         if self._was_matched(store, side, event, slot):
             return True
         found = self._partners(store, event.key, side, slot)
@@ -209,9 +208,7 @@ class PairJoin(Join):
 
     def _matched(self, left: Event, right: Event | None, slot: Slot, ts: int) -> Matched:
         right_id = None if right is None else right.id
-        id = digest_id(
-            self.name, self.word, "matched", left.id, right_id, *self.tag_parts(slot)
-        )
+        id = digest_id(self.name, self.word, "matched", left.id, right_id, *self.tag_parts(slot))
         return Matched(id, left.key, ts, dict(zip(self.sides, (left, right), strict=True)))
 
     def _single(
@@ -245,7 +242,8 @@ class PairJoin(Join):
             for timer, correction in timers:
                 store.delete(timer)
                 rows = self._waited(store, side, timer[-4:])
-                found += [(int(timer[-5]), row) for row in (corrected(rows) if correction else rows)]
+                rows = corrected(rows) if correction else rows
+                found += [(int(timer[-5]), row) for row in rows]
         found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
         return [row for _, row in found]
 

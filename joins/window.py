@@ -8,10 +8,12 @@ from joins.errors import JoinError
 from joins.group import GroupJoin
 from joins.join import Join
 from joins.product import ProductJoin
+from joins.session import SessionGroup
+from joins.session_product import SessionProduct
 from joins.windows import Session, Windows
 
 
-def WindowJoin(
+def WindowJoin(  # noqa: N802 - it reads as a class, like its siblings
     *, windows: Windows, mode: Literal["group", "product"] = "group", **common: Any
 ) -> Join:
     """A window join: ``group``, one record a window, or ``product``, every pair in it.
@@ -22,7 +24,8 @@ def WindowJoin(
     if mode not in ("group", "product"):
         raise JoinError(f"mode is 'group' or 'product', not {mode!r}")
     if isinstance(windows, Session):
-        raise JoinError("session windows are not supported yet")
+        machine = SessionGroup if mode == "group" else SessionProduct
+        return machine(windows=windows, **common)
     if mode == "group":
         return GroupJoin(windows=windows, **common)
     return ProductJoin(windows=windows, **common)

@@ -45,7 +45,8 @@ def is_control(message: Message) -> bool:
     """Whether a record only declares a watermark."""
     if message.value() is not None or message.key() is not None:
         return False
-    return any(name == WATERMARK for name, _ in message.headers() or ())
+    headers: Any = message.headers() or ()
+    return any(name == WATERMARK for name, _ in headers)
 
 
 def read_message(message: Message, codec: Codec) -> Read:
@@ -76,6 +77,7 @@ class Reader:
         self.codec = codec
         self.consumer = Consumer({**OPTIONS, "bootstrap.servers": bootstrap, **(kafka or {})})
         self._open: set[tuple[str, int]] = set()
+        self._next: dict[tuple[str, int], int] = {}
 
     def partitions(self, topic: str) -> int:
         """Partition count of a topic; 0 when there is none. Raises KafkaException."""
@@ -85,12 +87,21 @@ class Reader:
     def start(self, offsets: dict[tuple[str, int], int]) -> None:
         """Read these partitions from these offsets on."""
         self._open = set(offsets)
+        self._next = dict(offsets)
         self.consumer.assign([TopicPartition(t, p, o) for (t, p), o in offsets.items()])
 
     @property
     def at_end(self) -> bool:
         """Whether every partition has been read to the end that it had when it was reached."""
         return not self._open
+
+    def has_all(self) -> bool:
+        """Whether everything was read that the broker has at this moment."""
+        for (topic, partition), position in list(self._next.items()):
+            place = TopicPartition(topic, partition)
+            if position < self.consumer.get_watermark_offsets(place, timeout=15)[1]:
+                return False
+        return True
 
     def poll(self, seconds: float = 0.1, most: int = 1000) -> list[Read]:
         """The next records; control records are left out."""
@@ -100,9 +111,11 @@ class Reader:
             place = (message.topic() or "", message.partition() or 0)
             if error is None:
                 self._open.add(place)
+                self._next[place] = (message.offset() or 0) + 1
                 if not is_control(message):
                     found.append(read_message(message, self.codec))
             elif error.code() == KafkaError._PARTITION_EOF:
+                self._next[place] = message.offset() or 0  # behind markers of transactions
                 self._open.discard(place)
             elif not error.retriable():
                 raise KafkaException(error)

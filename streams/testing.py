@@ -205,6 +205,8 @@ class TopologyDriver:
     def _pull(self, place: tuple[str, int], chunk: int) -> bool:
         task, moved = self.tasks[place], False
         for topic in task.sub.inputs:
+            if topic.name in task.ahead():
+                continue  # it waits for the others, as it does on Kafka
             start = task.position[topic.name]
             found = self.log.get((topic.name, place[1]), [])[start : start + chunk]
             if found:

@@ -8,13 +8,17 @@ learned again from the last snapshot before it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from joins.state import Store
 from schemas.envelope import Event
 from schemas.events import ModelSnapshot
 from streams import topics
 from streams.config import Config
 from streams.engine.step import Batch, Emit, Rows, Step
-from streams.models.learner import Learner
+
+if TYPE_CHECKING:
+    from streams.models.learner import Learner
 
 NAME = "train_model"
 
@@ -78,6 +82,9 @@ def _relearn(
 
 def _standing(state: Store, model: str, before: int) -> Learner:
     """The learner as the last snapshot at or before ``before`` left it."""
+    # the model library takes longer to load than all else: a worker without labels starts without
+    from streams.models.learner import Learner  # noqa: PLC0415
+
     last = next(state.scan(("snapshot", model), None, (before + 1,), reverse=True), None)
     if last is None:
         return Learner(model)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.broker import aot, ports, storage
+from streams.broker import aot, ports, recover, storage
 from streams.broker.config import HOST, properties, render
 from streams.broker.errors import BrokerError, PortTaken
 from streams.broker.filelocks import exclusive
@@ -61,6 +61,9 @@ def launch(spec: Spec, progress: Progress) -> Launched:
     with exclusive(spec.data_dir / "start.lock", waiting, progress):
         _check_unowned(spec.data_dir)
         storage.ensure_formatted(spec.data_dir, spec.home, lock.kafka, jars, progress)
+        if recover.has_run(spec.data_dir):
+            progress("settling what the last run left")
+            recover.fence(spec.data_dir, jars, spec.timeout_s)
         return _run(spec, jars, lock.kafka, progress)
 
 

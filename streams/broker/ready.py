@@ -41,10 +41,12 @@ def answers(port: int, timeout_s: float = 1.0) -> bool:
 
 
 def _cluster_behind(port: int) -> str | None:
-    """Id of the cluster that answers on ``port`` and has a live broker; None when none does."""
+    """Id of the cluster on ``port`` once it has a live broker that leads every partition."""
     admin = AdminClient({"bootstrap.servers": f"{HOST}:{port}", "log_level": 0})
     try:
         metadata = admin.list_topics(timeout=2)
     except KafkaException:
         return None
-    return metadata.cluster_id if metadata.brokers else None
+    topics = metadata.topics.values()
+    led = all(part.leader >= 0 for topic in topics for part in topic.partitions.values())
+    return metadata.cluster_id if metadata.brokers and led else None

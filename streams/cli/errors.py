@@ -60,6 +60,9 @@ class Failure(NamedTuple):
 
 _TYPED = {
     ("streams.cli.errors", "UserError"): ExitCode.USAGE,
+    ("streams.ops.target", "NoBroker"): ExitCode.BROKER,
+    ("streams.ops.target", "BadAddress"): ExitCode.USAGE,
+    ("streams.ops.dead_letters", "NoRecord"): ExitCode.USAGE,
     ("streams.ops.admin", "OpsError"): ExitCode.TOPICS,
     ("streams.broker.errors", "BrokerError"): ExitCode.BROKER,
     ("streams.sources.errors", "SourceError"): ExitCode.INPUT,
@@ -68,7 +71,8 @@ _TYPED = {
     ("streams.engine.topology", "TopologyError"): ExitCode.CONFIG,
     ("confluent_kafka", "KafkaException"): ExitCode.BROKER,
 }
-"""Errors of other packages; a class whose module was never imported cannot have been raised."""
+"""Errors of other packages, the special before the general; a class whose module was never imported
+cannot have been raised."""
 
 
 def foreseen() -> tuple[type[BaseException], ...]:
@@ -108,4 +112,4 @@ def _words(error: BaseException) -> tuple[str, str]:
         words = problem.str() if hasattr(problem, "str") else str(problem)
         return f"Kafka: {words}", "see that the broker runs: `streams doctor`"
     cause, _, remedy = str(error).partition(": ")
-    return (cause, remedy) if remedy else (str(error), "`streams doctor` checks everything")
+    return (cause, remedy) if remedy else (str(error), "`streams config show --origin` lists all")

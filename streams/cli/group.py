@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -17,6 +18,7 @@ from streams.cli.options import current
 
 _WITH_VALUE = ("--broker", "--config", "--set")
 _FLAGS = ("--debug",)
+_NEAR = re.compile(r"\(?(Possible options:|Did you mean) (?P<names>.*?)[?)]*$")
 Command = Any
 """A command or group; Typer does not export their common base, nor the class of a context."""
 
@@ -171,11 +173,12 @@ def _refused(error: typer.TyperException) -> int:
 def _usage(error: typer.TyperException) -> Failure:
     context = getattr(error, "ctx", None)
     where = "streams" if context is None else context.command_path
-    cause, _, near = " ".join(error.format_message().split()).partition(" Did you mean ")
-    remedy = f"did you mean {near} " if near else ""
-    return Failure(
-        cause.rstrip("."), f"{remedy}see `{where} --help`".replace("? see", "? See"), ExitCode.USAGE
-    )
+    words = " ".join(error.format_message().split())
+    near = _NEAR.search(words)
+    if near is None:
+        return Failure(words.rstrip("."), f"see `{where} --help`", ExitCode.USAGE)
+    remedy = f"did you mean {near['names']}? See `{where} --help`"
+    return Failure(words[: near.start()].rstrip(". "), remedy, ExitCode.USAGE)
 
 
 def _report(error: BaseException, failure: Failure) -> int:

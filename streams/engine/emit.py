@@ -36,10 +36,10 @@ class Snapshot(msgspec.Struct):
     changes: list[tuple[Key, Any | None]]
     position: dict[str, Any]
     """Positions, clock, counts: the content of the position record."""
-    watermark: int | None
-    """Declared with this checkpoint; None declares idleness."""
-    declares: bool
-    """Whether ``watermark`` is news."""
+    declares: list[int | None]
+    """What is declared with this checkpoint, in order: watermarks (ms), None for idleness."""
+    before: tuple[int, bool] = (0, False)
+    """What had been declared before: to be said again when the checkpoint fails."""
 
 
 class Encoder:
@@ -56,8 +56,8 @@ class Encoder:
         """The records of one checkpoint: outputs, declared watermarks, changelog, position last."""
         for topic, content in snapshot.outputs:
             yield from self.output(topic, content)
-        if snapshot.declares:
-            yield from self.control(snapshot.watermark, declare_to)
+        for watermark in snapshot.declares:
+            yield from self.control(watermark, declare_to)
         for key, value in snapshot.changes:
             body = None if value is None else encode_value(value)
             yield Output(self.changelog, encode_key(key), body, None, self.partition)

@@ -120,6 +120,17 @@ class Runner:
         else:
             self.at_end.pop(topic, None)
 
+    def skew(self) -> tuple[list[Place], list[Place]]:
+        """What to pause and what to resume, so that no input runs too far ahead (``max_skew``)."""
+        ahead = self.task.ahead()
+        pause = [Place(topic, self.partition) for topic in sorted(ahead - self.paused)]
+        resume = [Place(topic, self.partition) for topic in sorted(self.paused - ahead)]
+        self.paused = ahead
+        if pause or resume:
+            facts = {"paused": [p.topic for p in pause], "resumed": [p.topic for p in resume]}
+            self.report("task_skew", {"task": str(self), **facts})
+        return pause, resume
+
     def watch_idleness(self) -> None:
         """Tell the task which inputs have been silent at their end for the idle timeout."""
         limit = time.monotonic() - self.settings.idle_timeout_ms / 1000
@@ -130,14 +141,17 @@ class Runner:
 
     # Checkpoints ----------------------------------------------------------------------------------
 
-    async def keep_checkpointing(self, settle: Callable[[list[Runner]], Any]) -> None:
-        """One timer a task, out of step with the others."""
+    async def keep_checkpointing(
+        self, settle: Callable[[list[Runner]], Any], hold: Callable[[Runner], None]
+    ) -> None:
+        """One timer a task, out of step with the others; ``hold`` is told when time moved."""
         interval, last = self.settings.checkpoint_ms / 1000, time.perf_counter()
         await asyncio.sleep(interval * (self.partition * 0.618 % 1))
         while True:
             await asyncio.sleep(max(0.001, interval - (time.perf_counter() - last)))
             last = time.perf_counter()
             self.watch_idleness()
+            hold(self)
             await settle([self])
 
     async def checkpoint(self) -> None:

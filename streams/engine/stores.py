@@ -50,6 +50,11 @@ class TaskStore:
                 self._base.put(key, old)
         self._undo.clear()
 
+    @property
+    def dirty(self) -> bool:
+        """Whether entries changed since the last ``take_changes``."""
+        return bool(self._dirty)
+
     def take_changes(self) -> list[tuple[Key, Any | None]]:
         """The entries changed since the last call, with their present value (None: deleted)."""
         changes = [(key, self._base.get(key)) for key in self._dirty]

@@ -6,17 +6,17 @@ gives snapshots, so the same object runs on Kafka and in ``TopologyDriver``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from joins.clock import NEG_INF, SideTime, TaskClock
+from joins.clock import NEG_INF
 from joins.outcome import Late
 from schemas.envelope import Event
 from schemas.errors import BadHeaders, SchemaError
-from schemas.headers import WATERMARK, WRITER, texts
+from schemas.headers import WATERMARK
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.emit import Pending, Snapshot
@@ -32,11 +32,13 @@ from streams.engine.guard import (
     origin_headers,
 )
 from streams.engine.intake import Intake
+from streams.engine.outlet import Refusal, TaskEmit
+from streams.engine.progress import Progress
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step
 from streams.engine.stores import TaskStore, scoped
 from streams.engine.topology import SubTopology, Topology
-from streams.engine.writers import Declared, Writer
+from streams.engine.writers import Writer
 from streams.topics import Topic
 
 
@@ -56,24 +58,16 @@ class Task:
         self.position: dict[str, int] = {topic.name: 0 for topic in sub.inputs}
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
         self.intake = Intake(scoped(self.store, "intake"))
-        self.declared = {
-            t.name: Declared(tuple(s.name for s in topology.writers(t.name)))
-            for t in sub.inputs
-            if t.declared
-        }
-        timed = [topic for topic in sub.inputs if not topic.table]
-        self.clock = TaskClock(
-            {t.name: SideTime(t.declared, settings.lateness_ms, settings.grace_ms) for t in timed},
-            [(t.name, partition) for t in timed],
-            max(settings.grace_ms, settings.retract_grace_ms),
-        )
+        writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
+        self.progress = Progress(sub.inputs, writers, partition, settings)
         self.writer = Writer(sub.name, settings.generation, partition, settings.partitions)
         self.pending: list[Pending] = []
         self.sequence = 0
         self.advanced = NEG_INF
-        self.said: int | None = NEG_INF
         self.published = NEG_INF
-        self._emit = TaskEmit(self)
+        """The greatest watermark that this task has declared (ms)."""
+        self.said_idle = False
+        self._emit = TaskEmit(self.route)
         self._scopes = {step.name: scoped(self.store, step.name) for step in sub.steps}
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
@@ -103,26 +97,10 @@ class Task:
         return any(name == WATERMARK for name, _ in message.headers() or ())
 
     def _control(self, topic: Topic, message: Message) -> None:
-        declared = self.declared.get(topic.name)
-        if declared is None:
-            return
         try:
-            found = texts(message.headers())
-            declared.declare(Writer.parse(found.get(WRITER, "")), found[WATERMARK])
+            self.progress.control(topic, message.headers())
         except BadHeaders as error:
             self._dead(topic, message, "watermark", error.cause, str(error))
-            return
-        self.settle_declared(topic.name)
-
-    def settle_declared(self, topic_name: str) -> None:
-        """Tell the clock what the writers of an input have declared."""
-        if self.sub.input(topic_name).table:
-            return
-        bound = self.declared[topic_name].watermark()
-        if bound is None:
-            self.clock.idle(topic_name, self.partition)
-        elif bound > NEG_INF:
-            self.clock.declare(topic_name, self.partition, bound)
 
     def _run(self, topic: Topic, messages: list[Message]) -> None:
         """Process a run of records at once; on failure one by one, so that only poison is lost."""
@@ -143,29 +121,46 @@ class Task:
         self._dead(topic, message, self._emit.step, "step_failed", detail)
 
     def _try(self, topic: Topic, messages: list[Message]) -> Exception | None:
+        """Take records; what a step refuses is put aside and the rest taken again.
+
+        So a dead letter leaves no trace: neither state nor a watermark nor a live id.
+        """
         before = self._mark()
-        error = attempt(lambda: self._take(topic, messages))
-        if error is None:
-            self.store.settle()
-        else:
+        refused: dict[int, Refusal] = {}
+        while True:
+            error = attempt(partial(self._take, topic, messages, refused))
+            if error is None and not self._emit.refused:
+                self.store.settle()
+                return None
             self._restore(before)
-        return error
+            if error is not None:
+                return error
+            refused.update(self._emit.refused)
 
     def _mark(self) -> tuple[Any, ...]:
-        counts = {name: msgspec.structs.replace(c) for name, c in self.counts.items()}
-        return len(self.pending), self.sequence, counts, self.clock.dump()
+        return len(self.pending), self.sequence, self._copied_counts(), self.progress.clock.dump()
+
+    def _copied_counts(self) -> dict[str, Counts]:
+        return {name: msgspec.structs.replace(c) for name, c in self.counts.items()}
 
     def _restore(self, before: tuple[Any, ...]) -> None:
         size, self.sequence, self.counts, clock = before
+        self.counts = self._copied_counts()  # the mark may be needed again
         del self.pending[size:]
-        self.clock.load(clock)
+        self.progress.clock.load(clock)
         self.store.undo()
 
-    def _take(self, topic: Topic, messages: list[Message]) -> None:
-        counts = self.counts[topic.name]
+    def _take(
+        self, topic: Topic, messages: list[Message], refused: Mapping[int, Refusal]
+    ) -> None:
         events: list[Event] = []
         origins: dict[int, Message] = {}
+        self._emit.begin(origins, {topic.name: events})
         for message in messages:
+            why = refused.get(id(message))
+            if why is not None:
+                self._dead(topic, message, *why)
+                continue
             try:
                 item = decode(message, topic, self.codec)
             except SchemaError as error:
@@ -174,38 +169,40 @@ class Task:
             if self._accept(topic, item):
                 events.append(item.event)
                 origins[id(item.event)] = message
-        counts.read += len(events)
-        counts.used += len(events)
         if events:
-            self._emit.begin(topic, origins)
-            self._steps(topic, events)
-            self._emit.end()
+            self._steps()
+        counts = self.counts[topic.name]
+        counts.read += len(events)
+        counts.filtered += self._emit.filtered_count
+        counts.used += len(events) - self._emit.filtered_count
 
     def _accept(self, topic: Topic, item: Decoded) -> bool:
         """Whether the event is in time and has an effect; what is not goes where it belongs."""
-        event, counts = item.event, self.counts[topic.name]
-        cap = self._future_cap(topic)
-        if event.ingest_ts is not None and event.ts > event.ingest_ts + cap:
-            ahead = event.ts - event.ingest_ts
+        event = item.event
+        again = topic.source and self.intake.was_retracted(topic.name, event.id)
+        late = self.progress.late(topic, event, retracted=again, written=item.carries_writer)
+        if late is not None:
+            self._late(topic, item.message, late)
+            return False
+        ahead = self._ahead_of_arrival(topic, item)
+        if ahead is not None:
             self._dead(topic, item.message, "clock", "future", f"{ahead} ms ahead of its arrival")
             return False
-        if not topic.table:
-            late = self.clock.late(
-                topic.name,
-                self.partition,
-                event,
-                retracted=topic.source and self.intake.was_retracted(topic.name, event.id),
-                written=item.carries_writer,
-            )
-            if late is not None:
-                self._late(topic, item.message, late)
-                return False
-            self.clock.seen(topic.name, self.partition, event.ts)
+        self.progress.seen(topic, event.ts)
         if topic.source and not self.intake.effect(topic.name, event, item.digest):
+            counts = self.counts[topic.name]
             counts.read += 1
             counts.duplicates += 1
             return False
         return True
+
+    def _ahead_of_arrival(self, topic: Topic, item: Decoded) -> int | None:
+        """How far an event is too far ahead (ms), where nobody has judged it yet: at its source."""
+        event = item.event
+        if event.ingest_ts is None or not (topic.source or not item.carries_writer):
+            return None
+        ahead = event.ts - event.ingest_ts
+        return ahead if ahead > self._future_cap(topic) else None
 
     def _future_cap(self, topic: Topic) -> int:
         if topic.by in ("network", "txid"):
@@ -214,9 +211,8 @@ class Task:
 
     # Steps ----------------------------------------------------------------------------------------
 
-    def _steps(self, topic: Topic, events: list[Event]) -> None:
-        inbox: dict[str, list[Event]] = {topic.name: events}
-        self._emit.inbox = inbox
+    def _steps(self) -> None:
+        inbox = self._emit.inbox
         for step in self.sub.steps:
             for read in step.reads:
                 arrived = inbox.get(read.name)
@@ -227,11 +223,11 @@ class Task:
 
     def advance(self) -> None:
         """Pass a new watermark on to the steps: timers fire, results come before expiry."""
-        watermark = self.clock.watermark
+        watermark = self.progress.watermark
         if watermark <= self.advanced:
             return
         inbox: dict[str, list[Event]] = {}
-        self._emit.inbox = inbox
+        self._emit.begin({}, inbox)
         for step in self.sub.steps:
             self._emit.enter(step)
             for read in step.reads:
@@ -255,7 +251,7 @@ class Task:
         """Write an event a step emitted, and hand it to the fused steps that read its topic."""
         self.sequence += 1
         event.version = self.sequence
-        if self.published != NEG_INF and event.ts < self.published:
+        if event.ts < self.published:
             event.correction = True
         if topic.stored:
             self.pending.append(Pending(topic, event))
@@ -270,25 +266,12 @@ class Task:
         counts.dead_letters += 1
         self.pending.append(Pending(topics.dead_letters, dead_letter(message, step, cause, detail)))
 
-    def refused(self, topic: Topic, message: Message, step: str, cause: str, detail: str) -> None:
-        """A step refused one of its input events: the record becomes a dead letter."""
-        counts = self.counts[topic.name]
-        counts.read -= 1
-        counts.used -= 1
-        self._dead(topic, message, step, cause, detail)
-
-    def left_out(self, topic: Topic) -> None:
-        """A step left one of its input events out by a named rule."""
-        counts = self.counts[topic.name]
-        counts.used -= 1
-        counts.filtered += 1
-
     def _late(self, topic: Topic, message: Message, late: Late) -> None:
         counts = self.counts[topic.name]
         counts.read += 1
         counts.late += 1
         why = [
-            ("late.step", self.sub.steps[0].name.encode()),
+            ("late.step", next(s.name for s in self.sub.steps if topic in s.reads).encode()),
             ("late.watermark", b"%d" % late.watermark),
             ("late.by", b"%d" % late.by),
             ("late.idle", b"true" if late.idle else b"false"),
@@ -302,20 +285,16 @@ class Task:
 
     def idle(self, topic_name: str) -> None:
         """Nothing came from this input for the idle timeout, and its end is reached."""
-        topic = self.sub.input(topic_name)
-        if topic.table:
-            return
-        declared = self.declared.get(topic_name)
-        if declared is not None and declared.watermark() not in (None, NEG_INF):
-            return
-        if declared is not None and declared.expected:
-            return
-        self.clock.idle(topic_name, self.partition)
+        self.progress.idle(self.sub.input(topic_name))
         self.advance()
+
+    def ahead(self) -> set[str]:
+        """The inputs that must wait for the others (``max_skew``)."""
+        return self.progress.ahead()
 
     def own_watermark(self) -> int:
         """What this task may declare: nothing below it will be published, corrections excepted."""
-        bound = self.clock.watermark
+        bound = self.progress.watermark
         if bound == NEG_INF:
             return NEG_INF
         bound -= self.settings.grace_ms
@@ -326,55 +305,55 @@ class Task:
                     bound = min(bound, held)
         return bound
 
+    def _news(self) -> list[int | None]:
+        """What there is to declare: how far the task came, then that it is idle, or is no more."""
+        bound, idle = self.own_watermark(), self.progress.all_idle
+        news: list[int | None] = []
+        if bound > self.published or (self.said_idle and not idle):
+            news.append(max(bound, self.published))
+        if idle and not self.said_idle:
+            news.append(None)
+        return news
+
     def snapshot(self) -> Snapshot:
         """Take everything since the last snapshot: it is one transaction's content."""
-        said = None if self._all_idle() else self.own_watermark()
-        declares = said != self.said and said != NEG_INF
-        snapshot = Snapshot(
-            self.pending, self.store.take_changes(), self._position(), said, declares
-        )
+        before, declares = (self.published, self.said_idle), self._news()
+        for said in declares:
+            self.said_idle = said is None
+            self.published = self.published if said is None else said
+        changes = self.store.take_changes()
+        snapshot = Snapshot(self.pending, changes, self._position(), declares, before)
         self.pending = []
-        if declares:
-            self.said = said
-            if said is not None:
-                self.published = max(self.published, said)
         return snapshot
-
-    def _all_idle(self) -> bool:
-        timed = [topic.name for topic in self.sub.inputs if not topic.table]
-        return all(self.clock.is_idle(name, self.partition) for name in timed)
 
     def put_back(self, snapshot: Snapshot) -> None:
         """The checkpoint failed: its content goes with the next one."""
         self.pending = snapshot.outputs + self.pending
         self.store.put_back(snapshot.changes)
-        if snapshot.declares:
-            self.said = NEG_INF
+        self.published, self.said_idle = snapshot.before
 
     def _position(self) -> dict[str, Any]:
         return {
             "position": dict(self.position),
-            "clock": self.clock.dump(),
-            "declared": {name: d.dump() for name, d in self.declared.items()},
+            **self.progress.dump(),
             "counts": {name: msgspec.structs.asdict(c) for name, c in self.counts.items()},
             "sequence": self.sequence,
             "advanced": self.advanced,
             "published": self.published,
+            "said_idle": self.said_idle,
             "steps": {step.name: step.version for step in self.sub.steps},
         }
 
     def restore(self, position: dict[str, Any]) -> None:
         """Stand where the position record stands; the store has been loaded before."""
-        self.position.update(position["position"])
-        self.clock.load(position["clock"])
-        for name, said in position["declared"].items():
-            if name in self.declared:
-                self.declared[name].load(said)
-        for name, counts in position["counts"].items():
-            self.counts[name] = Counts(**counts)
+        for name in self.position.keys() & position["position"].keys():
+            self.position[name] = position["position"][name]
+            self.counts[name] = Counts(**position["counts"][name])
+        self.progress.load(position)
         self.sequence = position["sequence"]
         self.advanced = position["advanced"]
         self.published = position["published"]
+        self.said_idle = position["said_idle"]
         self._check_versions(position["steps"])
 
     def _check_versions(self, versions: dict[str, int]) -> None:
@@ -388,52 +367,8 @@ class Task:
 
     @property
     def dirty(self) -> bool:
-        """Whether there is anything to write that a reader could see."""
-        return bool(self.pending)
-
-
-class TaskEmit:
-    """What steps are given to write with."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self.inbox: dict[str, list[Event]] = {}
-        self.step = "decode"
-        self._writes: frozenset[str] = frozenset()
-        self._topic: Topic | None = None
-        self._origins: dict[int, Message] = {}
-
-    def begin(self, topic: Topic, origins: dict[int, Message]) -> None:
-        """A batch of input events follows."""
-        self._topic, self._origins = topic, origins
-
-    def end(self) -> None:
-        """The batch is done."""
-        self._origins = {}
-
-    def enter(self, step: Step) -> None:
-        """``step`` runs now."""
-        self.step = step.name
-        self._writes = frozenset(topic.name for topic in step.writes)
-
-    def __call__(self, topic: Topic, event: Event) -> None:
-        if topic.name not in self._writes:
-            raise ValueError(f"step {self.step} does not declare that it writes {topic.name}")
-        self._task.route(topic, event, self.inbox)
-
-    def _origin(self, event: Event) -> tuple[Topic, Message]:
-        message = self._origins.pop(id(event), None)
-        if message is None or self._topic is None:
-            raise ValueError(f"step {self.step} may only refuse or filter its input's events, once")
-        return self._topic, message
-
-    def refuse(self, event: Event, cause: str, detail: str) -> None:
-        topic, message = self._origin(event)
-        self._task.refused(topic, message, self.step, cause, detail)
-
-    def filtered(self, event: Event, rule: str) -> None:
-        topic, _ = self._origin(event)
-        self._task.left_out(topic)
+        """Whether there is anything to write beside positions: outputs, state, news of time."""
+        return bool(self.pending or self.store.dirty or self._news())
 
 
 __all__ = ["Letter", "StepFailed", "Task"]

@@ -105,7 +105,16 @@ class Consumer(driver.Consumer):
         runner = self.tasks.get(self._task_of(chunk.place))
         if chunk.session is self.mover.session and runner is not None:
             runner.process(chunk)
+            self._hold(runner)
         chunk.free()
+
+    def _hold(self, runner: Runner) -> None:
+        """Let inputs wait that are too far ahead of their task, and go on when it caught up."""
+        pause, resume = runner.skew()
+        if pause:
+            self.mover.pause(pause)
+        if resume:
+            self.mover.resume(resume)
 
     def _task_of(self, place: Any) -> Place:
         sub = self.inputs.get(place.topic)
@@ -153,8 +162,12 @@ class Consumer(driver.Consumer):
             await runner.close()  # revoked meanwhile
             return
         self.tasks[place] = runner
-        runner.timer = asyncio.ensure_future(runner.keep_checkpointing(self._settle))
-        await self.mover.add(runner.places)
+        runner.timer = asyncio.ensure_future(runner.keep_checkpointing(self._settle, self._hold))
+        added = self.mover.add(runner.places)
+        self.mover.resume(runner.places)  # a new assignment knows nothing of an older one's pauses
+        runner.paused = set()
+        self._hold(runner)
+        await added
 
     def _runner(self, place: Place) -> Runner:
         flow = self.flow

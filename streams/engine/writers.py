@@ -16,6 +16,8 @@ from schemas.errors import BadHeaders
 from schemas.headers import WATERMARK, WRITER, number
 
 IDLE = "idle"
+NOTHING = "-inf"
+"""Declares that nothing is promised yet: the writer is there, or there again after idleness."""
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -43,9 +45,16 @@ class Writer(msgspec.Struct, frozen=True):
 
 
 def control_headers(writer: Writer, watermark: int | None) -> list[tuple[str, bytes]]:
-    """Headers of a control record; ``None`` declares the writer idle."""
-    text = IDLE if watermark is None else str(watermark)
+    """Headers of a control record; ``None`` declares the writer idle, NEG_INF that it is there."""
+    text = IDLE if watermark is None else NOTHING if watermark <= NEG_INF else str(watermark)
     return [(WRITER, str(writer).encode()), (WATERMARK, text.encode())]
+
+
+def _said(text: str) -> int | None:
+    """What a control record declares (ms), None for idleness; raises BadHeaders."""
+    if text in (IDLE, NOTHING):
+        return None if text == IDLE else NEG_INF
+    return number(text, WATERMARK)
 
 
 class Declared:
@@ -58,19 +67,16 @@ class Declared:
 
     def declare(self, writer: Writer, text: str) -> None:
         """Take one control record over; a newer generation replaces the older one."""
+        said = _said(text)
         known = self._said.get(writer.step)
         if known is not None and known["generation"] > writer.generation:
             return
         if known is None or known["generation"] < writer.generation:
             known = {"generation": writer.generation, "count": writer.count, "tasks": {}}
             self._said[writer.step] = known
-        tasks = known["tasks"]
-        if text == IDLE:
-            tasks[str(writer.task)] = None
-            return
-        before = tasks.get(str(writer.task))
-        said = number(text, WATERMARK)
-        tasks[str(writer.task)] = said if before is None else max(said, before)
+        tasks, task = known["tasks"], str(writer.task)
+        before = tasks.get(task)
+        tasks[task] = said if said is None or before is None else max(said, before)
 
     def watermark(self) -> int | None:
         """The least of what the writers that are not idle declared; None when all are idle."""

@@ -29,6 +29,10 @@ COLUMNS = {
 """What a listing shows."""
 
 
+class NoRecord(OpsError):
+    """There is no record at a place."""
+
+
 def letters(reader: Reader, topic: Topic, where: dict[str, str]) -> Iterator[Read]:
     """The records of a topic whose headers are as ``where`` says, up to the present end."""
     count = partitions(reader, topic)
@@ -41,13 +45,13 @@ def letters(reader: Reader, topic: Topic, where: dict[str, str]) -> Iterator[Rea
 
 
 def letter(reader: Reader, topic: Topic, partition: int, offset: int) -> Read:
-    """One record; raises OpsError when there is none at that place."""
+    """One record; raises NoRecord when there is none at that place."""
     if partition < partitions(reader, topic):
         reader.start({(topic.name, partition): offset})
         for found in batches(reader, 1, until_end=True):
             if found[0].offset == offset:
                 return found[0]
-    raise OpsError(
+    raise NoRecord(
         f"{topic.name} has no record {partition}/{offset}", "`streams dlq ls` lists them"
     )
 

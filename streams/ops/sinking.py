@@ -12,7 +12,8 @@ from sinks.base import Retryable, Sink, SinkRecord
 from streams.client import Read, Reader
 from streams.topics import Topic
 
-FLUSH_SECONDS = 0.5
+FLUSH_SECONDS = 60.0
+"""A flush makes one Parquet file a partition: seldom is better."""
 RETRY_SECONDS = 1.0
 
 
@@ -30,11 +31,16 @@ class SinkDriver(threading.Thread):
         super().__init__(name="sinks", daemon=True)
         self.reader = Reader(bootstrap, Codec())
         self.sinks, self.seen = tuple(sinks), seen
-        self.places = [(t.name, p) for t in topics for p in range(partitions)]
+        self.places = [
+            (t.name, p) for t in topics for p in range(1 if t.broadcast else partitions)
+        ]
+        """A broadcast topic says the same in every partition: one of them is enough."""
         self.error: Exception | None = None
         self.undecoded = 0
         self._stop_asked = threading.Event()
         self._at_end = threading.Event()
+        self._at_end.set()
+        self._flush_at = time.monotonic() + FLUSH_SECONDS
 
     def run(self) -> None:
         """Read, write, flush; SinkErrors that are not Retryable end the thread (``error``)."""
@@ -57,11 +63,12 @@ class SinkDriver(threading.Thread):
     def _step(self) -> None:
         reads = self.reader.poll(0.1, 5000)
         if reads:
-            self._at_end.clear()
             self._write([r for r in reads if r.event is not None])
             self.undecoded += sum(r.event is None for r in reads)
             self.seen(reads)
-        if self.reader.at_end and not reads:
+        if time.monotonic() >= self._flush_at:
+            self._flush()
+        if not self._at_end.is_set() and not reads and self.reader.has_all():
             self._flush()
             self._at_end.set()
 
@@ -75,6 +82,7 @@ class SinkDriver(threading.Thread):
             self._patiently(partial(sink.write, records))
 
     def _flush(self) -> None:
+        self._flush_at = time.monotonic() + FLUSH_SECONDS
         for sink in self.sinks:
             self._patiently(sink.flush)
 
@@ -89,7 +97,7 @@ class SinkDriver(threading.Thread):
                 time.sleep(RETRY_SECONDS)
 
     def caught_up(self, seconds: float) -> bool:
-        """Wait until everything read so far is in the sinks; False when time ran out."""
+        """Wait until all that the topics hold now is in the sinks; False when time ran out."""
         self._at_end.clear()
         return self._at_end.wait(seconds)
 

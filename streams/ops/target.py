@@ -15,6 +15,14 @@ CONNECT_SECONDS = 3.0
 DEFAULT_PORT = 9092
 
 
+class NoBroker(OpsError):
+    """Nobody listens where the broker should be."""
+
+
+class BadAddress(OpsError):
+    """An address that cannot be one."""
+
+
 def engine_settings(config: Config, bootstrap: str) -> EngineSettings:
     """The engine's settings, without importing the engine's application."""
     return EngineSettings(
@@ -26,7 +34,7 @@ def engine_settings(config: Config, bootstrap: str) -> EngineSettings:
 
 
 def require_listener(bootstrap: str) -> None:
-    """Raise OpsError unless somebody accepts connections at one of the addresses.
+    """Raise NoBroker or BadAddress unless somebody accepts connections at one of the addresses.
 
     librdkafka would retry silently for its whole timeout.
     """
@@ -35,7 +43,7 @@ def require_listener(bootstrap: str) -> None:
         with suppress(OSError):
             socket.create_connection((host, port), CONNECT_SECONDS).close()
             return
-    raise OpsError(
+    raise NoBroker(
         f"no Kafka broker answers at {bootstrap}",
         "start one with `streams broker start`, or name yours by --broker or STREAMS_BROKER",
     )
@@ -46,5 +54,7 @@ def _split(address: str) -> tuple[str, int]:
     if not sign:
         return address, DEFAULT_PORT
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise OpsError(f"{address!r} is not an address", "write HOST:PORT, such as 127.0.0.1:9092")
+        raise BadAddress(
+            f"{address!r} is not an address", "write HOST:PORT, such as 127.0.0.1:9092"
+        )
     return host.strip("[]"), int(port)

@@ -94,21 +94,14 @@ class BitcoinNode:
         return FullBlock(raw, verbose["height"], spent)
 
     def snapshot(self) -> Snapshot:
-        """The mempool with entry times, and the tip that it belongs to."""
+        """The mempool, and the tip that it belongs to."""
         while True:
             best: str = self.rpc.call("getbestblockhash")
             listed = self.rpc.call("getrawmempool", False, True)
-            verbose = self.rpc.call("getrawmempool", True)
-            after = self.rpc.call("getrawmempool", False, True)["mempool_sequence"]
-            if (best, listed["mempool_sequence"]) == (self.rpc.call("getbestblockhash"), after):
-                return Snapshot(best, _times(verbose), after)
-
-    def entry_time(self, txid: str) -> int | None:
-        """When the node accepted a transaction (ms), None when it is no longer in the mempool."""
-        try:
-            return int(self.rpc.call("getmempoolentry", txid)["time"]) * 1000
-        except RpcError:
-            return None
+            if best == self.rpc.call("getbestblockhash"):
+                verbose = self.rpc.call("getrawmempool", True)
+                times = _times(listed["txids"], verbose)
+                return Snapshot(best, times, listed["mempool_sequence"])
 
     def bodies(self, txids: Sequence[str]) -> list[RawTx]:
         """The bodies that the node still has."""
@@ -164,8 +157,12 @@ class BitcoinNode:
         return prevout(value, script, self.network, height, parent.is_coinbase)
 
 
-def _times(verbose: dict[str, Any]) -> dict[str, int]:
-    order = sorted((one["time"], one["ancestorcount"], txid) for txid, one in verbose.items())
+def _times(txids: Sequence[str], verbose: dict[str, Any]) -> dict[str, int]:
+    """Entry times in ms; one that left before it could be asked for counts as the newest."""
+    newest = max((one["time"] for one in verbose.values()), default=0)
+    gone = {"time": newest, "ancestorcount": len(verbose) + 1}
+    entries = ((verbose.get(txid, gone), txid) for txid in txids)
+    order = sorted((one["time"], one["ancestorcount"], txid) for one, txid in entries)
     return {txid: time_s * 1000 for time_s, _, txid in order}
 
 

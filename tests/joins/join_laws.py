@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from join_reference import INF, Task, said
 
 from joins import (
     Arrival,
@@ -26,7 +27,6 @@ from joins import (
     run,
 )
 from joins.run import feed
-from join_reference import INF, Task, said
 
 DEEP = os.environ.get("STREAMS_DEEP") == "1"
 law = settings(
@@ -51,15 +51,11 @@ def arrivals(
     many = draw(st.booleans())
     span = draw(st.sampled_from([8, 8, 20, 40]))
     where = st.integers(0, 1) if many else st.just(0)
-    fact = st.tuples(
-        st.sampled_from(sides), where, st.sampled_from("aab"), st.integers(0, span)
-    )
+    fact = st.tuples(st.sampled_from(sides), where, st.sampled_from("aab"), st.integers(0, span))
     facts = draw(st.lists(fact, min_size=3, max_size=14))
     if draw(st.booleans()):
         facts.sort(key=lambda found: found[3])
-    event = st.tuples(
-        st.integers(-4, 3), st.sampled_from("aaaar"), values, st.integers(0, 9)
-    )
+    event = st.tuples(st.integers(-4, 3), st.sampled_from("aaaar"), values, st.integers(0, 9))
     time = st.tuples(st.sampled_from(sides), where, st.integers(0, 12), st.integers(0, span + 20))
     steps = draw(st.lists(st.one_of(event, event, event, time), min_size=5, max_size=length))
     return [
@@ -72,8 +68,8 @@ def _arrival(step: Any, facts: list[Any], about: int, declared: tuple[str, ...])
     """Steps go through the facts once, roughly in order, four back to three ahead."""
     if isinstance(step[0], str):
         side, partition, choice, ts = step
-        return Watermark(side, partition, ts) if side in declared and choice else Idle(
-            side, partition
+        return (
+            Watermark(side, partition, ts) if side in declared and choice else Idle(side, partition)
         )
     offset, op, value, chance = step
     number = min(max(about + offset, 0), len(facts) - 1)
@@ -82,9 +78,7 @@ def _arrival(step: Any, facts: list[Any], about: int, declared: tuple[str, ...])
     return Arrival(
         side,
         partition,
-        Event(
-            id=f"{side}{number}", key=key, ts=ts, op=full, value=value, correction=chance == 0
-        ),
+        Event(id=f"{side}{number}", key=key, ts=ts, op=full, value=value, correction=chance == 0),
     )
 
 
@@ -108,7 +102,7 @@ def as_a_writer_would(items: list[Any], declared: tuple[str, ...], retract_grace
 
 def per_side(values: Any, sides: tuple[str, ...] = ("left", "right")) -> Any:
     """An int for all sides, or a mapping."""
-    return st.one_of(values, st.fixed_dictionaries({side: values for side in sides}))
+    return st.one_of(values, st.fixed_dictionaries(dict.fromkeys(sides, values)))
 
 
 def of_side(value: Any, sides: tuple[str, ...]) -> dict[str, int]:
@@ -186,9 +180,7 @@ def check(
     hold_lateness(all_said, references)
 
 
-def new_reference(
-    join: Join, declared: tuple[str, ...], never_late: tuple[str, ...] = ()
-) -> Task:
+def new_reference(join: Join, declared: tuple[str, ...], never_late: tuple[str, ...] = ()) -> Task:
     return Task(
         join.sides,
         set(declared),

@@ -121,9 +121,7 @@ def paired(kind: str, lefts: list[Any], rights: list[Any], together: Any, sure: 
     if kind in ("inner", "left", "right", "outer"):
         rows += [row("Matched", x.key, max(x.ts, y.ts), left=x, right=y) for x, y in pairs]
     if kind == "semi":
-        rows += [
-            row("Matched", x.key, x.ts, left=x, right=None) for x in lefts if x.id in has_l
-        ]
+        rows += [row("Matched", x.key, x.ts, left=x, right=None) for x in lefts if x.id in has_l]
     if kind in ("left", "outer", "anti"):
         alone = [x for x in lefts if x.id not in has_l and sure("left", x)]
         rows += [row("Unmatched", x.key, x.ts, left=x, right=None) for x in alone]
@@ -195,9 +193,7 @@ def chosen(task: Task, W: int, kind: str, best: Any) -> list[Any]:
             if y is None and kind in ("left", "anti"):
                 rows.append(row("Unmatched", key, x.ts, left=x, right=None))
             if y is not None and kind != "anti":
-                rows.append(
-                    row("Matched", key, x.ts, left=x, right=None if kind == "semi" else y)
-                )
+                rows.append(row("Matched", key, x.ts, left=x, right=None if kind == "semi" else y))
     return rows
 
 
@@ -241,4 +237,26 @@ def fold(task: Task, W: int, function: Any, horizon: int) -> list[Any]:
         if value is not None:
             by = {s: tuple(e for side, e in events if side == s) for s in task.sides}
             rows.append((*row("Matched", key, events[-1][1].ts, **by), repr(value)))
+    return rows
+
+
+def nway(task: Task, W: int, driver: str, rules: dict[str, Any]) -> list[Any]:
+    """``rules``: side -> (name, *times)."""
+    rows: list[Any] = []
+    for x in [e for (side, _), e in task.live.items() if side == driver]:
+        members: dict[str, Any] = {driver: x}
+        certain = True
+        for side, (rule, *times) in rules.items():
+            others = task.of(x.key, side)
+            last = x.ts + (times[1] if rule == "interval" else 0)
+            certain = certain and W - task.grace[side] > last
+            if rule == "asof":
+                members[side] = asof_best(x, others, times[0])
+            elif rule == "lookup":
+                members[side] = lookup_best(x, others)
+            else:
+                near = [y for y in others if x.ts - times[0] <= y.ts <= x.ts + times[1]]
+                members[side] = tuple(near) or None
+        if certain:
+            rows.append(row("Matched", x.key, x.ts, **members))
     return rows

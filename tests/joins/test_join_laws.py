@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import join_reference as reference
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from joins import AsOfJoin, Fold, Hopping, IntervalJoin, LookupJoin, Tumbling, WindowJoin
-import join_reference as reference
 from join_laws import arrivals, as_a_writer_would, check, law, per_side
+
+from joins import (
+    AsOf,
+    AsOfJoin,
+    Fold,
+    Hopping,
+    Interval,
+    IntervalJoin,
+    Lookup,
+    LookupJoin,
+    NWayJoin,
+    Tumbling,
+    WindowJoin,
+)
 
 PAIR_KINDS = ["inner", "left", "right", "outer", "semi", "anti"]
 CHOICE_KINDS = ["inner", "left", "semi", "anti"]
@@ -173,6 +185,7 @@ def test_fold(emit: Any, data: Any, times: Any) -> None:
 @given(data=st.data(), times=st.fixed_dictionaries(TIMES), horizon=st.integers(0, 12))
 def test_fold_begins_anew_after_a_pause(data: Any, times: Any, horizon: int) -> None:
     """What a key's row is does not depend on whether its old events have left state already."""
+
     def everything(events: list[Any]) -> Any:
         return [(side, e.id, e.value) for side, e in events]
 
@@ -184,5 +197,50 @@ def test_fold_begins_anew_after_a_pause(data: Any, times: Any, horizon: int) -> 
         lambda task, W: reference.fold(task, W, everything, horizon),
         declared,
         alternate=False,
+        only_corrections_withdraw=False,
+    )
+
+
+@pytest.mark.parametrize("emit", EMITS)
+@law
+@given(
+    data=st.data(),
+    tolerance=st.integers(0, 15),
+    before=st.integers(-3, 10),
+    width=st.integers(0, 12),
+    retract_grace=st.sampled_from([4, 4, 5, 8, 20]),
+)
+def test_nway(
+    emit: Any, data: Any, tolerance: int, before: int, width: int, retract_grace: int
+) -> None:
+    """An n-way join says for each driver's event who its partners are on every side."""
+    sides = ("left", "price", "near", "right")
+    join = NWayJoin(
+        driver="left",
+        sides={
+            "price": AsOf(tolerance=tolerance),
+            "near": Interval(before=before, after=width - before),
+            "right": Lookup(horizon=1000),
+        },
+        emit=emit,
+        grace=data.draw(per_side(st.integers(0, 4), sides)),
+        lateness=data.draw(per_side(st.integers(0, 4), sides)),
+        retract_grace=retract_grace,
+    )
+    rules = {
+        "price": ("asof", tolerance),
+        "near": ("interval", before, width - before),
+        "right": ("lookup",),
+    }
+    declared = ("right",) if emit == "final" else None
+    items, declared = drawn(data, 10**6, declared=declared, sides=sides, values=VERSIONS)
+    check(
+        join,
+        items,
+        lambda task, W: reference.nway(task, W, "left", rules),
+        declared,
+        never_late=("right",),
+        keeps=("right",),
+        crash_after=data.draw(st.integers(0, 30)),
         only_corrections_withdraw=False,
     )

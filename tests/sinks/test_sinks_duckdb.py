@@ -62,7 +62,7 @@ def test_lists_are_lists(sink: DuckDBSink) -> None:
 def test_a_deleted_row_is_a_tombstone(sink: DuckDBSink) -> None:
     """It keeps id, version, key and ts, has no payload, and is not in the live view."""
     sink.write([record(0), record(1, "b")])
-    sink.write([record(2, value=Sample(count=9), op="retract")])
+    sink.write([record(2, value=Sample(count=9), op="retract"), record(3, "b")])
     sql = "select event_id, version, op, key, event_ts, count from test_samples where version = 2"
     expected = {
         "event_id": "a", "version": 2, "op": "retract", "key": "key-a", "event_ts": 1002,

@@ -1,0 +1,170 @@
+"""Who the partners of an event are, given its ts: as-of, lookup, interval.
+
+Each rule looks in the live events of one key and side, at ``events`` in a store. They are the parts
+of an n-way join, and the first two are the rules of ``AsOfJoin`` and ``LookupJoin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from joins.errors import JoinError
+from joins.outcome import Member
+from joins.state import Key, Store
+from schemas.envelope import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsOf:
+    """The event of greatest (ts, id) in ``[ts - tolerance, ts]`` (ms)."""
+
+    table: ClassVar[bool] = False
+    tolerance: int
+
+    def __post_init__(self) -> None:
+        if self.tolerance < 0:
+            raise JoinError(f"tolerance is a number of ms from 0, not {self.tolerance}")
+
+    @property
+    def reach(self) -> int:
+        """A partner serves only later events."""
+        return 0
+
+    @property
+    def wait(self) -> int:
+        """How long after the asker a partner may still appear (ms)."""
+        return 0
+
+    @property
+    def serves(self) -> int:
+        """How long after a partner an asker may still appear (ms)."""
+        return self.tolerance
+
+    def find(self, store: Store, events: Key, ts: int) -> Event | None:
+        """The partner of an event at ``ts``."""
+        found = store.scan(events, (ts - self.tolerance,), (ts + 1,), reverse=True)
+        return next((event for _, event in found), None)
+
+    def touched(self, store: Store, events: Key, event: Event) -> tuple[int, int | None]:
+        """From this event up to the next one, as far as tolerance goes."""
+        high = event.ts + self.tolerance
+        for _, other in store.scan(events, (event.ts,), (high + 1,)):
+            if (other.ts, other.id) > (event.ts, event.id):
+                return event.ts, other.ts - 1
+        return event.ts, high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """The version of greatest (valid_from, id) that is valid at ``ts``.
+
+    ``horizon`` (ms): how long after its event a version may still correct it.
+    """
+
+    table: ClassVar[bool] = True
+    horizon: int
+
+    def __post_init__(self) -> None:
+        if self.horizon < 0:
+            raise JoinError(f"horizon is a number of ms from 0, not {self.horizon}")
+
+    @property
+    def reach(self) -> int:
+        """A version corrects events this far back."""
+        return self.horizon
+
+    @property
+    def wait(self) -> int:
+        """Versions that matter begin no later than the asker (ms)."""
+        return 0
+
+    @property
+    def serves(self) -> int:
+        """A version's end says how long it serves, not this."""
+        return 0
+
+    def find(self, store: Store, events: Key, ts: int) -> Event | None:
+        """The version at ``ts``; None too where that one deletes."""
+        for _, version in store.scan(events, high=(ts + 1,), reverse=True):
+            end = valid_to(version)
+            if end is None or end > ts:
+                found: Event = version
+                return None if found.value is None else found
+        return None
+
+    def touched(self, store: Store, events: Key, event: Event) -> tuple[int, int | None]:
+        """From this version up to the next that hides it for good."""
+        for _, other in store.scan(events, (event.ts,)):
+            if (other.ts, other.id) > (event.ts, event.id) and valid_to(other) is None:
+                return event.ts, other.ts - 1
+        return event.ts, None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """All events in ``[ts - before, ts + after]`` (ms), by (ts, id)."""
+
+    table: ClassVar[bool] = False
+    before: int
+    after: int
+
+    def __post_init__(self) -> None:
+        if self.before + self.after < 0:
+            raise JoinError(f"no time lies in [-({self.before}), {self.after}]: swap or widen it")
+
+    @property
+    def reach(self) -> int:
+        """The asker may lie this far below its partner."""
+        return max(self.after, 0)
+
+    @property
+    def wait(self) -> int:
+        """How long after the asker a partner may still appear (ms)."""
+        return self.after
+
+    @property
+    def serves(self) -> int:
+        """How long after a partner an asker may still appear (ms)."""
+        return self.before
+
+    def find(self, store: Store, events: Key, ts: int) -> Member:
+        """The partners, or None where there is none."""
+        found = store.scan(events, (ts - self.before,), (ts + self.after + 1,))
+        return tuple(event for _, event in found) or None
+
+    def touched(self, store: Store, events: Key, event: Event) -> tuple[int, int | None]:
+        """All that have this event in their interval."""
+        return event.ts - self.after, event.ts + self.before
+
+
+Rule = AsOf | Lookup | Interval
+
+
+def valid_to(version: Event) -> int | None:
+    """The end of a version's validity (exclusive, ms), where it has one."""
+    value: Any = version.value
+    end = value.get("valid_to") if isinstance(value, Mapping) else getattr(value, "valid_to", None)
+    return None if end is None else int(end)
+
+
+def record_version(
+    store: Store, prefix: Key, side: str, before: Event | None, after: Event | None, kept: int
+) -> None:
+    """Write a version down. One with an end is forgotten ``kept`` ms after it."""
+    for version in (before, after):
+        if version is None:
+            continue
+        path = (version.key, side, version.ts, version.id)
+        end = valid_to(version)
+        if end is not None:
+            _set(store, (*prefix, "x", end + kept, *path), 0 if version is after else None)
+        _set(store, (*prefix, "e", *path), after)
+
+
+def _set(store: Store, key: Key, value: Any) -> None:
+    if value is None:
+        store.delete(key)
+    else:
+        store.put(key, value)

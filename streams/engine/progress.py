@@ -1,0 +1,112 @@
+"""How far a task has come in event time: its clock, fed by events, writers and silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from joins.clock import NEG_INF, SideTime, TaskClock
+from joins.outcome import Late
+from schemas.envelope import Event
+from schemas.headers import WATERMARK, WRITER, Headers, texts
+from streams.engine.settings import EngineSettings
+from streams.engine.writers import Declared, Writer
+from streams.topics import Topic
+
+
+class Progress:
+    """The event time of one task's inputs (SEMANTICS 2); versioned tables take no part in it."""
+
+    def __init__(
+        self,
+        inputs: tuple[Topic, ...],
+        writers: Mapping[str, tuple[str, ...]],
+        partition: int,
+        settings: EngineSettings,
+    ) -> None:
+        self.partition, self.max_skew = partition, settings.max_skew_ms
+        self.timed = tuple(topic.name for topic in inputs if not topic.table)
+        self.declared = {t.name: Declared(writers[t.name]) for t in inputs if t.declared}
+        sides = {
+            t.name: SideTime(t.declared, settings.lateness_ms, settings.grace_ms, t.table)
+            for t in inputs
+        }
+        self.clock = TaskClock(
+            sides,
+            [(name, partition) for name in self.timed],
+            max(settings.grace_ms, settings.retract_grace_ms),
+        )
+
+    @property
+    def watermark(self) -> int:
+        """``W`` of the task."""
+        return self.clock.watermark
+
+    @property
+    def all_idle(self) -> bool:
+        """Whether no input says anything about time at present."""
+        return all(self.clock.is_idle(name, self.partition) for name in self.timed)
+
+    def late(self, topic: Topic, event: Event, *, retracted: bool, written: bool) -> Late | None:
+        """Whether an event is late; to be asked before anything else is done with it."""
+        if topic.table:
+            return None
+        return self.clock.late(
+            topic.name, self.partition, event, retracted=retracted, written=written
+        )
+
+    def seen(self, topic: Topic, ts: int) -> None:
+        """Note an accepted event."""
+        if not topic.table:
+            self.clock.seen(topic.name, self.partition, ts)
+
+    def control(self, topic: Topic, headers: Headers | None) -> None:
+        """Take a control record over; raises BadHeaders, and has had no effect then."""
+        declared = self.declared.get(topic.name)
+        if declared is None:
+            return
+        found = texts(headers)
+        declared.declare(Writer.parse(found.get(WRITER, "")), found[WATERMARK])
+        if not topic.table:
+            self._settle(topic.name, declared.watermark())
+
+    def _settle(self, name: str, bound: int | None) -> None:
+        if bound is None:
+            self.clock.idle(name, self.partition)
+        else:
+            self.clock.seen(name, self.partition, bound)  # whoever declares is no longer idle
+            self.clock.declare(name, self.partition, bound)
+
+    def idle(self, topic: Topic) -> None:
+        """An input was silent at its end for the idle timeout; known writers are waited for."""
+        declared = self.declared.get(topic.name)
+        waiting = declared is not None and declared.watermark() is not None
+        if not topic.table and not waiting:
+            self.clock.idle(topic.name, self.partition)
+
+    def ahead(self) -> set[str]:
+        """Inputs so far ahead of the task's watermark that they must wait, lest state grows."""
+        limit = self.clock.watermark + self.max_skew
+        if self.clock.watermark == NEG_INF:
+            return set()
+        return {
+            name
+            for name in self.timed
+            if self.clock.partition_watermark(name, self.partition) > limit
+        }
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data for the position record."""
+        return {
+            "clock": self.clock.dump(),
+            "declared": {name: d.dump() for name, d in self.declared.items()},
+        }
+
+    def load(self, dumped: Mapping[str, Any]) -> None:
+        """Take over what ``dump`` gave; inputs that the topology no longer has are left out."""
+        clock = dumped["clock"]
+        rows = [row for row in clock["partitions"] if row[0] in self.timed]
+        self.clock.load({"watermark": clock["watermark"], "partitions": rows})
+        for name, said in dumped["declared"].items():
+            if name in self.declared:
+                self.declared[name].load(said)

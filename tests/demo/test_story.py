@@ -1,0 +1,96 @@
+"""The demo's recording gives the rows that were written by hand for it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams import topics
+from streams.ops.demo import RECORDING, as_path
+from streams.testing import TopologyDriver
+from tests.playing import play_into_driver
+
+EXPECTED = tomllib.loads((Path(__file__).parent / "expected.toml").read_text())
+LINES = as_path(RECORDING).read_bytes().splitlines()
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, list[dict[str, Any]]]:
+    """The live rows of every topic after the recording has been played."""
+    driver = play_into_driver(as_path(RECORDING))
+    found = {
+        t.name: [msgspec.to_builtins(v) for v in driver.net(t).values()] for t in topics.DERIVED
+    }
+    found["dead_letters"] = [_letter(driver, n) for n in range(_letters(driver))]
+    return found
+
+
+def _letters(driver: TopologyDriver) -> int:
+    return len(list(driver.records(topics.dead_letters)))
+
+
+def _letter(driver: TopologyDriver, number: int) -> dict[str, Any]:
+    headers = dict(list(driver.records(topics.dead_letters))[number].raw_headers)
+    return {"cause": headers["dl.cause"].decode()}
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['topic']}: {row['why']}"
+
+
+def _fits(row: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(_same(row[field], value) for field, value in wanted.items())
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if wanted == "none":
+        return found is None
+    if wanted in EXPECTED["names"]:
+        return isinstance(found, str) and found.startswith(EXPECTED["names"][wanted])
+    return bool(found == wanted)
+
+
+@pytest.mark.parametrize("expected", EXPECTED["expect"], ids=_name)
+def test_row_is_there(rows: dict[str, list[dict[str, Any]]], expected: dict[str, Any]) -> None:
+    """Each row written by hand is there, as often as it should be."""
+    wanted = expected.get("row", {})
+    found = [row for row in rows[expected["topic"]] if _fits(row, wanted)]
+    assert expected.get("count", 1) == len(found), found
+
+
+@pytest.mark.parametrize("expected", EXPECTED["expect"], ids=_name)
+def test_lines_are_lines_of_the_recording(expected: dict[str, Any]) -> None:
+    """The lines that a row names hold records, not watermarks, or the one that closes a window."""
+    assert all(1 < n <= len(LINES) for n in expected["lines"])
+    assert any("watermark" not in json.loads(LINES[n - 1]) for n in expected["lines"])
+
+
+def test_recording_is_what_the_story_tells() -> None:
+    """Kinds and counts of the recording; making it again must give the same."""
+    kinds: dict[str, int] = {}
+    for text in LINES[1:]:
+        line = json.loads(text)
+        if "watermark" in line:
+            continue
+        event = line.get("event")
+        kind = "raw" if event is None else event["metadata"]["op"]
+        detail = "" if event is None else event["payload"].get("kind", "")
+        name = " ".join(filter(None, (line["topic"], kind, detail)))
+        kinds[name] = kinds.get(name, 0) + 1
+    assert {
+        "bitcoin.blocks assert": 15,
+        "bitcoin.blocks retract": 2,
+        "bitcoin.mempool assert added": 35,
+        "bitcoin.mempool assert confirmed": 33,
+        "bitcoin.mempool assert replaced": 2,
+        "bitcoin.transactions assert": 49,
+        "bitcoin.transactions raw": 1,
+        "bitcoin.transactions retract": 4,
+        "ml.labels assert": 15,
+        "web5.records assert": 5,
+    } == kinds

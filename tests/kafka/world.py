@@ -1,0 +1,276 @@
+"""What the tests on a real Kafka need: an application with fresh topics, workers, a player."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGTERM, Signals
+from typing import Any
+
+import tomli_w
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from schemas.wire import Codec
+from streams.agents.pipeline import topology
+from streams.app import settings_of
+from streams.client import Read, fold, read_all
+from streams.config import Config
+from streams.engine.settings import EngineSettings
+from streams.ops.admin import Admin
+from streams.ops.demo import with_story
+from streams.ops.play import play_recording
+from streams.ops.standing import Standing
+from streams.sources.recording import read_lines
+from streams.testing import TopologyDriver
+from streams.topics import DERIVED, SOURCES, Topic
+from streams.tuning import EngineTuning
+from tests.playing import play_line, story_config
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "streams" / "data" / "demo.ndjson"
+SESSION_MS = 2000
+"""Time after which the group gives a silent worker's partitions away."""
+WAIT_S = 60.0
+NetSets = dict[str, dict[str, Any]]
+
+
+def until(what: str, condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:
+    """Wait for a condition and return what it gave; fail with its name when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def story_of(recording: Path, **engine: int) -> Config:
+    """The configuration that a recording is about, for a group that soon notices a dead worker."""
+    tuning = EngineTuning(session_timeout_ms=SESSION_MS, **engine)
+    return story_config(recording, Config(engine=tuning))
+
+
+def undisturbed(recording: Path) -> NetSets:
+    """The net set of every derived topic, from the same input without Kafka."""
+    driver = TopologyDriver(topology(story_of(recording)))
+    for line in read_lines(recording):
+        play_line(driver, line, run=False)
+    driver.run()
+    return {topic.name: driver.net(topic) for topic in DERIVED}
+
+
+def alternation(reads: Sequence[Read]) -> list[str]:
+    """Breaches of: per id, assert and retract alternate, beginning with an assert."""
+    live: dict[tuple[int, str], bool] = {}
+    wrong = []
+    for read in reads:
+        if read.event is None:
+            wrong.append(f"{read.topic}/{read.partition}/{read.offset} cannot be decoded")
+            continue
+        place, asserted = (read.partition, read.event.id), read.event.op == "assert"
+        if live.get(place, False) == asserted:
+            wrong.append(f"{read.event.op} of {read.event.id} at {read.partition}/{read.offset}")
+        live[place] = asserted
+    return wrong
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What distinguishes two net sets, id by id."""
+    return [
+        f"{id}: expected {expected.get(id)}, found {found.get(id)}"
+        for id in sorted(expected.keys() | found.keys())
+        if expected.get(id) != found.get(id)
+    ]
+
+
+class Worker:
+    """A worker process whose output goes to a file; ended by its process id only."""
+
+    def __init__(self, argv: Sequence[str], log: Path, environment: dict[str, str]) -> None:
+        self.log = log
+        self.began = time.monotonic()
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                argv, stdout=output, stderr=output, env=environment, cwd=log.parent
+            )
+
+    def said(self, words: str) -> bool:
+        """Whether its output so far has these words; fails when the process has ended."""
+        text = self.log.read_text()
+        if words not in text:
+            assert self.process.poll() is None, f"exit {self.process.returncode}: {text[-3000:]}"
+        return words in text
+
+    def end(self, number: Signals = SIGTERM, seconds: float = 20) -> int:
+        """End it with a signal, wait until it is gone, return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def clean_up(self) -> None:
+        """End it whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Supervisor(threading.Thread):
+    """Starts a worker again whenever it ends, until told to stop; keeps the exit codes."""
+
+    def __init__(self, start: Callable[[], Worker]) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self.start_one, self.codes = start, list[int]()
+        self.worker = start()
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            with suppress(subprocess.TimeoutExpired):
+                self.codes.append(self.worker.process.wait(0.1))
+                if not self.stopping.is_set():
+                    self.worker = self.start_one()
+
+    def stop(self) -> int:
+        """Stop the worker in an orderly way and return its exit code."""
+        self.stopping.set()
+        self.join()
+        return self.worker.end()
+
+
+class Player(threading.Thread):
+    """Plays a recording in the background."""
+
+    def __init__(self, settings: EngineSettings, recording: Path, speed: float | None) -> None:
+        super().__init__(name="player", daemon=True)
+        self.settings, self.recording, self.speed = settings, recording, speed
+        self.played = 0
+        self.error: KafkaException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            play_recording(self.settings, self.recording, self.speed, self._count)
+        except KafkaException as error:
+            self.error = error
+
+    def _count(self, events: int) -> None:
+        self.played += events
+
+    def finish(self, seconds: float = WAIT_S) -> int:
+        """Wait until everything is played; the number of events."""
+        self.join(seconds)
+        assert not self.is_alive(), f"the player still plays after {seconds} s"
+        assert self.error is None, f"the player failed: {self.error}"
+        return self.played
+
+
+class World:
+    """One application: fresh topics, its settings in a file, and the workers started for it."""
+
+    def __init__(self, bootstrap: str, folder: Path, config: Config) -> None:
+        self.bootstrap, self.folder, self.config = bootstrap, folder, config
+        self.settings = settings_of(config, bootstrap)
+        self.topology = topology(config)
+        self.codec = Codec()
+        self.workers: list[Worker] = []
+        self.standing = Standing(self.topology, self.settings)
+        self.file = folder / "streams.toml"
+        self.file.write_text(tomli_w.dumps(with_story(config, {})))
+
+    def fresh_topics(self) -> None:
+        """Delete every topic of earlier tests, and create ours."""
+        admin = Admin(self.settings)
+        old = [name for name in admin.partitions() if not name.startswith("__")]
+        if old:
+            for future in admin.client.delete_topics(old).values():
+                future.result(WAIT_S)
+            until("topics are gone", lambda: not set(old) & set(admin.partitions()))
+        admin.apply(self.topology)
+
+    # Workers --------------------------------------------------------------------------------------
+
+    def worker(self, *options: str, **environment: str) -> Worker:
+        """Start ``streams worker``."""
+        return self._start([sys.executable, "-m", "streams", "worker", *options], environment)
+
+    def faust_worker(self) -> Worker:
+        """Start ``faust -A streams.app worker``."""
+        faust = str(Path(sys.executable).with_name("faust"))
+        argv = [faust, "-A", "streams.app", "worker", "-l", "warn", "--without-web"]
+        return self._start(argv, {})
+
+    def _start(self, argv: list[str], environment: dict[str, str]) -> Worker:
+        own = {
+            "STREAMS_BROKER": self.bootstrap,
+            "STREAMS_CONFIG": str(self.file),
+            "PYTHONPATH": str(ROOT),
+        }
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = Worker(argv, log, {**os.environ, **own, **environment})
+        self.workers.append(worker)
+        return worker
+
+    def close(self) -> None:
+        """End what is still running."""
+        for worker in self.workers:
+            worker.clean_up()
+        self.standing.close()
+
+    # Input and progress ---------------------------------------------------------------------------
+
+    def play(self, recording: Path, speed: float | None = None) -> Player:
+        """Play a recording in the background."""
+        return Player(self.settings, recording, speed)
+
+    def lag(self) -> int | None:
+        """Offsets that no committed checkpoint covers; None while the broker does not answer."""
+        try:
+            return sum(behind.lag for behind in self.standing.behind())
+        except KafkaException:
+            return None
+
+    def settle(self, seconds: float = WAIT_S) -> None:
+        """Wait until every input has been read to its end.
+
+        Positions are asked for before ends, so one look is enough: what a task had still to write
+        would be an end beyond a position.
+        """
+        until("every input is read to its end", lambda: self.lag() == 0, seconds)
+
+    def members(self) -> dict[str, list[tuple[str, int]]]:
+        """Members of the group and the partitions that each of them has."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
+        future = admin.describe_consumer_groups([self.settings.application])
+        group = future[self.settings.application].result(WAIT_S)
+        return {
+            m.member_id: [(tp.topic, tp.partition) for tp in m.assignment.topic_partitions]
+            for m in group.members
+        }
+
+    # Output ---------------------------------------------------------------------------------------
+
+    def read(self, topic: Topic) -> list[Read]:
+        """What a topic has, read committed."""
+        return read_all(self.bootstrap, topic.name, self.codec)
+
+    def check_exact(self, expected: NetSets) -> None:
+        """Every derived topic has the expected net set, nothing twice, and all counts balance."""
+        for topic in DERIVED:
+            reads = self.read(topic)
+            assert [] == alternation(reads), topic.name
+            wrong = differences(expected[topic.name], fold(reads))
+            assert not wrong, f"{topic.name}: {len(wrong)} rows differ, among them {wrong[:3]}"
+        self.check_balance()
+
+    def check_balance(self) -> None:
+        """Every record of a source topic has exactly one disposition."""
+        counts = self.standing.counts()
+        for topic in SOURCES:
+            count = counts[topic.name]
+            assert count.balanced, f"{topic.name}: {count}"
+            assert len(self.read(topic)) == count.read, f"{topic.name}: {count}"
