@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from joins.aggregate import Count, Max, Min, Sum, WindowAggregate
 from joins.asof import AsOfJoin
 from joins.clock import NEG_INF, POS_INF, SideTime, TaskClock
 from joins.errors import JoinError
@@ -33,6 +34,7 @@ __all__ = [
     "AsOf",
     "AsOfJoin",
     "Change",
+    "Count",
     "DriverJoin",
     "Event",
     "Fold",
@@ -49,7 +51,9 @@ __all__ = [
     "Lookup",
     "LookupJoin",
     "Matched",
+    "Max",
     "MemoryStore",
+    "Min",
     "NWayJoin",
     "Outcome",
     "ProductJoin",
@@ -57,11 +61,13 @@ __all__ = [
     "Session",
     "SideTime",
     "Store",
+    "Sum",
     "TaskClock",
     "Tumbling",
     "Unmatched",
     "Watermark",
     "Window",
+    "WindowAggregate",
     "WindowJoin",
     "run",
 ]

@@ -58,7 +58,7 @@ class Shift(NamedTuple):
     after: list[Row]
 
 
-_UNMATCHED = {"left": (0,), "right": (1,), "outer": (0, 1), "anti": (0,)}
+UNMATCHED = {"left": (0,), "right": (1,), "outer": (0, 1), "anti": (0,)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class PairJoin(Join):
     @cached_property
     def _watched(self) -> tuple[str, ...]:
         """Sides of which it matters whether an event has a partner."""
-        positions = (0,) if self.kind == "semi" else _UNMATCHED.get(self.kind, ())
+        positions = (0,) if self.kind == "semi" else UNMATCHED.get(self.kind, ())
         return tuple(self.sides[position] for position in positions)
 
     @cached_property

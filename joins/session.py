@@ -10,7 +10,8 @@ when ``W - grace > last + gap`` (the greatest grace of the sides), since then no
 reach it any more. It is kept until ``W - max(grace, retract_grace) > last + gap``.
 
 State beside the common entries: ``(name, "t", due, key, last)``, a session that ends at ``last``,
-to be closed.
+to be closed (1: a correction had a part in it); ``(name, "h", ts, key, last)``, the least ts that
+a result of it may have.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from joins import liveness
 from joins.group import Sides, has_kind
-from joins.join import Join
+from joins.join import Join, first_at
 from joins.liveness import Change
-from joins.outcome import Matched, Outcome, Row, changes
+from joins.outcome import Matched, Outcome, Row, changes, corrected
 from joins.state import Key, Store
 from joins.windows import Session
 from schemas.envelope import Event
@@ -47,26 +48,58 @@ class SessionJoin(Join):
 
     windows: Session
 
+    @property
     @abstractmethod
-    def _stands(
-        self, key: str, sessions: list[Found], change: Change, watermark: int
-    ) -> list[Row]:
+    def _waits(self) -> bool:
+        """Whether an open session has results to come."""
+
+    @abstractmethod
+    def _stands(self, key: str, sessions: list[Found], change: Change, watermark: int) -> list[Row]:
         """The results of the sessions around a change, as far as the change may touch them."""
 
     @abstractmethod
     def _at_close(self, key: str, session: Found) -> list[Row]:
         """The results that become certain when a session closes."""
 
+    @abstractmethod
+    def _least(self, session: Found) -> int | None:
+        """The least ts of a result that is still to come of an open session."""
+
     def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the sessions around the event before and after the change."""
         event = change.event
-        before = self._stands(event.key, self._around(store, event), change, watermark)
+        old = self._around(store, event)
+        before = self._stands(event.key, old, change, watermark)
         self._record(store, change)
-        sessions = self._around(store, event)
-        for session in sessions:
-            self._wait(store, event.key, session, watermark)
-        after = self._stands(event.key, sessions, change, watermark)
-        return changes(before, after, change.correction)
+        new = self._around(store, event)
+        after = self._stands(event.key, new, change, watermark)
+        corrects = self._turn(store, change, old, new, watermark)
+        return changes(before, after, corrects)
+
+    def _turn(
+        self, store: Store, change: Change, old: list[Found], new: list[Found], watermark: int
+    ) -> bool:
+        """Move the timers; whether a correction had a part in what was open."""
+        key = change.event.key
+        before = {timer for session in old for timer in self._timers(key, session, watermark)}
+        corrects = change.correction or any(store.get(timer) == 1 for timer in before)
+        after = {timer for session in new for timer in self._timers(key, session, watermark)}
+        for timer in before - after:
+            store.delete(timer)
+        for timer in after if corrects else after - before:
+            store.put(timer, int(corrects))
+        return corrects
+
+    def _timers(self, key: str, session: Found, watermark: int) -> Iterator[Key]:
+        due, least = self._closes(session.last), self._least(session)
+        if self._waits and due > watermark:
+            yield (*self.prefix, "t", due, key, session.last)
+            if least is not None:
+                yield (*self.prefix, "h", least, key, session.last)
+
+    def holdback(self, store: Store) -> int | None:
+        """The least ts of a result of any open session."""
+        return first_at(store, (*self.prefix, "h"), 2)
 
     # --- sessions ---------------------------------------------------------------------------
 
@@ -84,6 +117,8 @@ class SessionJoin(Join):
         if right > ts:
             first = self._nearest(store, key, ts + 1, right + 1, back=False)
             parts.append(self._found(store, key, ts if first is None else first, right))
+        if len(parts) == 2 and parts[1].first - parts[0].last <= self.windows.gap:
+            return [self._found(store, key, left, right)]
         return parts
 
     def _end(self, store: Store, key: str, ts: int, back: bool) -> int:
@@ -117,27 +152,18 @@ class SessionJoin(Join):
     def _seen(self, session: Found, watermark: int) -> bool:
         return self.emit == "eager" or watermark >= self._closes(session.last)
 
-    def _wait(self, store: Store, key: str, session: Found, watermark: int) -> None:
-        due = self._closes(session.last)
-        timer = (*self.prefix, "t", due, key, session.last)
-        if due > watermark and store.get(timer) is None:
-            store.put(timer, session.first)
-
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
         found: list[tuple[int, Row]] = []
-        for timer, _ in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
-            store.delete(timer)
+        timers = list(store.scan((*self.prefix, "t"), high=(watermark + 1,)))
+        for timer, correction in timers:
             due, key, last = int(timer[-3]), str(timer[-2]), int(timer[-1])
-            if self.emit == "final" and self._is_last(store, key, last):
-                first = self._end(store, key, last, back=True)
-                session = self._found(store, key, first, last)
-                found += [(due, row) for row in self._at_close(key, session)]
+            session = self._found(store, key, self._end(store, key, last, back=True), last)
+            for entry in list(self._timers(key, session, due - 1)):
+                store.delete(entry)
+            rows = self._at_close(key, session)
+            found += [(due, row) for row in (corrected(rows) if correction else rows)]
         found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
         return [row for _, row in found]
-
-    def _is_last(self, store: Store, key: str, ts: int) -> bool:
-        here = self._nearest(store, key, ts, ts + 1, back=False)
-        return here is not None and self._end(store, key, ts, back=False) == ts
 
     def _last_use(self, side: str, ts: int) -> int:
         return ts + self.windows.gap
@@ -170,9 +196,7 @@ class SessionGroup(SessionJoin):
         """What is said of a session beside its members."""
         return None
 
-    def _stands(
-        self, key: str, sessions: list[Found], change: Change, watermark: int
-    ) -> list[Row]:
+    def _stands(self, key: str, sessions: list[Found], change: Change, watermark: int) -> list[Row]:
         seen = [session for session in sessions if self._seen(session, watermark)]
         return [row for session in seen for row in self._at_close(key, session)]
 
@@ -183,9 +207,12 @@ class SessionGroup(SessionJoin):
         id = digest_id(self.name, self.word, "matched", key, first, last + 1)
         return [Matched(id, key, last, members, self.value_of(members))]
 
-    def holdback(self, store: Store) -> int | None:
-        """The last ts of the session that closes first: its record has that ts."""
-        return next((int(timer[-1]) for timer, _ in store.scan((*self.prefix, "t"))), None)
+    @property
+    def _waits(self) -> bool:
+        return self.emit == "final"
+
+    def _least(self, session: Found) -> int | None:
+        return session.last
 
 
 def _one(entries: Iterator[tuple[Key, Any]]) -> Iterator[tuple[Key, Any]]:

@@ -213,9 +213,7 @@ def breaks(released: Mapping[str, Any], present: Mapping[str, Any]) -> list[Brea
     return found
 
 
-def _pairs(
-    released: Mapping[str, Any], present: Iterable[str]
-) -> Iterator[tuple[str, str]]:
+def _pairs(released: Mapping[str, Any], present: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in present:
         if name in released:
             yield name, name

@@ -82,9 +82,13 @@ def bitcoin(
 
     settings = _ready()
     node = BitcoinNode(Rpc(rpc, cookie), network)
-    source = BitcoinSource(node, Feed(zmq), name=name, from_height=from_height)
+
+    def make(resume: int | None) -> BitcoinSource:
+        first = from_height if from_height is not None else resume
+        return BitcoinSource(node, Feed(zmq), name=name, from_height=first)
+
     counter = _Counter()
-    run_bitcoin(settings, f"{network}-{name}", source, _until_signal(), counter)
+    run_bitcoin(settings, f"{network}-{name}", make, _until_signal(), counter)
     typer.echo(f"{counter.total} events written", err=True)
 
 

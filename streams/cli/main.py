@@ -124,9 +124,7 @@ def _content(text: str) -> Any:
         raise typer.BadParameter(f"--set: not JSON: {error}") from error
 
 
-def _one_line(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
+def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an error that nobody foresaw: the traceback only with ``--debug``."""
     if current().debug:
         traceback.print_exception(kind, error, trace)

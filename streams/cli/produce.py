@@ -54,9 +54,10 @@ def produce(
         return
     with file.open("rb") as lines:
         if not skip_bad:
-            _check_all(lines, target, codec)
+            with _bar(file, lines, "checking") as tell:
+                _check_all(lines, target, codec, tell)
             lines.seek(0)
-        with _bar(file, lines) as tell:
+        with _bar(file, lines, "producing") as tell:
             _send(lines, target, codec, bootstrap, skip_bad, tell)
 
 
@@ -68,12 +69,13 @@ def _quiet(number: int) -> None:
     """Tell nothing."""
 
 
-def _check_all(lines: BinaryIO, topic: Topic, codec: Codec) -> None:
+def _check_all(lines: BinaryIO, topic: Topic, codec: Codec, tell: Callable[[int], None]) -> None:
     from streams.ops.produce import Refused, records  # noqa: PLC0415
 
     for record in records(lines, topic, codec, _now):
         if isinstance(record, Refused):
             raise _error(record, "nothing was sent")
+        tell(record.number)
 
 
 def _send(
@@ -109,7 +111,7 @@ def _error(refused: Refused, so_far: str) -> UserError:
 
 
 @contextmanager
-def _bar(file: Path, lines: BinaryIO) -> Iterator[Callable[[int], None]]:
+def _bar(file: Path, lines: BinaryIO, words: str) -> Iterator[Callable[[int], None]]:
     """A progress bar over the bytes read, on a terminal and for a file that takes a while."""
     size = file.stat().st_size
     if not sys.stderr.isatty() or size < BAR_BYTES:
@@ -119,5 +121,5 @@ def _bar(file: Path, lines: BinaryIO) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress  # noqa: PLC0415
 
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"producing {file.name}", total=size)
+        task = progress.add_task(f"{words} {file.name}", total=size)
         yield lambda number: progress.update(task, completed=lines.tell())

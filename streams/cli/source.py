@@ -22,14 +22,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Fill the source topics from outside.
-
-    Example: streams source archive 413567.raw.xz --network main
-    """
-
-
 @app.command()
 def archive(
     files: Annotated[

@@ -110,6 +110,7 @@ class Mover(threading.Thread):
             queue.SimpleQueue()
         )
         self.session, self.next, self.stopped = Session(), dict[Place, int](), False
+        self.paused: set[Place] = set()
 
     # Called from the event loop -------------------------------------------------------------------
 
@@ -128,6 +129,9 @@ class Mover(threading.Thread):
         """Stop reading; whatever is under way belongs to a past session."""
 
         def action() -> None:
+            if self.paused:  # librdkafka keeps the mark for a partition that comes back
+                self.consumer.resume([TopicPartition(*place) for place in self.paused])
+                self.paused.clear()
             self.consumer.unassign()
             self.next, self.session = {}, Session()
 
@@ -135,13 +139,23 @@ class Mover(threading.Thread):
 
     def pause(self, places: Iterable[Place]) -> asyncio.Future[None]:
         """Fetch nothing from these partitions until resumed."""
-        tps = [TopicPartition(*place) for place in places]
-        return self._do(lambda: self.consumer.pause(tps))
+
+        def action() -> None:
+            wanted = self.next.keys() & set(places)
+            self.paused |= wanted
+            self.consumer.pause([TopicPartition(*place) for place in wanted])
+
+        return self._do(action)
 
     def resume(self, places: Iterable[Place]) -> asyncio.Future[None]:
         """Fetch from these partitions again."""
-        tps = [TopicPartition(*place) for place in places]
-        return self._do(lambda: self.consumer.resume(tps))
+
+        def action() -> None:
+            wanted = self.paused & set(places)
+            self.paused -= wanted
+            self.consumer.resume([TopicPartition(*place) for place in wanted])
+
+        return self._do(action)
 
     def end_offset(self, place: Place) -> int:
         """The end of the partition as the last fetch told it; -1001 before the first."""

@@ -99,10 +99,26 @@ def build(steps: Iterable[Step]) -> Topology:
     members: dict[str, list[Step]] = {}
     for name, step in by_name.items():
         members.setdefault(groups.find(name), []).append(step)
-    return Topology(tuple(_sub(group, keys) for group in members.values()))
+    _check_apart(members.values())
+    names: set[str] = set()
+    return Topology(tuple(_sub(group, keys, names) for group in members.values()))
 
 
-def _sub(steps: list[Step], keys: dict[str, str]) -> SubTopology:
+def _check_apart(groups: Iterable[list[Step]]) -> None:
+    """A topic that fused steps pass on in memory may have no writer in another task."""
+    groups = list(groups)
+    for group in groups:
+        for topic in {t for s in group for t in s.reads if not t.broadcast}:
+            near = [s.name for s in group if topic in s.writes]
+            far = [s.name for g in groups if g is not group for s in g if topic in s.writes]
+            if near and far:
+                raise TopologyError(
+                    f"{topic.name} is written by {near[0]}, which runs in one task with its "
+                    f"readers, and by {far[0]} in another: give one of them a topic of its own"
+                )
+
+
+def _sub(steps: list[Step], keys: dict[str, str], names: set[str]) -> SubTopology:
     ordered = _in_order(steps)
     written = {topic.name for step in steps for topic in step.writes}
     inputs = {
@@ -113,7 +129,9 @@ def _sub(steps: list[Step], keys: dict[str, str]) -> SubTopology:
             raise TopologyError(f"nobody writes {topic.name}, which only lives in memory")
     outputs = {t.name: t for s in ordered for t in s.writes if t.stored}
     label = next((keys[s.name] for s in ordered if keys[s.name] != "any"), ordered[0].name)
-    return SubTopology(f"by_{label}", ordered, tuple(inputs.values()), tuple(outputs.values()))
+    name = f"by_{label}" if f"by_{label}" not in names else f"by_{label}-{ordered[0].name}"
+    names.add(name)
+    return SubTopology(name, ordered, tuple(inputs.values()), tuple(outputs.values()))
 
 
 def _in_order(steps: list[Step]) -> tuple[Step, ...]:

@@ -164,7 +164,6 @@ class Consumer(driver.Consumer):
         self.tasks[place] = runner
         runner.timer = asyncio.ensure_future(runner.keep_checkpointing(self._settle, self._hold))
         added = self.mover.add(runner.places)
-        self.mover.resume(runner.places)  # a new assignment knows nothing of an older one's pauses
         runner.paused = set()
         self._hold(runner)
         await added

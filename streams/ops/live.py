@@ -20,14 +20,20 @@ BY_TYPE: dict[str, Topic] = {t.event_type or "": t for t in topics.SOURCES}
 def run_bitcoin(
     settings: EngineSettings,
     name: str,
-    source: BitcoinSource,
+    make: Callable[[int | None], BitcoinSource],
     stop: Callable[[], bool],
     wrote: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Write the batches of a node until ``stop()``; raises SourceError."""
+    """Write the batches of a node until ``stop()``; raises SourceError.
+
+    ``make`` gets the height after the last block that an earlier run wrote, None at the first
+    start. What is written twice after a crash has the same ids.
+    """
     writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, Codec())
     try:
-        writer.open()
+        cursor = writer.open() or {}
+        height = cursor.get("height")
+        source = make(None if height is None else int(height) + 1)
         for batch in source.batches(stop):
             for event in batch.events:
                 writer.send(BY_TYPE[event.type], event)

@@ -154,16 +154,18 @@ def produce(
 ) -> Produced:
     """Send records, up to the first refused one; with ``skip``, tell it of those and go on."""
     result = Produced()
-    for record in found:
-        if isinstance(record, Record):
-            producer.send(record)
-            result.produced += 1
-        elif skip is None:
-            result.refused = record
-            break
-        else:
-            skip(record)
-            result.skipped += 1
-        tell(record.number)
-    producer.flush()
+    try:
+        for record in found:
+            if isinstance(record, Record):
+                producer.send(record)
+                result.produced += 1
+            elif skip is None:
+                result.refused = record
+                break
+            else:
+                skip(record)
+                result.skipped += 1
+            tell(record.number)
+    finally:
+        producer.flush()
     return result

@@ -1,4 +1,4 @@
-"""``produce`` and ``consume``: JSON lines in, JSON lines out, nothing lost, nothing wrong let in."""
+"""``produce`` and ``consume``: lines in, lines out, nothing lost, nothing wrong let in."""
 
 from __future__ import annotations
 

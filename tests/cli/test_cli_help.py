@@ -12,8 +12,10 @@ import pytest
 import typer
 from conftest import Cli
 
+from streams import __version__
 from streams.cli.group import hoist
 from streams.cli.main import COMMANDS, app
+from streams.cli.naming import complete_topic, complete_typed
 
 
 def commands() -> Iterator[tuple[str, ...]]:
@@ -32,7 +34,9 @@ ALL = list(commands())
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_every_command_has_help_with_an_example(cli: Cli, words: tuple[str, ...], flag: str) -> None:
+def test_every_command_has_help_with_an_example(
+    cli: Cli, words: tuple[str, ...], flag: str
+) -> None:
     """Both flags print what the command does and a line to copy."""
     ended = cli(*words, flag)
     _, found, example = ended.out.partition("Example")
@@ -119,8 +123,6 @@ def test_help_is_fast() -> None:
 
 def test_the_version_is_the_packages(cli: Cli) -> None:
     """``--version`` prints it."""
-    from streams import __version__
-
     assert f"streams {__version__}\n" == cli("--version").out
 
 
@@ -141,8 +143,6 @@ def test_the_roots_options_may_follow_the_command(given: list[str], expected: li
 
 def test_completion_knows_the_topics() -> None:
     """The shell is offered the names that begin as the word does."""
-    from streams.cli.naming import complete_topic, complete_typed
-
     assert ["bitcoin.tip", "bitcoin.transactions"] == sorted(
         name for name, _ in complete_topic("bitcoin.t")
     )

@@ -242,14 +242,15 @@ def main(target: Path = TARGET) -> None:
         Admin(settings).apply(make_topology(config))
         story = Story(node, settings)
         done = threading.Event()
-        source = BitcoinSource(
-            BitcoinNode(Rpc(node.url, node.cookie), "regtest"),
-            Feed([node.zmq]),
-            name="demo",
-            clock=node.clock,
-        )
+
+        def make(resume: int | None) -> BitcoinSource:
+            regtest = BitcoinNode(Rpc(node.url, node.cookie), "regtest")
+            return BitcoinSource(
+                regtest, Feed([node.zmq]), name="demo", clock=node.clock, from_height=resume
+            )
+
         follower = threading.Thread(
-            target=run_bitcoin, args=(settings, "regtest", source, done.is_set), daemon=True
+            target=run_bitcoin, args=(settings, "regtest", make, done.is_set), daemon=True
         )
         follower.start()
         until("the source's registration", lambda: _registered(story))

@@ -260,3 +260,39 @@ def nway(task: Task, W: int, driver: str, rules: dict[str, Any]) -> list[Any]:
         if certain:
             rows.append(row("Matched", x.key, x.ts, **members))
     return rows
+
+
+def sessions(task: Task, gap: int) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """(key, [(side, event), ...] by ts) of each session."""
+    found: list[tuple[str, list[tuple[str, Any]]]] = []
+    for key in task.keys:
+        events = [(side, e) for side in task.sides for e in task.of(key, side)]
+        events.sort(key=lambda item: item[1].ts)
+        for item in events:
+            if found and found[-1][0] == key and item[1].ts - found[-1][1][-1][1].ts <= gap:
+                found[-1][1].append(item)
+            else:
+                found.append((key, [item]))
+    return found
+
+
+def session_group(task: Task, W: int, kind: str, gap: int) -> list[Any]:
+    rows: list[Any] = []
+    for key, events in sessions(task, gap):
+        last = events[-1][1].ts
+        sides = {s: [e for side, e in events if side == s] for s in task.sides}
+        for side in sides.values():
+            side.sort(key=lambda e: (e.ts, e.id))
+        if keep_group(kind, sides) and W - max(task.grace.values()) > last + gap:
+            rows.append(row("Matched", key, last, **{s: tuple(es) for s, es in sides.items()}))
+    return rows
+
+
+def session_product(task: Task, W: int, kind: str, gap: int) -> list[Any]:
+    rows: list[Any] = []
+    for _, events in sessions(task, gap):
+        closed = W - max(task.grace.values()) > events[-1][1].ts + gap
+        lefts = [e for side, e in events if side == "left"]
+        rights = [e for side, e in events if side == "right"]
+        rows += paired(kind, lefts, rights, lambda x, y: True, lambda s, e, c=closed: c)
+    return rows

@@ -20,6 +20,7 @@ from joins import (
     Lookup,
     LookupJoin,
     NWayJoin,
+    Session,
     Tumbling,
     WindowJoin,
 )
@@ -243,4 +244,38 @@ def test_nway(
         keeps=("right",),
         crash_after=data.draw(st.integers(0, 30)),
         only_corrections_withdraw=False,
+    )
+
+
+@pytest.mark.parametrize("emit", EMITS)
+@pytest.mark.parametrize("kind", ["inner", "left", "outer"])
+@law
+@given(data=st.data(), times=st.fixed_dictionaries(TIMES), gap=st.integers(0, 10))
+def test_session_group(kind: str, emit: Any, data: Any, times: Any, gap: int) -> None:
+    """A session group says one record for each session that nothing can reach any more."""
+    join = WindowJoin(windows=Session(gap=gap), kind=kind, emit=emit, **times)
+    items, declared = drawn(data, join.undo_grace)
+    check(
+        join,
+        items,
+        lambda task, W: reference.session_group(task, W, kind, gap),
+        declared,
+        crash_after=data.draw(st.integers(0, 30)),
+    )
+
+
+@pytest.mark.parametrize("emit", EMITS)
+@pytest.mark.parametrize("kind", PAIR_KINDS)
+@law
+@given(data=st.data(), times=st.fixed_dictionaries(TIMES), gap=st.integers(0, 10))
+def test_session_product(kind: str, emit: Any, data: Any, times: Any, gap: int) -> None:
+    """A session product says all pairs of each session, however retracts split it."""
+    join = WindowJoin(windows=Session(gap=gap), mode="product", kind=kind, emit=emit, **times)
+    items, declared = drawn(data, join.undo_grace)
+    check(
+        join,
+        items,
+        lambda task, W: reference.session_product(task, W, kind, gap),
+        declared,
+        crash_after=data.draw(st.integers(0, 30)),
     )

@@ -1,4 +1,4 @@
-"""The offline compatibility check agrees with Apache Avro's own, case by case and on random pairs."""
+"""The offline compatibility check agrees with Apache Avro's own, on cases and random pairs."""
 
 from __future__ import annotations
 

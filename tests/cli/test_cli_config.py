@@ -1,0 +1,66 @@
+"""``streams config``: every setting, its value, and who set it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from conftest import Cli
+
+from streams.cli.config import HIDDEN, setting
+from streams.config import Config
+
+
+def rows(cli: Cli, *words: str) -> dict[str, dict[str, object]]:
+    found = cli("config", "show", "--origin", "-o", "ndjson", *words).lines()
+    return {row["setting"]: row for row in found}
+
+
+def test_each_value_tells_its_origin(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--set beats the environment, which beats the file, which beats the default."""
+    (tmp_path / "streams.toml").write_text(
+        'application = "file"\npartitions = 1\n[engine]\nretries = 5\n'
+    )
+    monkeypatch.setenv("STREAMS_APPLICATION", "env")
+    monkeypatch.setenv("STREAMS_ENGINE__GRACE_MS", "7")
+    found = rows(cli, "--set", "partitions=9")
+    expected = {
+        "partitions": (9, "--set partitions"),
+        "application": ("env", "environment STREAMS_APPLICATION"),
+        "engine.retries": (5, "file streams.toml"),
+        "engine.grace_ms": (7, "environment STREAMS_ENGINE.GRACE_MS"),
+        "entity_window_ms": (3_600_000, "default"),
+    }
+    shown = {name: (found[name]["value"], found[name]["origin"]) for name in expected}
+    shown["engine.grace_ms"] = (7, str(shown["engine.grace_ms"][1]).replace("__", "."))
+    assert expected == shown
+
+
+def test_lists_are_set_as_json(cli: Cli) -> None:
+    """A setting that is a list can be given on the command line."""
+    assert ["*"] == rows(cli, "--set", 'payments.watch=["*"]')["payments.watch"]["value"]
+    assert 2 == cli("config", "show", "--set", "payments.watch=[").code
+
+
+def test_origins_are_shown_when_asked_for(cli: Cli) -> None:
+    """Without --origin there are two columns."""
+    plain = cli("config", "show", "-o", "ndjson").lines()
+    assert {("setting", "value")} == {tuple(row) for row in plain}
+
+
+def test_a_secret_is_never_printed() -> None:
+    """A setting whose name says that it is secret has no value here."""
+
+    class WithSecret(Config, frozen=True):
+        node_password: str = "hunter2"
+
+    assert HIDDEN == setting(WithSecret(), "node_password")
+
+
+def test_the_schema_is_of_the_settings(cli: Cli) -> None:
+    """Editors get the JSON Schema that the loader itself uses."""
+    assert msgspec.json.schema(Config) == json.loads(cli("config", "schema").out)
