@@ -39,8 +39,8 @@ def fold(events: Iterable[Event]) -> Standing | None:
     last = seen[-1].value if seen else None
     bodies = [e for e in seen if e.value.kind == "added" and e.value.transaction is not None]
     if confirmed:
-        fact, body = confirmed[-1], confirmed[-1].value
-        return Standing(_lifecycle("confirmed", fact, seen), fact, body, None, body)
+        newest, body = confirmed[-1], confirmed[-1].value
+        return Standing(_lifecycle("confirmed", newest, seen), newest, body, None, body)
     known = bodies[-1].value.transaction if bodies else None
     if last is not None and last.kind in GONE:
         return Standing(_lifecycle(last.kind, None, seen), None, None, last, known)
@@ -49,7 +49,8 @@ def fold(events: Iterable[Event]) -> Standing | None:
 
 
 def _sorted(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
-    confirmed, seen = [], []
+    confirmed: list[Event] = []
+    seen: list[Event] = []
     for event in events:
         (seen if isinstance(event.value, MempoolEvent) else confirmed).append(event)
     confirmed.sort(key=lambda e: (e.ts, e.id))

@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "topics": Entry("streams.cli.topics:app", "List the topics; make a broker agree with them."),
     "source": Entry("streams.cli.source:app", "Fill the source topics from outside."),
     "record": Entry("streams.cli.live:record", "Capture the source topics to a file."),
+    "sink": Entry("streams.cli.sink:sink", "Carry results from topics to a target."),
     "produce": Entry("streams.cli.produce:produce", "Write JSON lines to a topic as events."),
     "consume": Entry("streams.cli.consume:consume", "Read the events of a topic."),
     "schemas": Entry("streams.cli.schemas:app", "List, number, release and check the schemas."),

@@ -49,12 +49,15 @@ def _tag(value: Any) -> Any:
 
 
 def _untag(code: int, data: memoryview) -> Any:
-    if code == _TUPLE:
-        return tuple(_unpack.decode(data))
-    if code != _STRUCT:
+    if code not in (_TUPLE, _STRUCT):
         raise ValueError(f"unknown tag {code} in a state record")
-    name, *fields = _unpack.decode(data)
-    return _CLASSES[name](*fields)
+    try:
+        if code == _TUPLE:
+            return tuple(_unpack.decode(data))
+        name, *fields = _unpack.decode(data)
+        return _CLASSES[name](*fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"a state record holds no class of ours: {error!r}") from error
 
 
 _pack = msgspec.msgpack.Encoder()

@@ -174,7 +174,8 @@ def with_story(config: Config, story: dict[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(config)
     for section, settings in story.items():
         plain[section] = {**plain.get(section, {}), **settings}
-    return _without_none(plain)
+    kept: dict[str, Any] = _without_none(plain)
+    return kept
 
 
 def _without_none(plain: Any) -> Any:

@@ -67,7 +67,8 @@ def _capture(
                 if not is_control(message):
                     reads.append(read_message(message, codec))
                 elif place[1] == 0:
-                    found = texts(message.headers())
+                    headers: Any = message.headers()
+                    found = texts(headers)
                     controls.append((message.timestamp()[1], found[WRITER], found[WATERMARK]))
     finally:
         consumer.close()

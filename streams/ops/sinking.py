@@ -36,7 +36,7 @@ class SinkDriver(threading.Thread):
         ]
         """A broadcast topic says the same in every partition: one of them is enough."""
         self.error: Exception | None = None
-        self.undecoded = 0
+        self.undecoded = self.written = 0
         self._stop_asked = threading.Event()
         self._at_end = threading.Event()
         self._at_end.set()
@@ -80,6 +80,7 @@ class SinkDriver(threading.Thread):
         ]
         for sink in self.sinks:
             self._patiently(partial(sink.write, records))
+        self.written += len(records)
 
     def _flush(self) -> None:
         self._flush_at = time.monotonic() + FLUSH_SECONDS

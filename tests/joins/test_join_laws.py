@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import join_reference as reference
@@ -13,15 +14,20 @@ from join_laws import arrivals, as_a_writer_would, check, law, per_side
 from joins import (
     AsOf,
     AsOfJoin,
+    Count,
     Fold,
     Hopping,
     Interval,
     IntervalJoin,
     Lookup,
     LookupJoin,
+    Max,
+    Min,
     NWayJoin,
     Session,
+    Sum,
     Tumbling,
+    WindowAggregate,
     WindowJoin,
 )
 
@@ -279,3 +285,42 @@ def test_session_product(kind: str, emit: Any, data: Any, times: Any, gap: int) 
         declared,
         crash_after=data.draw(st.integers(0, 30)),
     )
+
+
+@pytest.mark.parametrize("emit", EMITS)
+@pytest.mark.parametrize("windows", [Tumbling(size=7), Hopping(size=9, advance=4), Session(gap=5)])
+@law
+@given(data=st.data())
+def test_window_aggregate(windows: Any, emit: Any, data: Any) -> None:
+    """An aggregate's value is that of the window's live events, at every moment."""
+    join = WindowAggregate(
+        windows=windows,
+        aggregates={"n": Count(), "s": Sum("v"), "lo": Min("v"), "hi": Max("v")},
+        emit=emit,
+        sides=("left", "right"),
+        retract_grace=5,
+    )
+
+    def numbers(task: Any, W: int) -> list[Any]:
+        if isinstance(windows, Session):
+            rows = reference.session_group(task, W, "outer", windows.gap)
+        else:
+            advance = getattr(windows, "advance", windows.size)
+            rows = reference.group(task, W, "outer", windows.size, advance)
+        return [(*row, repr(numbers_of(row))) for row in rows]
+
+    values = st.one_of(st.just({}), st.fixed_dictionaries({"v": st.integers(-5, 5)}))
+    items, declared = drawn(data, join.undo_grace, values=values)
+    check(join, items, numbers, declared, crash_after=data.draw(st.integers(0, 30)))
+
+
+def numbers_of(row: Any) -> dict[str, Any]:
+    """n, s, lo and hi of a row's members."""
+    values = [ast.literal_eval(value) for _, events in row[3] for _, value in events]
+    found = [value["v"] for value in values if "v" in value]
+    return {
+        "n": len(values),
+        "s": sum(found),
+        "lo": min(found, default=None),
+        "hi": max(found, default=None),
+    }
