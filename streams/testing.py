@@ -26,6 +26,7 @@ from schemas.ids import digest_id
 from schemas.wire import Codec
 from streams.engine.codec import decode_key, decode_value
 from streams.engine.emit import POSITION, Encoder
+from streams.engine.guard import is_control
 from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step
@@ -159,7 +160,7 @@ class TopologyDriver:
         """The data records of a topic, partition by partition."""
         for partition in range(self.settings.partitions):
             for record in self.log.get((topic.name, partition), ()):
-                if record.raw_key is not None or record.raw_value is not None:
+                if topic.event_type is None or not is_control(record):
                     yield record
 
     def events(self, topic: Topic) -> list[Event]:

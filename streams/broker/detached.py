@@ -28,7 +28,7 @@ def start_detached(
     state_dir: Path | None = None,
     extra: Mapping[str, str] | None = None,
     jvm: Sequence[str] = (),
-    timeout_s: float = 60.0,
+    timeout_s: float = 120.0,
     progress: Progress = no_progress,
 ) -> BrokerInfo:
     """Start a broker that stays when this process ends, or return the one that already runs.

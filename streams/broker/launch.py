@@ -34,7 +34,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     tied: bool = True
     cached: bool = True
     nice: int = 0
-    timeout_s: float = 60.0
+    timeout_s: float = 120.0
 
 
 class Launched(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ def launch(spec: Spec, progress: Progress) -> Launched:
         storage.ensure_formatted(spec.data_dir, spec.home, lock.kafka, jars, progress)
         if recover.has_run(spec.data_dir):
             progress("settling what the last run left")
-            recover.fence(spec.data_dir, jars, spec.timeout_s)
+            recover.fence(spec.data_dir, jars, _cache_flags(spec, jars), spec.timeout_s)
         return _run(spec, jars, lock.kafka, progress)
 
 
@@ -77,10 +77,9 @@ def _check_unowned(data_dir: Path) -> None:
 
 def _run(spec: Spec, jars: Sequence[Path], kafka: str, progress: Progress) -> Launched:
     """Try until a broker stays up: without the cache after a death, on new free ports if taken."""
-    cache = aot.cache_file(spec.home, jars)
     for attempt in range(1, _ATTEMPTS + 1):
-        cached = spec.cached and aot.usable(cache)
-        flags = [*spec.jvm, f"-XX:AOTCache={cache}"] if cached else list(spec.jvm)
+        cached = _cache_flags(spec, jars)
+        flags = (*spec.jvm, *cached)
         try:
             return _attempt(spec, jars, kafka, flags, progress)
         except PortTaken:
@@ -90,8 +89,13 @@ def _run(spec: Spec, jars: Sequence[Path], kafka: str, progress: Progress) -> La
             if not cached or attempt == _ATTEMPTS:
                 raise
             progress("the broker ended early: trying again without the AOT cache")
-            aot.discard(cache)
+            aot.discard(aot.cache_file(spec.home, jars))
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _cache_flags(spec: Spec, jars: Sequence[Path]) -> tuple[str, ...]:
+    cache = aot.cache_file(spec.home, jars)
+    return (f"-XX:AOTCache={cache}",) if spec.cached and aot.usable(cache) else ()
 
 
 def _attempt(

@@ -34,12 +34,12 @@ def has_run(data_dir: Path) -> bool:
     return (storage.log_dir(data_dir) / "__cluster_metadata-0").exists()
 
 
-def fence(data_dir: Path, jars: Sequence[Path], timeout_s: float) -> None:
+def fence(data_dir: Path, jars: Sequence[Path], flags: Sequence[str], timeout_s: float) -> None:
     """Run a controller alone until it has recorded that the broker is gone."""
     config = data_dir / "controller.properties"
     _, port = ports.choose(0)
     config.write_text(render(controller_properties(storage.log_dir(data_dir), port)), "utf-8")
-    argv = command(jars, "kafka.Kafka", str(config), flags=(f"-D{_LOGGER}=info",))
+    argv = command(jars, "kafka.Kafka", str(config), flags=(*flags, f"-D{_LOGGER}=info"))
     log = data_dir / "controller.log"
     child = Child(argv, log, tied=True)
     try:

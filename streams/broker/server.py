@@ -47,7 +47,7 @@ class EmbeddedBroker:
         jvm: Sequence[str] = (),
         announce: bool = False,
         warm: bool = False,
-        timeout_s: float = 60.0,
+        timeout_s: float = 120.0,
     ) -> None:
         self.home = (home or cache_home()).absolute()
         self._kept = data_dir.absolute() if data_dir else None

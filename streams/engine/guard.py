@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.envelope import Event
 from schemas.errors import BadHeaders, SchemaError, WrongSchema
-from schemas.headers import WRITER, Headers, from_headers, texts
+from schemas.headers import WATERMARK, WRITER, Headers, from_headers, texts
 from schemas.ids import digest_id
 from schemas.validate import validate
 from schemas.wire import Codec
@@ -30,6 +30,13 @@ class Message(Protocol):
     def value(self) -> Any: ...
     def headers(self) -> Any: ...
     def timestamp(self) -> tuple[int, int]: ...
+
+
+def is_control(message: Message) -> bool:
+    """Whether a record only declares a watermark: neither key nor value, and the header."""
+    if message.value() is not None or message.key() is not None:
+        return False
+    return any(name == WATERMARK for name, _ in message.headers() or ())
 
 
 class Letter(msgspec.Struct, frozen=True):

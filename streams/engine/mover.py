@@ -43,6 +43,7 @@ READ: dict[str, Any] = {
 EXIT_FENCED = 3
 EXIT_MOVER = 4
 EXIT_BROKEN_CHAIN = 5
+EXIT_TOPICS = 7
 
 
 def end_process(code: int, words: str) -> None:

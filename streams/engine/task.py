@@ -16,7 +16,6 @@ from joins.clock import NEG_INF
 from joins.outcome import Late
 from schemas.envelope import Event
 from schemas.errors import BadHeaders, SchemaError
-from schemas.headers import WATERMARK
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.emit import Pending, Snapshot
@@ -28,6 +27,7 @@ from streams.engine.guard import (
     attempt,
     dead_letter,
     decode,
+    is_control,
     letter,
     origin_headers,
 )
@@ -82,7 +82,7 @@ class Task:
         topic = self.sub.input(topic_name)
         run: list[Message] = []
         for message in messages:
-            if message.value() is None and message.key() is None and self._is_control(message):
+            if is_control(message):
                 self._run(topic, run)
                 self._control(topic, message)
                 run = []
@@ -91,10 +91,6 @@ class Task:
         self._run(topic, run)
         self.position[topic_name] = position
         self.advance()
-
-    @staticmethod
-    def _is_control(message: Message) -> bool:
-        return any(name == WATERMARK for name, _ in message.headers() or ())
 
     def _control(self, topic: Topic, message: Message) -> None:
         try:

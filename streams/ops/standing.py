@@ -40,7 +40,10 @@ class Standing:
         self.topology, self.settings = topology, settings
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
         self._admin = AdminClient(self.kafka)
-        self._consumer = Consumer({**self.kafka, "group.id": "streams-standing"})
+        # a commit is answered before its markers are in the partitions: the end that readers of
+        # committed data see would for a moment hide what was just written
+        own = {"group.id": "streams-standing", "isolation.level": "read_uncommitted"}
+        self._consumer = Consumer({**self.kafka, **own})
 
     def behind(self) -> list[Behind]:
         """Position and end of every input partition; a position is as old as the last commit."""

@@ -7,12 +7,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from streams.broker.lock import load_lock
@@ -87,6 +94,64 @@ def committed(bootstrap: str, topic: str, count: int) -> list[bytes]:
             values.append(message.value() or b"")
     consumer.close()
     return values
+
+
+def settled(bootstrap: str, topic: str) -> bool:
+    """Whether readers of committed data can see up to the end of a topic's only partition."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    where = TopicPartition(topic, 0)
+    levels = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
+    try:
+        ends = [_end(admin, where, level) for level in levels]
+    except KafkaException:  # the leader of a moment ago is not the leader of the next, yet
+        return False
+    return ends[0] == ends[1]
+
+
+def _end(admin: AdminClient, where: TopicPartition, level: IsolationLevel) -> int:
+    answer = admin.list_offsets({where: OffsetSpec.latest()}, isolation_level=level)
+    return int(answer[where].result(WAIT_S).offset)
+
+
+def read_all(bootstrap: str, topic: str) -> list[bytes]:
+    """All committed values of a topic's only partition, from its beginning to its end."""
+    settings = {"group.id": "all", "enable.partition.eof": True, "enable.auto.commit": False}
+    consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    values: list[bytes] = []
+    while (message := consumer.poll(WAIT_S)) is not None:
+        if (error := message.error()) is not None:
+            assert error.code() == KafkaError._PARTITION_EOF
+            break
+        values.append(message.value() or b"")
+    consumer.close()
+    return values
+
+
+class Writer(threading.Thread):
+    """Commits one numbered value after the other until the broker is gone.
+
+    Its transactions time out soon, so that the one in flight does not hold back readers.
+    """
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        super().__init__(daemon=True)
+        self.topic = topic
+        self.acknowledged: list[bytes] = []
+        settings = {"transactional.id": topic, "transaction.timeout.ms": 2000, "log_level": 0}
+        self._producer = Producer({"bootstrap.servers": bootstrap, **settings})
+        self.start()
+
+    def run(self) -> None:
+        """Write until a commit fails."""
+        with suppress(KafkaException):
+            self._producer.init_transactions(WAIT_S)
+            while True:
+                value = os.urandom(8)
+                self._producer.begin_transaction()
+                self._producer.produce(self.topic, value)
+                self._producer.commit_transaction(2)
+                self.acknowledged.append(value)
 
 
 class Repository:

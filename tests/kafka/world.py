@@ -13,10 +13,13 @@ from pathlib import Path
 from signal import SIGTERM, Signals
 from typing import Any
 
+import msgspec
 import tomli_w
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from schemas.envelope import Event
+from schemas.jsonform import to_line
 from schemas.wire import Codec
 from streams.agents.pipeline import topology
 from streams.app import settings_of
@@ -24,10 +27,11 @@ from streams.client import Read, fold, read_all
 from streams.config import Config
 from streams.engine.settings import EngineSettings
 from streams.ops.admin import Admin
-from streams.ops.demo import with_story
+from streams.ops.demo import BLOCK, as_path, with_story
 from streams.ops.play import play_recording
 from streams.ops.standing import Standing
-from streams.sources.recording import read_lines
+from streams.sources.archive import read_blocks
+from streams.sources.recording import Line, encode_watermark, read_lines
 from streams.testing import TopologyDriver
 from streams.topics import DERIVED, SOURCES, Topic
 from streams.tuning import EngineTuning
@@ -38,6 +42,7 @@ DEMO = ROOT / "streams" / "data" / "demo.ndjson"
 SESSION_MS = 2000
 """Time after which the group gives a silent worker's partitions away."""
 WAIT_S = 60.0
+PARTITIONS = Config().partitions
 NetSets = dict[str, dict[str, Any]]
 
 
@@ -63,6 +68,27 @@ def undisturbed(recording: Path) -> NetSets:
         play_line(driver, line, run=False)
     driver.run()
     return {topic.name: driver.net(topic) for topic in DERIVED}
+
+
+def busy_recording(target: Path, transactions: int, before_ms: int) -> Path:
+    """A longer recording: part of mainnet block 413567 over ``before_ms``, then the demo's lines.
+
+    Both have a watermark of their own, so that timers fire from beginning to end.
+    """
+    text = DEMO.read_bytes().splitlines(keepends=True)
+    first = msgspec.json.decode(text[1])["at"] - before_ms
+    block = next(iter(read_blocks([as_path(BLOCK)], (), "main")))
+    events: list[tuple[str, Event]] = [("bitcoin.blocks", block.block)]
+    events += [("bitcoin.transactions", e) for e in block.transactions[:transactions]]
+    lines = [
+        msgspec.json.encode(
+            Line(first + before_ms * n // len(events), topic, event=msgspec.Raw(to_line(event)))
+        )
+        for n, (topic, event) in enumerate(events)
+    ]
+    lines.append(encode_watermark(first + before_ms, block.block.ts))
+    target.write_bytes(b"".join([text[0], *[line + b"\n" for line in lines], *text[1:]]))
+    return target
 
 
 def alternation(reads: Sequence[Read]) -> list[str]:
@@ -179,6 +205,10 @@ class World:
         self.codec = Codec()
         self.workers: list[Worker] = []
         self.standing = Standing(self.topology, self.settings)
+        self._readers = [
+            Consumer({"bootstrap.servers": bootstrap, "group.id": "ends", "isolation.level": level})
+            for level in ("read_committed", "read_uncommitted")
+        ]
         self.file = folder / "streams.toml"
         self.file.write_text(tomli_w.dumps(with_story(config, {})))
 
@@ -220,6 +250,8 @@ class World:
         for worker in self.workers:
             worker.clean_up()
         self.standing.close()
+        for reader in self._readers:
+            reader.close()
 
     # Input and progress ---------------------------------------------------------------------------
 
@@ -234,13 +266,35 @@ class World:
         except KafkaException:
             return None
 
+    def redo(self) -> int:
+        """Offsets of the inputs beyond the positions that the changelogs hold: exact, but slow."""
+        stands = dict(self.standing.positions())
+        ends = {(b.topic, b.partition): b.end for b in self.standing.behind()}
+        return sum(
+            end - stands.get(f"{sub.name}/{partition}", {"position": {}})["position"].get(name, 0)
+            for (name, partition), end in ends.items()
+            for sub in self.topology.subs
+            if any(topic.name == name for topic in sub.inputs)
+        )
+
+    def unfinished(self) -> list[str]:
+        """Partitions with a transaction under way: their committed end is not their end."""
+        found = []
+        for name, partition in ((t.name, p) for t in DERIVED for p in range(PARTITIONS)):
+            place = TopicPartition(name, partition)
+            ends = [c.get_watermark_offsets(place, timeout=10)[1] for c in self._readers]
+            if ends[0] != ends[1]:
+                found.append(f"{name}/{partition}: {ends}")
+        return found
+
     def settle(self, seconds: float = WAIT_S) -> None:
-        """Wait until every input has been read to its end.
+        """Wait until every input has been read to its end, and all results can be read.
 
         Positions are asked for before ends, so one look is enough: what a task had still to write
         would be an end beyond a position.
         """
         until("every input is read to its end", lambda: self.lag() == 0, seconds)
+        until("every transaction is finished", lambda: not self.unfinished(), seconds)
 
     def members(self) -> dict[str, list[tuple[str, int]]]:
         """Members of the group and the partitions that each of them has."""
