@@ -33,13 +33,22 @@ _HOSTILE = (
 
 
 class Codec:
-    """Encode and decode values by schema id; ids are the lock's unless a registry gave others."""
+    """Encode and decode values by schema id; ids are the lock's unless a registry gave others.
+
+    With a registry's ids, values are written under these alone. Records that were framed with the
+    lock's ids before are still read where their id leaves no doubt: it is unknown to the registry's
+    table, or the reader says which type the topic carries and only the lock's type is that one. In
+    doubt the registry's id wins. A registry counts from 1 as the lock does, so without the type
+    most of the lock's ids are in doubt; topics carry one type each, so with it none is.
+    """
 
     def __init__(self, ids: Mapping[str, int] | None = None) -> None:
-        self.ids = dict(locked_ids() if ids is None else ids)
+        locked = locked_ids()
+        self.ids = dict(locked if ids is None else ids)
         self._schemas: dict[str, Any] = {}
         self._frames: dict[str, bytes] = {}
         self._by_id: dict[int, EventType] = {}
+        self._by_lock = {number: BY_NAME[name] for name, number in locked.items()}
         for name, number in self.ids.items():
             event_type = BY_NAME[name]
             schema = json.loads(event_type.path.read_text())
@@ -58,8 +67,11 @@ class Codec:
             raise WrongSchema(f"value does not fit {type_name}: {error}") from error
         return out.getvalue()
 
-    def decode(self, data: bytes | None) -> tuple[EventType, Any]:
-        """Read one framed value.
+    def decode(self, data: bytes | None, expected: str | None = None) -> tuple[EventType, Any]:
+        """Read one framed value; ``expected`` names the type that its topic carries.
+
+        A value of another type is returned all the same, when its id says so: refusing it is the
+        caller's. ``expected`` only decides between the registry's id and the lock's.
 
         Raises EmptyValue, NotFramed, UnknownSchema or WrongSchema: never anything else, whatever
         the bytes are.
@@ -68,10 +80,7 @@ class Codec:
             raise EmptyValue("the record has an empty value")
         if len(data) < _FRAME.size or data[0] != 0:
             raise NotFramed("the value does not begin with magic byte 0 and a schema id")
-        number = _FRAME.unpack_from(data)[1]
-        event_type = self._by_id.get(number)
-        if event_type is None:
-            raise UnknownSchema(f"schema id {number} is unknown")
+        event_type = self._type(_FRAME.unpack_from(data)[1], expected)
         body = io.BytesIO(data)
         body.seek(_FRAME.size)
         try:
@@ -82,3 +91,11 @@ class Codec:
         if body.tell() != len(data):
             raise WrongSchema(f"{len(data) - body.tell()} bytes after the end of {event_type.name}")
         return event_type, value
+
+    def _type(self, number: int, expected: str | None) -> EventType:
+        found, locked = self._by_id.get(number), self._by_lock.get(number)
+        if found is None or (locked is not None and found.name != expected == locked.name):
+            found = locked
+        if found is None:
+            raise UnknownSchema(f"schema id {number} is unknown")
+        return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.wire import Codec
 from streams.agents.pipeline import topology
 from streams.broker import default_bootstrap
 from streams.config import Config, load
@@ -12,6 +11,7 @@ from streams.engine.application import build_app, no_report
 from streams.engine.runner import Report
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
+from streams.registry import codec_for
 
 FALLBACK_BOOTSTRAP = "127.0.0.1:9092"
 
@@ -28,8 +28,9 @@ def settings_of(config: Config, bootstrap: str) -> EngineSettings:
 
 
 def make_app(config: Config, bootstrap: str, report: Report = no_report) -> object:
-    """The main job's Faust application."""
-    return build_app(make_topology(config), settings_of(config, bootstrap), Codec(), report)
+    """The main job's Faust application; raises RegistryError when it cannot know its schema ids."""
+    codec = codec_for(config, lambda words: report("schema_ids", {"note": words}))
+    return build_app(make_topology(config), settings_of(config, bootstrap), codec, report)
 
 
 def make_topology(config: Config) -> Topology:

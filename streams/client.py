@@ -13,6 +13,7 @@ from schemas.errors import SchemaError
 from schemas.headers import WATERMARK, from_headers, texts
 from schemas.ids import digest_id
 from schemas.wire import Codec
+from streams.topics import BY_TOPIC
 
 OPTIONS: dict[str, Any] = {
     "group.id": "streams-reader",
@@ -60,7 +61,7 @@ def read_message(message: Message, codec: Codec) -> Read:
     headers: Any = message.headers() or []
     event, error = None, None
     try:
-        event_type, content = codec.decode(value)
+        event_type, content = codec.decode(value, _carried(topic))
         fallback = event_type.event_id(content) or digest_id(topic, partition, offset)
         text = (key or b"").decode(errors="replace")
         event = from_headers(texts(headers), text, fallback, append_ts, event_type.name)
@@ -68,6 +69,12 @@ def read_message(message: Message, codec: Codec) -> Read:
     except SchemaError as problem:
         error = f"{problem.cause}: {problem}"
     return Read(topic, partition, offset, key, value, headers, append_ts, event, error)
+
+
+def _carried(topic: str) -> str | None:
+    """The type that one of our topics carries."""
+    known = BY_TOPIC.get(topic)
+    return known.event_type if known is not None else None
 
 
 class Reader:

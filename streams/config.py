@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,6 +41,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Size of the tumbling window in which an entity's activity, links and scores meet."""
     model_boundary_ms: int = 600_000
     """Event time between two model snapshots: labels inside one window are learned together."""
+    schema_registry: str | None = None
+    """Address of a schema registry (Confluent's interface); without it the committed ids are used.
+    Several addresses of one registry are joined by commas."""
+    schema_registry_user_info: str | None = None
+    """``user:password`` of the registry, never shown: STREAMS_SCHEMA_REGISTRY_USER_INFO(_FILE)."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -157,3 +163,25 @@ def _check(config: Config) -> None:
         raise ConfigError("engine.retract_grace_ms must not be less than engine.grace_ms")
     if config.entity_window_ms < 1 or config.model_boundary_ms < 1:
         raise ConfigError("entity_window_ms and model_boundary_ms must be at least 1")
+    for address in config.schema_registry.split(",") if config.schema_registry is not None else ():
+        _check_address(address.strip())
+    if config.schema_registry_user_info is not None and ":" not in config.schema_registry_user_info:
+        raise ConfigError("schema_registry_user_info has no colon: write user:password")
+
+
+def _check_address(address: str) -> None:
+    """No message shows an address that holds a password."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if "@" in address:
+        raise ConfigError(
+            "schema_registry holds credentials, which are shown: "
+            "put user:password in STREAMS_SCHEMA_REGISTRY_USER_INFO"
+        )
+    if not usable:
+        raise ConfigError(
+            f"schema_registry is no address ({address!r}): write http://HOST:PORT/PATH"
+        )

@@ -133,18 +133,28 @@ class TopologyDriver:
             self.run()
 
     def produce_raw(
-        self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers | None = None
+        self,
+        topic: Topic,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        *,
+        run: bool = True,
     ) -> None:
         """Write any bytes to a topic, as a foreign client would."""
         self._append(topic.name, key, value, headers or [], None)
-        self.run()
+        if run:
+            self.run()
 
-    def declare(self, topic: Topic, watermark: int | None, writer: str = "source") -> None:
+    def declare(
+        self, topic: Topic, watermark: int | None, writer: str = "source", *, run: bool = True
+    ) -> None:
         """Declare a source's watermark in every partition of a topic; None: it is idle."""
         headers = control_headers(Writer(writer, 0, 0, 1), watermark)
         for partition in range(self.settings.partitions):
             self._append(topic.name, None, None, headers, partition)
-        self.run()
+        if run:
+            self.run()
 
     def idle(self, topic: Topic) -> None:
         """Let the idle timeout of a topic pass in every task that reads it."""
@@ -204,19 +214,23 @@ class TopologyDriver:
             moved = sum(self._pull(place, chunk) for place in self.tasks)
 
     def _pull(self, place: tuple[str, int], chunk: int) -> bool:
-        task, moved = self.tasks[place], False
-        for topic in task.sub.inputs:
-            if topic.name in task.ahead():
-                continue  # it waits for the others, as it does on Kafka
-            start = task.position[topic.name]
-            found = self.log.get((topic.name, place[1]), [])[start : start + chunk]
-            if found:
-                task.process(topic.name, found, start, start + len(found))
-                moved = True
-                self._work[place] = self._work.get(place, 0) + 1
-                if self.checkpoint_every and self._work[place] % self.checkpoint_every == 0:
-                    self._checkpoint(place)
-        return moved
+        return any([self.take(place, topic.name, chunk) for topic in self.tasks[place].sub.inputs])
+
+    def take(self, place: tuple[str, int], topic: str, records: int) -> bool:
+        """Let one task (sub-topology, partition) take the next records of one input.
+
+        Returns whether there were any. An input that is too far ahead waits, as it does on Kafka.
+        """
+        task = self.tasks[place]
+        start = task.position[topic]
+        found = self.log.get((topic, place[1]), [])[start : start + records]
+        if not found or topic in task.ahead():
+            return False
+        task.process(topic, found, start, start + len(found))
+        self._work[place] = self._work.get(place, 0) + 1
+        if self.checkpoint_every and self._work[place] % self.checkpoint_every == 0:
+            self._checkpoint(place)
+        return True
 
     def checkpoint(self) -> None:
         """Checkpoint every task now."""

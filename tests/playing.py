@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import msgspec
@@ -33,10 +34,10 @@ def play_line(driver: TopologyDriver, line: Line, run: bool = True) -> None:
     if line.watermark is not None:
         if isinstance(line.watermark, int):
             for topic in topics.SOURCES:
-                driver.declare(topic, line.watermark, WRITER)
+                driver.declare(topic, line.watermark, WRITER, run=run)
     elif line.raw is not None:
         driver.now_ts = max(driver.now_ts, line.at)
-        driver.produce_raw(topics.BY_TOPIC[line.topic], *raw_of(line.raw))
+        driver.produce_raw(topics.BY_TOPIC[line.topic], *raw_of(line.raw), run=run)
     else:
         driver.send(topics.BY_TOPIC[line.topic], event_of(line), writer=WRITER, run=run)
 
@@ -50,4 +51,27 @@ def play_into_driver(path: Path, partitions: int = 4, checkpoint_every: int = 1)
         play_line(driver, line)
     driver.checkpoint()
     driver.run()
+    return driver
+
+
+def scramble(path: Path, seed: int, partitions: int = 4, crashes: bool = False) -> TopologyDriver:
+    """A driver that has played the recording with everything left to chance.
+
+    Which task reads how much of which input when, when it checkpoints, and when all crash.
+    """
+    dice = random.Random(seed)
+    driver = TopologyDriver(story_topology(path), partitions=partitions, checkpoint_every=0)
+    for line in read_lines(path):
+        play_line(driver, line, run=False)
+    places = [(place, topic.name) for place, task in driver.tasks.items()
+              for topic in task.sub.inputs]  # fmt: skip
+    moved = True
+    while moved:
+        dice.shuffle(places)
+        taken = [driver.take(place, topic, dice.choice((1, 3, 40))) for place, topic in places]
+        if crashes and dice.random() < 0.1:
+            driver.crash()
+        moved = any(taken) or any(task.dirty for task in driver.tasks.values())
+        if not any(taken) or dice.random() < 0.3:
+            driver.checkpoint()
     return driver

@@ -20,8 +20,8 @@ _FIXED = {
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
-    # a node that is fenced with transactions pending can lose their markers, see recover.py; one node
-    # has nobody to fail over to, so it is fenced neither at its end nor on a busy machine
+    # a node that is fenced with transactions pending can lose their markers, see recover.py; this
+    # one has nobody to fail over to, so it is fenced neither at its end nor on a busy machine
     "controlled.shutdown.enable": "false",
     "broker.session.timeout.ms": "600000",
     # once registered, it serves from the next heartbeat on

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -20,13 +21,22 @@ class Child:
     """A running command whose output goes to a file.
 
     ``tied`` ends it when this process ends, however that happens (Linux; elsewhere only an orderly
-    end does). A terminal's Ctrl-C never reaches it: who started it decides when it stops.
+    end does). A terminal's Ctrl-C never reaches it: who started it decides when it stops. ``extra``
+    is added to its environment.
     """
 
-    def __init__(self, argv: list[str], output: Path, tied: bool, nice: int = 0) -> None:
+    def __init__(
+        self,
+        argv: list[str],
+        output: Path,
+        tied: bool,
+        nice: int = 0,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
         self._argv = [*_tie(), *argv] if tied and sys.platform == "linux" else argv
         self._output = output
         self._nice = nice
+        self._environment = {**environment(), **(extra or {})}
         started: Future[subprocess.Popen[bytes]] = Future()
         # the kernel ties a child to the *thread* that started it, so this thread stays until the
         # end of the child
@@ -75,7 +85,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**self._environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 cwd=self._output.parent,
                 start_new_session=True,
             )

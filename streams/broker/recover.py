@@ -1,12 +1,14 @@
 """Between two runs: let the controller note that the broker is gone, before the broker is back.
 
-A single Kafka node that starts again, or is led through a controlled shutdown, knows for a moment no
-leader for its partitions while its transaction coordinator still works. Kafka 4.3.1 then takes the
-partitions for deleted and calls a pending transaction complete without writing its marker: the
-records of a committed transaction stay invisible, or those of an aborted one are committed with
-the next. (Seen in most restarts under load.) So our broker ends without a controlled shutdown, which
-leaves pending transactions as they are, and before it starts again a controller alone records it as
-gone. It then finds no leader recorded, and takes up everything at once when it becomes one.
+A single Kafka node that starts again, or is led through a controlled shutdown, knows for a moment
+no leader for its partitions while its transaction coordinator still works. Kafka 4.3.1 then takes
+the partitions for deleted and calls a pending transaction complete without writing its marker: the
+records of a committed transaction stay invisible, or those of an aborted one may be committed with
+the next (source: TransactionMarkerChannelManager's log line "likely deleted already and hence can
+be skipped"; seen in about half of the restarts under load). So our broker ends without a controlled
+shutdown, which leaves pending transactions as they are, and before it starts again a controller
+alone records it as gone. It then finds no leader recorded, and takes up everything at once when it
+becomes one.
 """
 
 from __future__ import annotations

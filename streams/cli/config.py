@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     help="Show the settings and where each comes from.\n\nExample: streams config show --origin",
 )
-_SECRET = ("password", "secret", "token", "credential")
+_SECRET = ("password", "secret", "token", "credential", "user_info")
 HIDDEN = "(hidden)"
 
 

@@ -49,7 +49,6 @@ def consume(
       streams consume bitcoin.transactions --from-beginning --max 3
       streams consume ml.results --from-beginning --until-end --output csv > results.csv
     """
-    from schemas.wire import Codec  # noqa: PLC0415
     from streams.client import Reader  # noqa: PLC0415
     from streams.ops.consume import batches, start  # noqa: PLC0415
     from streams.ops.target import require_listener  # noqa: PLC0415
@@ -57,7 +56,7 @@ def consume(
 
     bootstrap, known = current().bootstrap(), BY_TOPIC.get(topic)
     require_listener(bootstrap)
-    reader = Reader(bootstrap, Codec(), {"log_level": 0})
+    reader = Reader(bootstrap, current().codec(), {"log_level": 0})
     try:
         places = _places(reader, topic, known, partition)
         write = _writer(output, known)
@@ -147,7 +146,7 @@ def _csv(topic: Topic | None, raw: bool) -> Writer:
 
 def _table(raw: bool) -> Writer:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
-    print(f"{'partition/offset':<18}{'time':<26}{'op':<9}{'key':<20}value"[:width])
+    print(f"{'place':<10}{'time':<25}{'op':<8}{'key':<19}value"[:width])
 
     def write(reads: list[Read]) -> None:
         for read in reads:
@@ -161,24 +160,24 @@ def _cells(read: Read, raw: bool) -> Iterator[str]:
     from schemas.jsonform import payload  # noqa: PLC0415
     from streams.ops.consume import header_texts  # noqa: PLC0415
 
-    yield f"{read.partition}/{read.offset}".ljust(18)
+    yield f"{read.partition}/{read.offset}".ljust(10)
     event = read.event
-    yield time_text(read.append_ts if event is None else event.ts).ljust(26)
+    yield time_text(read.append_ts if event is None else event.ts).ljust(25)
     key = (read.key or b"").decode(errors="replace")
     if event is not None and not raw:
-        yield event.op.ljust(9)
+        yield event.op.ljust(8)
         yield _short(key)
         yield printable(cell(payload(event.value)))
     elif raw:
-        yield "-".ljust(9)
+        yield "-".ljust(8)
         yield _short(key)
         yield printable(f"{len(read.value or b'')} bytes {cell(header_texts(read))}")
     else:
-        yield "error".ljust(9)
+        yield "error".ljust(8)
         yield _short(key)
         yield printable(read.error or "")
 
 
 def _short(key: str) -> str:
     text = printable(key)
-    return (text if len(text) <= 18 else f"{text[:8]}..{text[-8:]}").ljust(20)
+    return (text if len(text) <= 18 else f"{text[:8]}..{text[-8:]}").ljust(19)

@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     INPUT = 8
     INCOMPATIBLE = 9
     UNHEALTHY = 10
+    REGISTRY = 11
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -37,6 +38,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.INPUT: "input was refused: a bad line, file or record",
     ExitCode.INCOMPATIBLE: "schemas are not compatible with the last release, or an id is missing",
     ExitCode.UNHEALTHY: "`streams doctor` found something that must be repaired",
+    ExitCode.REGISTRY: "the schema registry does not answer or gives no access, and its ids are "
+    "not kept here",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",
     ExitCode.PIPE_CLOSED: "the reader of our output went away, as `head` does",
 }
@@ -68,6 +71,8 @@ _TYPED = {
     ("streams.sources.errors", "SourceError"): ExitCode.INPUT,
     ("sinks.base", "SinkError"): ExitCode.INPUT,
     ("streams.config", "ConfigError"): ExitCode.CONFIG,
+    ("streams.registry.errors", "Incompatible"): ExitCode.INCOMPATIBLE,
+    ("streams.registry.errors", "RegistryError"): ExitCode.REGISTRY,
     ("streams.engine.topology", "TopologyError"): ExitCode.CONFIG,
     ("confluent_kafka", "KafkaException"): ExitCode.BROKER,
 }

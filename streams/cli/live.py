@@ -88,7 +88,7 @@ def bitcoin(
         return BitcoinSource(node, Feed(zmq), name=name, from_height=first)
 
     counter = _Counter()
-    run_bitcoin(settings, f"{network}-{name}", make, _until_signal(), counter)
+    run_bitcoin(settings, f"{network}-{name}", make, _until_signal(), counter, current().codec())
     typer.echo(f"{counter.total} events written", err=True)
 
 
@@ -130,7 +130,7 @@ def dwn(
     def make(cursors: dict[str, str]) -> DwnSource:
         return DwnSource(tenants, cursors, follow=follow)
 
-    asyncio.run(run_dwn(settings, name, make, counter))
+    asyncio.run(run_dwn(settings, name, make, counter, current().codec()))
     typer.echo(f"{counter.total} messages written", err=True)
 
 
@@ -147,7 +147,7 @@ def recording(
     """
     from streams.ops.play import play_recording  # noqa: PLC0415
 
-    total = play_recording(_ready(), file, speed, _Counter(), _until_signal())
+    total = play_recording(_ready(), file, speed, _Counter(), _until_signal(), current().codec())
     typer.echo(f"{total} records written", err=True)
 
 
@@ -162,5 +162,6 @@ def record(
     """
     from streams.ops.record import record as capture  # noqa: PLC0415
 
-    count = capture(_ready(), file, about, None, _until_signal() if follow else None)
+    stop = _until_signal() if follow else None
+    count = capture(_ready(), file, about, None, stop, current().codec())
     typer.echo(f"{count} records in {file}", file=sys.stderr)

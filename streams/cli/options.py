@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streams.cli.errors import UserError
 
 if TYPE_CHECKING:
+    from schemas.wire import Codec
     from streams.config import Config
 
 
@@ -26,6 +28,12 @@ class Options:
         from streams.config import load  # noqa: PLC0415
 
         return load(self.flags, path=self.config_file).config
+
+    def codec(self) -> Codec:
+        """A codec with the schema ids of this configuration; raises RegistryError."""
+        from streams.registry import codec_for  # noqa: PLC0415
+
+        return codec_for(self.config(), lambda words: print(f"note: {words}", file=sys.stderr))
 
     def bootstrap(self) -> str:
         """The broker's address: the option, STREAMS_BROKER, or the embedded one that runs."""

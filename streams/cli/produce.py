@@ -17,7 +17,7 @@ from streams.cli.options import current
 
 if TYPE_CHECKING:
     from schemas.wire import Codec
-    from streams.ops.produce import Refused
+    from streams.ops.produce import Produced, Refused
     from streams.topics import Topic
 
 BAR_BYTES = 1 << 20
@@ -43,22 +43,30 @@ def produce(
       streams produce ml.labels --file labels.ndjson
       streams consume alerts --from-beginning --until-end -o ndjson | streams produce alerts -f -
     """
-    from schemas.wire import Codec  # noqa: PLC0415
     from streams.ops.target import require_listener  # noqa: PLC0415
 
     target = find_typed(topic)
-    codec, bootstrap = Codec(), current().bootstrap()
+    bootstrap = current().bootstrap()
     require_listener(bootstrap)
+    codec = current().codec()
     if str(file) == "-":
-        _send(sys.stdin.buffer, target, codec, bootstrap, skip_bad, _quiet)
-        return
+        result = _send(sys.stdin.buffer, target, codec, bootstrap, skip_bad, _quiet)
+    else:
+        result = _from_file(file, target, codec, bootstrap, skip_bad)
+    left_out = f", {result.skipped} skipped" if skip_bad else ""
+    typer.echo(f"{result.produced} produced to {topic}{left_out}", err=True)
+    if result.refused is not None:
+        raise _error(result.refused, f"{result.produced} lines before it were sent")
+
+
+def _from_file(file: Path, target: Topic, codec: Codec, bootstrap: str, skip_bad: bool) -> Produced:
     with file.open("rb") as lines:
         if not skip_bad:
             with _bar(file, lines, "checking") as tell:
                 _check_all(lines, target, codec, tell)
             lines.seek(0)
         with _bar(file, lines, "producing") as tell:
-            _send(lines, target, codec, bootstrap, skip_bad, tell)
+            return _send(lines, target, codec, bootstrap, skip_bad, tell)
 
 
 def _now() -> int:
@@ -85,17 +93,13 @@ def _send(
     bootstrap: str,
     skip_bad: bool,
     tell: Callable[[int], None],
-) -> None:
+) -> Produced:
     from streams.ops.produce import TopicProducer, records  # noqa: PLC0415
     from streams.ops.produce import produce as send  # noqa: PLC0415
 
     producer = TopicProducer(bootstrap, topic)
     skip = _skipped if skip_bad else None
-    result = send(records(lines, topic, codec, _now), producer, skip, tell)
-    left_out = f", {result.skipped} skipped" if skip_bad else ""
-    typer.echo(f"{result.produced} produced to {topic.name}{left_out}", err=True)
-    if result.refused is not None:
-        raise _error(result.refused, f"{result.produced} lines before it were sent")
+    return send(records(lines, topic, codec, _now), producer, skip, tell)
 
 
 def _skipped(refused: Refused) -> None:

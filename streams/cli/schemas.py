@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.cli.errors import ExitCode, UserError
-from streams.cli.listing import OutputOption, Row, show
+from streams.cli.listing import Output, OutputOption, Row, show
+from streams.cli.options import current
+
+if TYPE_CHECKING:
+    from streams.registry import Registry
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
-    help="List, number, release and check the schemas; all offline."
+    help="List, number, release, check and register the schemas; offline, but for a registry."
     "\n\nExample: streams schemas check",
 )
 
@@ -56,14 +60,19 @@ def check(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Folder of the schemas to check."),
     ] = None,
+    registry: Annotated[
+        bool, typer.Option("--registry", help="Ask the configured registry instead.")
+    ] = False,
     output: OutputOption = "table",
 ) -> None:
     """Compare the schemas with those of the last release: may each read the other's data?
 
     Ends with exit code 9 on an incompatible change, and when a type has no id or was edited after
-    it had one.
+    it had one. With --registry, its compatibility rules decide; nothing is registered.
 
-    Example: streams schemas check
+    Examples:
+      streams schemas check
+      streams schemas check --registry
     """
     from schemas.catalog import AVRO_DIR  # noqa: PLC0415
     from schemas.compat import breaks  # noqa: PLC0415
@@ -71,6 +80,9 @@ def check(
 
     if present is None:
         _check_ids()
+    if registry:
+        _ask(present or AVRO_DIR, output)
+        return
     folder = released or _last_release()
     found = breaks(load(folder), load(present or AVRO_DIR))
     rows: list[Row] = [b._asdict() for b in found]
@@ -101,6 +113,52 @@ def lock(output: OutputOption = "table") -> None:
         IDS_LOCK.write_text(json.dumps(new, indent=2) + "\n")
     show(added, output, ("type", "id"))
     typer.echo(f"{len(added)} types numbered, {len(new)} in all", err=True)
+
+
+@app.command()
+def register(output: OutputOption = "table") -> None:
+    """Register every schema with the configured registry, under the subject of its topic.
+
+    Repeating it changes nothing. A registry that holds an incompatible schema refuses, exit code 9.
+
+    Example: streams schemas register --set schema_registry=http://127.0.0.1:8081
+    """
+    from schemas.catalog import TYPES  # noqa: PLC0415
+    from schemas.registry import schema_text  # noqa: PLC0415
+
+    _check_ids()
+    with _registry() as there:
+        found = [there.register(one.name, schema_text(one)) for one in TYPES]
+    show([row._asdict() for row in found], output, ("type", "subject", "id", "version"))
+
+
+def _ask(folder: Path, output: Output) -> None:
+    from schemas.registry import canonical  # noqa: PLC0415
+    from schemas.release import load  # noqa: PLC0415
+
+    with _registry() as there:
+        found = [there.judge(name, canonical(schema)) for name, schema in load(folder).items()]
+    show([row._asdict() for row in found], output, ("type", "subject", "level", "compatible"))
+    refused = [row.type for row in found if not row.compatible]
+    if refused:
+        raise UserError(
+            f"the schema registry would refuse {', '.join(refused)}",
+            "see what changed with `streams schemas check`, and add fields with defaults only",
+            ExitCode.INCOMPATIBLE,
+        )
+
+
+def _registry() -> Registry:
+    from streams.registry import Registry  # noqa: PLC0415
+
+    config = current().config()
+    if config.schema_registry is None:
+        raise UserError(
+            "no schema registry is configured",
+            "name one by STREAMS_SCHEMA_REGISTRY or --set schema_registry=http://HOST:PORT",
+            ExitCode.CONFIG,
+        )
+    return Registry(config.schema_registry, config.schema_registry_user_info)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def sink(
     require_listener(bootstrap)
     chosen = [find_typed(one) for one in topic] if topic else list(DERIVED)
     target = open_sink(name, dict(_setting(text) for text in option or ()))
-    driver = SinkDriver(bootstrap, chosen, config.partitions, [target])
+    driver = SinkDriver(bootstrap, chosen, config.partitions, [target], codec=options.codec())
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())

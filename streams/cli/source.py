@@ -55,7 +55,7 @@ def archive(
     settings = engine_settings(config, bootstrap)
     Admin(settings).check(topology(config))
     with _bar(len(files)) as played:
-        total = play_archive(settings, files, prevouts or (), network, played)
+        total = play_archive(settings, files, prevouts or (), network, played, options.codec())
     typer.echo(f"{total} events of {len(files)} blocks written", err=True)
 
 

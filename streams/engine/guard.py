@@ -90,7 +90,7 @@ def decode(message: Message, topic: Topic, codec: Codec) -> Decoded:
 
 def _decode(message: Message, topic: Topic, codec: Codec) -> Decoded:
     raw = _bytes(message.value())
-    event_type, value = codec.decode(raw)
+    event_type, value = codec.decode(raw, topic.event_type)
     if event_type.name != topic.event_type:
         raise WrongSchema(f"{topic.name} carries {topic.event_type}, not {event_type.name}")
     try:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from joins.state import Store
 from schemas.envelope import Event
 
-RETRACTED = b""
+_NEVER, _ONCE = b"\0", b"\1"
+"""Whether a retract of the id has ever had an effect; the digest of the live value follows."""
 
 
 class Intake:
@@ -25,21 +26,21 @@ class Intake:
         keeps its live events by id and replaces the old one.
         """
         place = ("live", topic, event.id)
-        known: bytes | None = self._store.get(place)
-        if event.op == "retract":
-            if known is None or known == RETRACTED:
-                return False
-            digest = RETRACTED
-        elif known == digest:
+        known: bytes = self._store.get(place) or b""
+        live = known[1:]
+        after = b"" if event.op == "retract" else digest
+        if live == after:
             return False
-        self._store.put(place, digest)
-        if known is None:
+        mark = _ONCE if live else known[:1] or _NEVER  # another value is a retract and an assert
+        self._store.put(place, mark + after)
+        if not known:
             self._store.put(("due", event.ts, topic, event.id), True)
         return True
 
     def was_retracted(self, topic: str, event_id: str) -> bool:
         """Whether a retract of this id has had an effect."""
-        return self._store.get(("live", topic, event_id)) == RETRACTED
+        known: bytes = self._store.get(("live", topic, event_id)) or b""
+        return known[:1] == _ONCE
 
     def expire(self, before: int) -> None:
         """Forget the ids whose event time is below ``before``."""

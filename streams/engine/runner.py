@@ -163,14 +163,12 @@ class Runner:
             work = asyncio.ensure_future(self._write(snapshot))
             try:
                 await asyncio.shield(work)
-            except BaseException:
+            finally:
                 await asyncio.wait([work])  # a checkpoint is never left half way
                 if work.exception() is None:
                     self.saved = snapshot.position["position"]
                 else:
                     self.task.put_back(snapshot)
-                raise
-            self.saved = snapshot.position["position"]
 
     async def _write(self, snapshot: Snapshot) -> None:
         await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)

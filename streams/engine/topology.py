@@ -140,8 +140,7 @@ def _in_order(steps: list[Step]) -> tuple[Step, ...]:
         reader.name: [
             writer.name
             for writer in steps
-            if writer is not reader
-            and any(t in writer.writes and not t.broadcast for t in reader.reads)
+            if any(t in writer.writes and not t.broadcast for t in reader.reads)
         ]
         for reader in steps
     }

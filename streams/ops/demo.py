@@ -14,6 +14,7 @@ import msgspec
 import tomli_w
 
 from schemas.events import Alert, Decision
+from schemas.wire import Codec
 from sinks.base import Sink
 from sinks.catalog import open_sink
 from streams import topics
@@ -28,12 +29,14 @@ from streams.ops.play import play_archive, play_recording
 from streams.ops.sinking import SinkDriver
 from streams.ops.standing import Standing
 from streams.ops.summary import Summary, summarise
+from streams.registry import codec_for
 from streams.sources.recording import read_head
 
 SETTLE_SECONDS = 120
 STOP_SECONDS = 15
 BLOCK = "413567.raw.xz"
 RECORDING = "demo.ndjson"
+SECRET = "STREAMS_SCHEMA_REGISTRY_USER_INFO"
 
 
 class Progress(msgspec.Struct):
@@ -63,16 +66,14 @@ class Demo:
         self.config, self.output, self.progress, self.say = config, output, progress, say
         self.settings_file = output / "streams.toml"
         self.port = free_port()
-        self.broker = EmbeddedBroker(port=self.port, progress=say)
+        self.broker = EmbeddedBroker(port=self.port, progress=say, announce=True, warm=True)
         self.worker: Child | None = None
         self.driver: SinkDriver | None = None
+        self.codec = Codec()
 
     def run(self) -> Summary:
         """Start everything, play the input, wait until it is through, count."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        story = read_head(as_path(RECORDING)).settings
-        self.settings_file.write_text(tomli_w.dumps(with_story(self.config, story)))
-        self.config = load(path=self.settings_file, environment={}).config
+        self._configure()
         self.progress.started = time.monotonic()
         self._start_worker()  # it loads while Kafka starts, and waits for it
         bootstrap = self.broker.start()
@@ -81,7 +82,7 @@ class Demo:
         self.say("creating topics")
         Admin(settings).apply(topology)
         self.driver = SinkDriver(
-            bootstrap, topics.DERIVED, settings.partitions, self._sinks(), self._seen
+            bootstrap, topics.DERIVED, settings.partitions, self._sinks(), self._seen, self.codec
         )
         self.driver.start()
         self._play(settings)
@@ -90,19 +91,30 @@ class Demo:
             self._settle(standing)
             seconds = self.progress.seconds()
             self.progress.phase = "counting"
-            summary = summarise(standing, seconds, self.progress.first_alert)
+            summary = summarise(standing, seconds, self.progress.first_alert, self.codec)
         finally:
             standing.close()
         path = self.output / "summary.json"
         path.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
         return summary
 
+    def _configure(self) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        story = read_head(as_path(RECORDING)).settings
+        secret = self.config.schema_registry_user_info
+        self.settings_file.write_text(tomli_w.dumps(_shareable(with_story(self.config, story))))
+        told = load(path=self.settings_file, environment={}).config
+        self.config = msgspec.structs.replace(told, schema_registry_user_info=secret)
+        self.codec = codec_for(self.config, self.say)
+
     def _start_worker(self) -> None:
         self.say("starting the worker")
         address = f"127.0.0.1:{self.port}"
         argv = [sys.executable, "-m", "streams", "--broker", address]
         argv += ["--config", str(self.settings_file), "worker", "--wait", "300"]
-        self.worker = Child(argv, self.output / "worker.log", tied=True)
+        secret = self.config.schema_registry_user_info
+        extra = {SECRET: secret} if secret is not None else {}
+        self.worker = Child(argv, self.output / "worker.log", tied=True, extra=extra)
 
     def _sinks(self) -> Sequence[Sink]:
         return (
@@ -112,9 +124,10 @@ class Demo:
 
     def _play(self, settings: EngineSettings) -> None:
         self.progress.phase = "playing mainnet block 413567"
-        play_archive(settings, [as_path(BLOCK)], network="main", played=self._count)
+        archive = [as_path(BLOCK)]
+        play_archive(settings, archive, network="main", played=self._count, codec=self.codec)
         self.progress.phase = "playing the regtest recording"
-        play_recording(settings, as_path(RECORDING), played=self._count)
+        play_recording(settings, as_path(RECORDING), played=self._count, codec=self.codec)
 
     def _count(self, events: int) -> None:
         self.progress.played += events
@@ -176,6 +189,11 @@ def with_story(config: Config, story: dict[str, Any]) -> dict[str, Any]:
         plain[section] = {**plain.get(section, {}), **settings}
     kept: dict[str, Any] = _without_none(plain)
     return kept
+
+
+def _shareable(plain: dict[str, Any]) -> dict[str, Any]:
+    """Without the secret, as the file lies among the results; the environment tells the worker."""
+    return {name: v for name, v in plain.items() if name != "schema_registry_user_info"}
 
 
 def _without_none(plain: Any) -> Any:

@@ -23,13 +23,14 @@ def run_bitcoin(
     make: Callable[[int | None], BitcoinSource],
     stop: Callable[[], bool],
     wrote: Callable[[int], None] = lambda count: None,
+    codec: Codec | None = None,
 ) -> None:
     """Write the batches of a node until ``stop()``; raises SourceError.
 
     ``make`` gets the height after the last block that an earlier run wrote, None at the first
     start. What is written twice after a crash has the same ids.
     """
-    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, Codec())
+    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, codec or Codec())
     try:
         cursor = writer.open() or {}
         height = cursor.get("height")
@@ -48,6 +49,7 @@ async def run_dwn(
     name: str,
     make: Callable[[dict[str, str]], DwnSource],
     wrote: Callable[[int], None] = lambda count: None,
+    codec: Codec | None = None,
 ) -> None:
     """Write the messages of tenants; ``make`` gets the stored cursors. Raises SourceError.
 
@@ -55,7 +57,7 @@ async def run_dwn(
     hand messages out in the order of their own times. Nothing is declared before every tenant's
     log has been read once to its end, lest a fast tenant's time passes a slow one's backlog.
     """
-    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, Codec())
+    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec())
     try:
         cursors: dict[str, Any] = dict(writer.open() or {})
         newest: int | None = None

@@ -23,6 +23,7 @@ def play_archive(
     prevouts: Iterable[Path] = (),
     network: str = "main",
     played: Played = lambda count: None,
+    codec: Codec | None = None,
 ) -> int:
     """Write block files to bitcoin.blocks and bitcoin.transactions, one transaction a block.
 
@@ -30,7 +31,7 @@ def play_archive(
     the same, so they count as duplicates.
     """
     writes = (topics.blocks, topics.transactions)
-    writer = SourceWriter(f"archive-{network}", writes, settings, Codec())
+    writer = SourceWriter(f"archive-{network}", writes, settings, codec or Codec())
     total = 0
     try:
         writer.open()
@@ -57,13 +58,15 @@ def play_recording(
     speed: float | None = None,
     played: Played = lambda count: None,
     stop: Callable[[], bool] = lambda: False,
+    codec: Codec | None = None,
 ) -> int:
     """Write a recording to the source topics, as one writer of its own.
 
     ``speed`` 1 keeps the recorded pace, 10 is ten times as fast, None as fast as it goes. Returns
     the number of records; raises SourceError for a file that is no recording.
     """
-    writer = SourceWriter(f"recording-{path.name.split('.')[0]}", topics.SOURCES, settings, Codec())
+    name = f"recording-{path.name.split('.')[0]}"
+    writer = SourceWriter(name, topics.SOURCES, settings, codec or Codec())
     player = _Player(writer, speed, played)
     try:
         writer.open()

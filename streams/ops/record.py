@@ -26,13 +26,14 @@ def record(
     about: str = "",
     story: dict[str, Any] | None = None,
     stop: Callable[[], bool] | None = None,
+    codec: Codec | None = None,
 ) -> int:
     """Write what the source topics hold to ``path``; returns the number of records.
 
     Without ``stop`` it ends at the present end of the topics, else when ``stop()`` says so and the
     end is reached. Watermarks are captured as what all writers together had declared.
     """
-    reads, marks = _capture(settings, stop or (lambda: True))
+    reads, marks = _capture(settings, stop or (lambda: True), codec or Codec())
     head = Head(FORMAT, about, story or {})
     lines = [(r.append_ts, 0, encode_read(r)) for r in in_order(reads)]
     lines += [(at, 1, encode_watermark(at, ts)) for at, ts in marks]
@@ -44,10 +45,10 @@ def record(
 
 
 def _capture(
-    settings: EngineSettings, stop: Callable[[], bool]
+    settings: EngineSettings, stop: Callable[[], bool], codec: Codec
 ) -> tuple[list[Read], list[tuple[int, int]]]:
     kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
-    consumer, codec = Consumer({**OPTIONS, **kafka}), Codec()
+    consumer = Consumer({**OPTIONS, **kafka})
     places = {(t.name, p) for t in topics.SOURCES for p in range(settings.partitions)}
     consumer.assign([TopicPartition(topic, p, 0) for topic, p in places])
     reads: list[Read] = []

@@ -27,9 +27,10 @@ class SinkDriver(threading.Thread):
         partitions: int,
         sinks: Sequence[Sink],
         seen: Callable[[list[Read]], None] = lambda reads: None,
+        codec: Codec | None = None,
     ) -> None:
         super().__init__(name="sinks", daemon=True)
-        self.reader = Reader(bootstrap, Codec())
+        self.reader = Reader(bootstrap, codec or Codec())
         self.sinks, self.seen = tuple(sinks), seen
         self.places = [
             (t.name, p) for t in topics for p in range(1 if t.broadcast else partitions)

@@ -40,10 +40,13 @@ def live_rows(bootstrap: str, codec: Codec) -> dict[str, int]:
 
 
 def summarise(
-    standing: Standing, seconds: float, first_alert_seconds: float | None
+    standing: Standing,
+    seconds: float,
+    first_alert_seconds: float | None,
+    codec: Codec | None = None,
 ) -> Summary:
     """Count independently what went in and what the checkpoints say became of it."""
-    codec, bootstrap = Codec(), standing.settings.bootstrap
+    codec, bootstrap = codec or Codec(), standing.settings.bootstrap
     inputs = count_inputs(bootstrap, codec)
     counts = standing.counts()
     total = Counts()

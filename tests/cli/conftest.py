@@ -1,34 +1,16 @@
-"""The command line as a user calls it: arguments in; output, errors and exit code out."""
+"""Fixtures of the command line tests: the command, and brokers with our topics."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from streams.broker import BrokerError, EmbeddedBroker
+from streams.broker import EmbeddedBroker
 from streams.cli.main import app
-
-
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def lines(self) -> list[Any]:
-        """Standard output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Cli = Callable[..., Ended]
+from tests.cli.cli_support import Cli, Ended, apply_topics
 
 
 @pytest.fixture
@@ -61,10 +43,3 @@ def other(kafka: str) -> Iterator[str]:
     with EmbeddedBroker() as broker:
         apply_topics(broker.bootstrap)
         yield broker.bootstrap
-
-
-def apply_topics(bootstrap: str) -> None:
-    """What ``streams topics apply`` does."""
-    result = CliRunner().invoke(app, ["topics", "apply", "--broker", bootstrap])
-    if result.exit_code:
-        raise BrokerError(result.stderr, "see the broker's log")

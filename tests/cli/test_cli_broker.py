@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Cli
 
 from streams.broker.paths import cache_home
+from tests.cli.cli_support import Cli
 
 pytestmark = pytest.mark.kafka
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Cli
 
 from streams.cli.config import HIDDEN, setting
 from streams.config import Config
+from tests.cli.cli_support import Cli
 
 
 def rows(cli: Cli, *words: str) -> dict[str, dict[str, object]]:

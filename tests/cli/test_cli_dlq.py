@@ -6,10 +6,10 @@ import base64
 
 import pytest
 from confluent_kafka import Producer
-from conftest import Cli
 
 from streams.engine.guard import dead_letter
 from streams.testing import Record
+from tests.cli.cli_support import Cli
 
 pytestmark = pytest.mark.kafka
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Cli
 
 from streams.ops.doctor import NOTHING, broker, disk, jars, packages, python
+from tests.cli.cli_support import Cli
 
 
 @pytest.mark.kafka

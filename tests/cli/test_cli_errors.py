@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Cli
 
 from streams.cli.errors import MEANING, ExitCode
 from streams.engine.mover import EXIT_BROKEN_CHAIN, EXIT_FENCED, EXIT_MOVER
+from tests.cli.cli_support import Cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_with_130(applied: str) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert child.stdout is not None
-    assert "partition/offset" in child.stdout.readline()
+    assert "place" in child.stdout.readline()
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=20)
     assert (130, "") == (child.returncode, errors)

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka import Producer
-from conftest import Cli
 
 from schemas.catalog import BY_NAME
 from schemas.envelope import Event
@@ -24,6 +23,7 @@ from schemas.jsonform import from_line, to_line
 from schemas.wire import Codec
 from streams.client import fold, read_all
 from streams.engine.murmur2 import partition_of
+from tests.cli.cli_support import Cli
 
 pytestmark = pytest.mark.kafka
 LABEL = BY_NAME["ml.label.v1"]
@@ -233,7 +233,7 @@ def test_max_stops_and_new_only_waits_for_what_comes(cli: Cli, applied: str) -> 
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert child.stdout is not None
-    assert child.stdout.readline().startswith("partition/offset")
+    assert child.stdout.readline().startswith("place")
     cli("produce", "ml.labels", "--broker", applied, stdin=text(label("later")))
     out, _ = child.communicate(timeout=30)
     assert (0, True) == (child.returncode, txid("later") in out)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import Cli
 
 from streams import __version__
 from streams.cli.group import hoist
 from streams.cli.main import COMMANDS, app
 from streams.cli.naming import complete_topic, complete_typed
+from tests.cli.cli_support import Cli
 
 
 def commands() -> Iterator[tuple[str, ...]]:

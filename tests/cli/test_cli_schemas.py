@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Cli
 
 from schemas import catalog, registry, release
 from schemas.catalog import AVRO_DIR, TYPES
+from tests.cli.cli_support import Cli
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from conftest import Cli
 
 from schemas.wire import Codec
 from streams.client import fold, read_all
+from tests.cli.cli_support import Cli
 
 pytestmark = pytest.mark.kafka
 BLOCK = str(files("streams") / "data" / "413567.raw.xz")

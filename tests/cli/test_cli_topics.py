@@ -9,9 +9,9 @@ import time
 
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
-from conftest import Cli
 
 from streams.topics import ALL, STORED
+from tests.cli.cli_support import Cli
 
 
 def test_every_listing_has_the_same_rows_in_every_form(cli: Cli) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from conftest import Cli
-
 from streams.agents.pipeline import topology
+from tests.cli.cli_support import Cli
 
 
 def test_the_data_is_the_topology(cli: Cli) -> None:

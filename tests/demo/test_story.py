@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 from streams import topics
 from streams.ops.demo import RECORDING, as_path
 from streams.testing import TopologyDriver
+from tests.bitcoin.node import node_home
+from tests.dwn.server import installed
 from tests.playing import play_into_driver
 
 EXPECTED = tomllib.loads((Path(__file__).parent / "expected.toml").read_text())
@@ -70,27 +74,49 @@ def test_lines_are_lines_of_the_recording(expected: dict[str, Any]) -> None:
     assert any("watermark" not in json.loads(LINES[n - 1]) for n in expected["lines"])
 
 
-def test_recording_is_what_the_story_tells() -> None:
-    """Kinds and counts of the recording; making it again must give the same."""
-    kinds: dict[str, int] = {}
-    for text in LINES[1:]:
+KINDS = {
+    "bitcoin.blocks assert": 15,
+    "bitcoin.blocks retract": 2,
+    "bitcoin.mempool assert added": 35,
+    "bitcoin.mempool assert confirmed": 33,
+    "bitcoin.mempool assert replaced": 2,
+    "bitcoin.transactions assert": 49,
+    "bitcoin.transactions raw": 1,
+    "bitcoin.transactions retract": 4,
+    "ml.labels assert": 15,
+    "web5.records assert": 5,
+}
+
+
+def kinds(lines: list[bytes]) -> dict[str, int]:
+    """How many records of each kind a recording holds."""
+    found: dict[str, int] = {}
+    for text in lines[1:]:
         line = json.loads(text)
         if "watermark" in line:
             continue
         event = line.get("event")
-        kind = "raw" if event is None else event["metadata"]["op"]
+        op = "raw" if event is None else event["metadata"]["op"]
         detail = "" if event is None else event["payload"].get("kind", "")
-        name = " ".join(filter(None, (line["topic"], kind, detail)))
-        kinds[name] = kinds.get(name, 0) + 1
-    assert {
-        "bitcoin.blocks assert": 15,
-        "bitcoin.blocks retract": 2,
-        "bitcoin.mempool assert added": 35,
-        "bitcoin.mempool assert confirmed": 33,
-        "bitcoin.mempool assert replaced": 2,
-        "bitcoin.transactions assert": 49,
-        "bitcoin.transactions raw": 1,
-        "bitcoin.transactions retract": 4,
-        "ml.labels assert": 15,
-        "web5.records assert": 5,
-    } == kinds
+        name = " ".join(filter(None, (line["topic"], op, detail)))
+        found[name] = found.get(name, 0) + 1
+    return found
+
+
+def test_recording_holds_what_the_story_tells() -> None:
+    """Kinds and counts of the committed recording."""
+    assert kinds(LINES) == KINDS
+
+
+@pytest.mark.kafka
+@pytest.mark.bitcoind
+@pytest.mark.dwn
+def test_recording_made_again_from_fresh_servers_has_the_same_kinds(tmp_path: Path) -> None:
+    """A new regtest chain, a new DWN and the live sources tell the same story again."""
+    node_home()
+    installed()
+    target = tmp_path / "again.ndjson"
+    subprocess.run(
+        [sys.executable, "-m", "tests.demo.record_demo", str(target)], check=True, timeout=240
+    )
+    assert kinds(target.read_bytes().splitlines()) == KINDS

@@ -29,14 +29,14 @@ def table() -> str:
 
 
 def _row(topic: Topic) -> str:
-    kind = f"`{topic.event_type}`" if topic.event_type else "original bytes"
-    notes = ", ".join(_notes(topic)) or "derived"
+    kind = f"`{topic.event_type}`" if topic.event_type else "-"
+    notes = ", ".join(_notes(topic))
     return f"| `{topic.name}` | {topic.by} | {topic.about} | {kind} | {notes} |"
 
 
 def _notes(topic: Topic) -> Iterator[str]:
-    if topic.source:
-        yield "source"
+    if topic.event_type is not None:
+        yield "source" if topic.source else "derived"
     if topic.broadcast:
         yield "every record in every partition"
     if topic.table:

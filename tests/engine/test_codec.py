@@ -90,7 +90,7 @@ def test_hostile_bytes_give_plain_data_or_are_refused(data: bytes) -> None:
     assert isinstance(found, DATA)
 
 
-@pytest.mark.parametrize("name", ["system", "Popen", "eval", "Codec", "os.system", "", 7, ["Event"]])
+@pytest.mark.parametrize("name", ["system", "Popen", "eval", "os.system", "", 7, ["Event"]])
 def test_a_tag_names_a_class_of_ours_or_is_refused(name: Any) -> None:
     """Nothing executable is read back: only registered classes can be named."""
     body = msgspec.msgpack.encode([name, "echo"])
@@ -101,7 +101,7 @@ def test_a_tag_names_a_class_of_ours_or_is_refused(name: Any) -> None:
 
 @pytest.mark.parametrize(
     ("code", "body"),
-    [(1, msgspec.msgpack.encode(["Event", 1])), (1, b"\x90"), (1, b"\xc0"), (9, b"x"), (2, b"\x01")],
+    [(1, b"\x91\xa5Event"), (1, b"\x90"), (1, b"\xc0"), (9, b"x"), (2, b"\x01")],
 )
 def test_a_malformed_tag_is_refused(code: int, body: bytes) -> None:
     """Too few fields, no name, no list, an unknown tag, a tuple of nothing."""

@@ -13,7 +13,18 @@ from schemas.wire import Codec
 from streams import topics
 from streams.engine.guard import LETTER_ROOM, letter
 from streams.engine.writers import Writer, control_headers
-from tests.engine.world import DECLARED, OBSERVED, OUT, T0, at, counts, driver, label, subjects, words
+from tests.engine.world import (
+    DECLARED,
+    OBSERVED,
+    OUT,
+    T0,
+    at,
+    counts,
+    driver,
+    label,
+    subjects,
+    words,
+)
 
 CODEC = Codec()
 GOOD = CODEC.encode("ml.label.v1", label(1))

@@ -53,7 +53,19 @@ def test_a_retract_that_had_an_effect_is_remembered() -> None:
     intake.effect("t", Event("id", "k", 5, "retract", None), b"x")
     assert intake.was_retracted("t", "id")
     intake.effect("t", event, b"x")
+    assert intake.was_retracted("t", "id")
     assert not intake.was_retracted("other", "id")
+
+
+def test_another_value_is_a_retract_of_the_old_one() -> None:
+    """So the longer grace counts for what follows."""
+    intake = Intake(scoped(TaskStore(), "intake"))
+    event = Event("id", "k", 5, "assert", None)
+    intake.effect("t", event, b"x")
+    intake.effect("t", event, b"x")
+    assert not intake.was_retracted("t", "id")
+    intake.effect("t", event, b"y")
+    assert intake.was_retracted("t", "id")
 
 
 def test_ids_are_forgotten_by_event_time_and_leave_nothing() -> None:

@@ -8,7 +8,7 @@ from joins.state import Store
 from schemas.envelope import Event
 from schemas.events import Label
 from schemas.headers import Headers
-from streams.engine.guard import Counts
+from streams.engine.guard import Counts, is_control
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Emit, Step, derived
 from streams.testing import TopologyDriver
@@ -27,15 +27,20 @@ SETTINGS = EngineSettings(
 )
 
 
-def label(number: int, source: str = "s", confidence: float = 1.0) -> Label:
-    """A label about subject ``number``; its id follows from subject and source."""
-    return Label(f"{number:064x}", True, source, confidence)
+COMMANDS = {"boom": 0.125, "refuse": 0.25, "skip": 0.5}
+"""A label's confidence tells the step what to do, and is no part of its id."""
+WORDS = {confidence: word for word, confidence in COMMANDS.items()}
+
+
+def label(number: int, word: str = "", confidence: float = 1.0) -> Label:
+    """A label about subject ``number``; its id follows from the subject."""
+    return Label(f"{number:064x}", True, "s", COMMANDS.get(word, confidence))
 
 
 def obey(batch: Batch, state: Store, emit: Emit) -> None:
-    """Count each subject's events in state and say them again; some sources are commands."""
+    """Count each subject's events in state and say them again; some labels are commands."""
     for event in batch:
-        word = event.value.source
+        word = WORDS.get(event.value.confidence)
         place = ("count", event.key)
         state.put(place, (state.get(place) or 0) + 1)
         if word == "boom":
@@ -62,9 +67,7 @@ def steps(*reads: Topic) -> tuple[Step, ...]:
     )
 
 
-def driver(
-    *reads: Topic, settings: EngineSettings = SETTINGS, **options: Any
-) -> TopologyDriver:
+def driver(*reads: Topic, settings: EngineSettings = SETTINGS, **options: Any) -> TopologyDriver:
     """A driver of the workbench with one partition."""
     options.setdefault("partitions", 1)
     return TopologyDriver(steps(*(reads or (OBSERVED,))), settings, **options)
@@ -80,10 +83,10 @@ def counts(driver: TopologyDriver, topic: Topic = OBSERVED) -> Counts:
     return total
 
 
-def at(driver: TopologyDriver, ts: int, number: int, **more: Any) -> None:
-    """Produce the label ``number`` at ``T0 + ts`` to the observed topic."""
+def at(driver: TopologyDriver, ts: int, number: int, word: str = "", **more: Any) -> None:
+    """Produce the label ``number`` at ``T0 + ts``, by default to the observed topic."""
     topic = more.pop("topic", OBSERVED)
-    value = label(number, more.pop("source", "s"), more.pop("confidence", 1.0))
+    value = label(number, word, more.pop("confidence", 1.0))
     driver.produce(topic, value, T0 + ts, **more)
 
 
@@ -102,6 +105,16 @@ def subjects(driver: TopologyDriver, topic: Topic = OUT) -> list[int]:
     return sorted(int(value.subject, 16) for value in driver.net(topic).values())
 
 
-def told(events: list[Event]) -> list[tuple[str, int, str]]:
-    """Op, subject and source of events, in order."""
-    return [(e.op, int(e.value.subject, 16), e.value.source) for e in events]
+def subject(event: Event) -> int:
+    """Which label an event is about."""
+    return int(event.value.subject, 16)
+
+
+def declared(driver: TopologyDriver, topic: Topic = OUT, partition: int = 0) -> list[int | str]:
+    """What was declared in a partition of a topic, in order, relative to ``T0``."""
+    found: list[int | str] = []
+    for record in driver.log.get((topic.name, partition), []):
+        if is_control(record):
+            text = words(record.raw_headers)["streams-watermark"]
+            found.append(text if text in ("idle", "-inf") else int(text) - T0)
+    return found

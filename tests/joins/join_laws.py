@@ -1,5 +1,6 @@
 """What is tried on every join: random arrivals, and the laws of SEMANTICS 4 against brute force."""
 
+# ruff: noqa: N806 - W is the name that the definition uses
 from __future__ import annotations
 
 import json

@@ -3,11 +3,12 @@
 A *row* is (outcome type, key, ts, members): what a result says, without its id.
 """
 
+# ruff: noqa: N803 - W is the name that the definition uses
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 INF = 2**62  # W = +inf
@@ -228,7 +229,7 @@ def fold(task: Task, W: int, function: Any, horizon: int) -> list[Any]:
     rows: list[Any] = []
     for key, times in known.items():
         times.sort()
-        pauses = [b for a, b in zip(times, times[1:], strict=False) if b - a > horizon]
+        pauses = [b for a, b in pairwise(times) if b - a > horizon]
         start = pauses[-1] if pauses else times[0]
         events = [(s, e) for s in task.sides for e in task.of(key, s) if e.ts >= start]
         order = {s: i for i, s in enumerate(task.sides)}

@@ -1,5 +1,6 @@
 """Each join, kind and emit against brute force, over random arrivals."""
 
+# ruff: noqa: N803 - W is the name that the definition uses
 from __future__ import annotations
 
 import ast

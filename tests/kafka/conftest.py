@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from streams.broker import BrokerError, EmbeddedBroker
-from tests.kafka.world import DEMO, NetSets, World, story_of, undisturbed
+from streams.sources.recording import read_lines
+from tests.kafka.world import DEMO, Busy, NetSets, World, busy_recording, story_of, undisturbed
 
-WorldMaker = Callable[..., World]
+OUTLASTS_S = 90
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,14 @@ def broker() -> Iterator[EmbeddedBroker]:
 def demo_sets() -> NetSets:
     """The net sets of the demo's recording, undisturbed."""
     return undisturbed(DEMO)
+
+
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Busy:
+    """Three hundred transactions of a mainnet block, then the demo's recording."""
+    made = busy_recording(tmp_path_factory.mktemp("busy") / "busy.ndjson", 300, 8000)
+    times = [line.at for line in read_lines(made)]
+    return Busy(made, (times[-1] - times[0]) / 1000 / OUTLASTS_S, undisturbed(made))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM, Signals
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import tomli_w
@@ -25,13 +25,15 @@ from streams.agents.pipeline import topology
 from streams.app import settings_of
 from streams.client import Read, fold, read_all
 from streams.config import Config
+from streams.engine.checkpoint import Fenced
 from streams.engine.settings import EngineSettings
 from streams.ops.admin import Admin
 from streams.ops.demo import BLOCK, as_path, with_story
-from streams.ops.play import play_recording
+from streams.ops.play import _Player
 from streams.ops.standing import Standing
 from streams.sources.archive import read_blocks
 from streams.sources.recording import Line, encode_watermark, read_lines
+from streams.sources.writer import SourceWriter
 from streams.testing import TopologyDriver
 from streams.topics import DERIVED, SOURCES, Topic
 from streams.tuning import EngineTuning
@@ -115,6 +117,15 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
     ]
 
 
+class Busy(NamedTuple):
+    """An input that takes a while, and what it gives undisturbed."""
+
+    recording: Path
+    slow: float
+    """The speed at which it outlasts any test."""
+    sets: NetSets
+
+
 class Worker:
     """A worker process whose output goes to a file; ended by its process id only."""
 
@@ -169,30 +180,34 @@ class Supervisor(threading.Thread):
 
 
 class Player(threading.Thread):
-    """Plays a recording in the background."""
+    """Plays a recording in the background, slowly until it is told to hurry."""
 
     def __init__(self, settings: EngineSettings, recording: Path, speed: float | None) -> None:
         super().__init__(name="player", daemon=True)
-        self.settings, self.recording, self.speed = settings, recording, speed
-        self.played = 0
-        self.error: KafkaException | None = None
+        self.recording = recording
+        self.writer = SourceWriter("player", SOURCES, settings, Codec())
+        self.pace = _Player(self.writer, speed, lambda count: None)
+        self.error: Exception | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            play_recording(self.settings, self.recording, self.speed, self._count)
-        except KafkaException as error:
+            self.writer.open()
+            for line in read_lines(self.recording):
+                self.pace.play(line)
+            self.pace.flush()
+            self.writer.idle()
+        except (KafkaException, Fenced) as error:
             self.error = error
+        finally:
+            self.writer.close()
 
-    def _count(self, events: int) -> None:
-        self.played += events
-
-    def finish(self, seconds: float = WAIT_S) -> int:
-        """Wait until everything is played; the number of events."""
+    def finish(self, seconds: float = WAIT_S) -> None:
+        """Play what is left at once, and wait until it is written."""
+        self.pace.speed = None
         self.join(seconds)
         assert not self.is_alive(), f"the player still plays after {seconds} s"
         assert self.error is None, f"the player failed: {self.error}"
-        return self.played
 
 
 class World:
@@ -228,6 +243,11 @@ class World:
         """Start ``streams worker``."""
         return self._start([sys.executable, "-m", "streams", "worker", *options], environment)
 
+    def doomed_worker(self, point: str, commits: int) -> Worker:
+        """Start a worker that dies at a chosen point of a checkpoint."""
+        argv = [sys.executable, "-m", "tests.kafka.doomed", point, str(commits)]
+        return self._start(argv, {})
+
     def faust_worker(self) -> Worker:
         """Start ``faust -A streams.app worker``."""
         faust = str(Path(sys.executable).with_name("faust"))
@@ -256,7 +276,7 @@ class World:
     # Input and progress ---------------------------------------------------------------------------
 
     def play(self, recording: Path, speed: float | None = None) -> Player:
-        """Play a recording in the background."""
+        """Play a recording in the background; ``finish`` ends the slowness of a low speed."""
         return Player(self.settings, recording, speed)
 
     def lag(self) -> int | None:
@@ -296,21 +316,32 @@ class World:
         until("every input is read to its end", lambda: self.lag() == 0, seconds)
         until("every transaction is finished", lambda: not self.unfinished(), seconds)
 
-    def members(self) -> dict[str, list[tuple[str, int]]]:
-        """Members of the group and the partitions that each of them has."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
-        future = admin.describe_consumer_groups([self.settings.application])
+    def shares(self) -> list[int]:
+        """How many partitions each member of the group has; nothing while it rebalances."""
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
+        future = client.describe_consumer_groups([self.settings.application])
         group = future[self.settings.application].result(WAIT_S)
-        return {
-            m.member_id: [(tp.topic, tp.partition) for tp in m.assignment.topic_partitions]
-            for m in group.members
-        }
+        return [len(m.assignment.topic_partitions) for m in group.members if m.assignment]
+
+    def shared_by(self, workers: int) -> bool:
+        """Whether so many workers have all partitions among them, and none has nothing."""
+        shares, topics = self.shares(), {t.name for sub in self.topology.subs for t in sub.inputs}
+        return len(shares) == workers and all(shares) and sum(shares) == len(topics) * PARTITIONS
 
     # Output ---------------------------------------------------------------------------------------
 
     def read(self, topic: Topic) -> list[Read]:
         """What a topic has, read committed."""
         return read_all(self.bootstrap, topic.name, self.codec)
+
+    def bytes_at(self, topic: str, partition: int, offset: int) -> tuple[bytes | None, ...]:
+        """Key and value of the record at one place."""
+        reader = self._readers[0]
+        reader.assign([TopicPartition(topic, partition, offset)])
+        message = until("the record", lambda: reader.poll(0.1))
+        reader.unassign()
+        assert offset == message.offset()
+        return message.key(), message.value()
 
     def check_exact(self, expected: NetSets) -> None:
         """Every derived topic has the expected net set, nothing twice, and all counts balance."""

@@ -1,0 +1,184 @@
+"""Our schemas in a registry with Confluent's interface: look up, register, ask.
+
+Subjects follow the rule that other clients assume (TopicNameStrategy): ``<topic>-value``. The
+versions of a family of types are the versions of one subject, so the registry compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from streams.registry.errors import Incompatible, RegistryAway, RegistryError
+from streams.topics import STORED
+
+INSTALL = "pip install 'streams[registry]'"
+TIMEOUT_S = 10
+RETRIES = 2
+RETRY_MS = 200
+_UNKNOWN = (40401, 40402, 40403, 40408)
+"""Error codes: no such subject, version, schema, or rule of a subject."""
+_SERVER_TROUBLE = 500
+_BUSY = (408, 429)
+_NO_ACCESS = (401, 403)
+_REFUSED = (409, 422)
+
+
+class Registered(NamedTuple):
+    """A schema as the registry has it."""
+
+    type: str
+    subject: str
+    id: int
+    version: int
+
+
+class Verdict(NamedTuple):
+    """What the registry says about a schema that is not registered by asking."""
+
+    type: str
+    subject: str
+    level: str
+    """The subject's compatibility rule, for example FULL_TRANSITIVE; NONE where there is none."""
+    compatible: bool
+
+
+def subject_of(type_name: str) -> str:
+    """The subject of a type: its family's topic.
+
+    >>> subject_of("bitcoin.block.v1")
+    'bitcoin.blocks-value'
+    """
+    family = type_name.rsplit(".", 1)[0]
+    for topic in STORED:
+        if topic.event_type is not None and topic.type.family == family:
+            return f"{topic.name}-value"
+    return f"{family}-value"
+
+
+def _registered(type_name: str, subject: str, found: Any) -> Registered:
+    return Registered(type_name, subject, int(found.schema_id), int(found.version))
+
+
+class Registry:
+    """A connection; every method raises RegistryError, RegistryAway when nobody answers."""
+
+    def __init__(self, url: str, user_info: str | None = None) -> None:
+        try:
+            import httpx2  # noqa: PLC0415 - an extra: most installations need no registry
+            from confluent_kafka import schema_registry  # noqa: PLC0415
+        except ImportError as error:
+            missing = f"the schema registry's client needs the package {error.name}"
+            raise RegistryError(missing, INSTALL) from error
+        self.url = url
+        self._module, self._network = schema_registry, httpx2.HTTPError
+        options: dict[str, Any] = {"url": url, "timeout": TIMEOUT_S}
+        options |= {"max.retries": RETRIES, "retries.wait.ms": RETRY_MS}
+        if user_info is not None:
+            options["basic.auth.user.info"] = user_info
+        self._client = schema_registry.SchemaRegistryClient(options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def register(self, type_name: str, text: str) -> Registered:
+        """Give the id of a schema, which the registry numbers when it does not know it.
+
+        It is looked up first, so that credentials which may only read are enough once
+        ``streams schemas register`` has run. Repeating it changes nothing.
+        """
+        found = self.look_up(type_name, text)
+        if found is None:
+            with self._asking(type_name):
+                self._client.register_schema(subject_of(type_name), self._schema(text))
+            found = self.look_up(type_name, text)
+        if found is None:
+            raise RegistryError(
+                f"the schema registry took {type_name} and does not know it",
+                "see the registry's log",
+            )
+        return found
+
+    def look_up(self, type_name: str, text: str) -> Registered | None:
+        """The registered schema, None when the registry does not know this text."""
+        subject = subject_of(type_name)
+        with self._asking(type_name):
+            try:
+                found = self._client.lookup_schema(subject, self._schema(text))
+            except self._module.SchemaRegistryError as error:
+                if error.error_code in _UNKNOWN:
+                    return None
+                raise
+            return _registered(type_name, subject, found)
+
+    def judge(self, type_name: str, text: str) -> Verdict:
+        """May this schema be registered beside those of its subject? Nothing is changed."""
+        subject = subject_of(type_name)
+        with self._asking(type_name):
+            level = self._unless_unknown(self._client.get_compatibility, subject)
+            level = level or self._client.get_compatibility()
+            answer = self._unless_unknown(
+                self._client.test_compatibility_all_versions, subject, self._schema(text)
+            )
+        return Verdict(type_name, subject, level, answer is not False)
+
+    def _unless_unknown(self, ask: Any, *arguments: Any) -> Any:
+        try:
+            return ask(*arguments)
+        except self._module.SchemaRegistryError as error:
+            if error.error_code in _UNKNOWN:
+                return None
+            raise
+
+    def _schema(self, text: str) -> Any:
+        return self._module.Schema(text, "AVRO")
+
+    @contextmanager
+    def _asking(self, type_name: str) -> Iterator[None]:
+        try:
+            yield
+        except self._network as error:
+            raise self._away(f"{type(error).__name__} {error}") from error
+        except self._module.SchemaRegistryError as error:
+            raise self._refusal(type_name, error) from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RegistryError(
+                f"what answers at {self.url} is no schema registry", "check schema_registry"
+            ) from error
+
+    def _away(self, fault: str) -> RegistryAway:
+        words = " ".join(fault.split())
+        return RegistryAway(
+            f"no schema registry answers at {self.url} ({words})", "check schema_registry"
+        )
+
+    def _refusal(self, type_name: str, error: Any) -> RegistryError:
+        status, said = int(error.http_status_code), " ".join(str(error.error_message).split())
+        if status >= _SERVER_TROUBLE or status in _BUSY:
+            return self._away(f"HTTP status {status}")
+        subject = subject_of(type_name)
+        if status in _NO_ACCESS:
+            return RegistryError(
+                f"the schema registry gives no access to {subject} (HTTP status {status})",
+                "set schema_registry_user_info, and let somebody who may register run "
+                "`streams schemas register`",
+            )
+        if status in _REFUSED:
+            return Incompatible(
+                f"the schema registry refuses {type_name} under {subject}: {said[:300]}",
+                "see `streams schemas check --registry`, and add fields with defaults only",
+            )
+        return RegistryError(
+            f"the schema registry at {self.url} answers {status} to {subject}: {said[:300]}",
+            "check the path in schema_registry",
+        )
