@@ -52,6 +52,10 @@ check: $(VENV)/.dev ## Style, types, import rule, spelling
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell schemas joins sinks streams tests docs README.md CHANGELOG.md CONTRIBUTING.md
 
+.PHONY: docs
+docs: $(VENV)/.dev ## Write the generated parts of README and docs again
+	@$(BIN)/python -m tests.docs.render
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Resolve the lock files again (needs uv on the PATH)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/run.lock

@@ -88,9 +88,7 @@ TYPES: tuple[EventType, ...] = (
     EventType("ml.features.v1", e.Features, None, _txid),
     EventType("ml.result.v1", e.Score, None, _txid),
     EventType("ml.address_result.v1", e.AddressScore, None, _address),
-    EventType(
-        "ml.label.v1", e.Label, lambda v: (v.subject, v.source), lambda v: str(v.subject)
-    ),
+    EventType("ml.label.v1", e.Label, lambda v: (v.subject, v.source), lambda v: str(v.subject)),
     EventType("ml.example.v1", e.Example, None, lambda v: str(v.model_id)),
     EventType("ml.model.v1", e.ModelSnapshot, None, lambda v: str(v.model_id)),
     EventType("patterns.match.v1", e.PatternMatch, None, lambda v: str(v.subject)),

@@ -7,7 +7,7 @@ import msgspec
 from streams.agents.pipeline import topology
 from streams.broker import default_bootstrap
 from streams.config import Config, load
-from streams.engine.application import build_app, no_report
+from streams.engine.application import build_app, no_report, say
 from streams.engine.runner import Report
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
@@ -43,6 +43,6 @@ def __getattr__(name: str) -> object:
     if name != "app":
         raise AttributeError(name)
     config = load().config
-    built = make_app(config, default_bootstrap() or FALLBACK_BOOTSTRAP)
+    built = make_app(config, default_bootstrap() or FALLBACK_BOOTSTRAP, say)
     globals()["app"] = built
     return built

@@ -118,15 +118,15 @@ def _merge(
 def _flatten(what: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, value in what.items():
-        found += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [
-            (prefix + name, value)
-        ]
+        found += (
+            _flatten(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else [(prefix + name, value)]
+        )
     return found
 
 
-def _set(
-    into: dict[str, Any], name: str, value: Any, origins: dict[str, str], origin: str
-) -> None:
+def _set(into: dict[str, Any], name: str, value: Any, origins: dict[str, str], origin: str) -> None:
     *path, last = name.split(".")
     for part in path:
         into = into.setdefault(part, {})

@@ -143,9 +143,7 @@ identity_links = Topic(
     "versions of a link between an address and a DID",
     "web5.identity_link.v1",
 )
-features = Topic(
-    "ml.features", "txid", "named feature vector of a transaction", "ml.features.v1"
-)
+features = Topic("ml.features", "txid", "named feature vector of a transaction", "ml.features.v1")
 results = Topic("ml.results", "txid", "score of a transaction with its reasons", "ml.result.v1")
 address_results = Topic(
     "ml.address_results",
@@ -153,9 +151,7 @@ address_results = Topic(
     "scores sent on to the addresses that take part",
     "ml.address_result.v1",
 )
-examples = Topic(
-    "ml.examples", "model", "feature vectors with their labels", "ml.example.v1"
-)
+examples = Topic("ml.examples", "model", "feature vectors with their labels", "ml.example.v1")
 models = Topic(
     "ml.models",
     "any",

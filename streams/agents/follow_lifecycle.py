@@ -96,9 +96,7 @@ def _fact(standing: Standing | None) -> Event | None:
     )
 
 
-def _say_cancellations(
-    rows: Rows, state: Store, cause: Event, standing: Standing | None
-) -> None:
+def _say_cancellations(rows: Rows, state: Store, cause: Event, standing: Standing | None) -> None:
     txid = cause.key
     wanted: dict[int, Cancellation] = {}
     if standing is not None and standing.gone is not None and standing.last_body is not None:

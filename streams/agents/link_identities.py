@@ -76,9 +76,7 @@ def versions(statements: list[LinkStatement]) -> dict[str, tuple[IdentityLink, i
     return found
 
 
-def _link(
-    said: LinkStatement, address: str, by: LinkStatement, *, revoked: bool
-) -> IdentityLink:
+def _link(said: LinkStatement, address: str, by: LinkStatement, *, revoked: bool) -> IdentityLink:
     return IdentityLink(
         address=address,
         network=said.network,

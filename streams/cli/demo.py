@@ -128,7 +128,7 @@ def _closing(summary: Summary, folder: Path, progress: Progress) -> Table:
     table.caption = (
         f"Results: {folder}\n"
         f"Look at them: duckdb {folder}/results.duckdb "
-        "\"select severity, kind, entity, reasons[1] from alerts_live\""
+        '"select severity, kind, entity, reasons[1] from alerts_live"'
     )
     return table
 

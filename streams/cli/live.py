@@ -71,8 +71,9 @@ def bitcoin(
 ) -> None:
     """Follow a Bitcoin node: blocks, mempool, replacements, reorgs. Ctrl-C stops it.
 
-    Example: streams source bitcoin --rpc http://127.0.0.1:18443 --cookie .cookie
-    --zmq tcp://127.0.0.1:28332 --network regtest
+    Example:
+      streams source bitcoin --network regtest --cookie .cookie \\
+        --rpc http://127.0.0.1:18443 --zmq tcp://127.0.0.1:28332
     """
     from streams.ops.live import run_bitcoin  # noqa: PLC0415
     from streams.sources.bitcoin import BitcoinSource  # noqa: PLC0415
@@ -103,7 +104,7 @@ def dwn(
     protocol: Annotated[
         list[str] | None, typer.Option(help="Protocols to read. Repeatable.")
     ] = None,
-    follow: Annotated[bool, typer.Option(help="Go on with what comes; else end at the end.")] = True,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes; else end there.")] = True,
     name: Annotated[str, typer.Option(help="Name of this source.")] = "dwn",
 ) -> None:
     """Read verified messages of tenants from a DWN server.

@@ -26,16 +26,12 @@ def worker(
     Example: streams --broker 127.0.0.1:9092 worker
     """
     from streams.app import make_app, make_topology, settings_of  # noqa: PLC0415
+    from streams.engine.application import say  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
-    app: Any = make_app(config, bootstrap, _report)
+    app: Any = make_app(config, bootstrap, say)
     Admin(settings_of(config, bootstrap)).wait(make_topology(config), wait)
     sys.argv = ["streams", "worker", "-l", log_level, "--without-web"]
     app.main()
-
-
-def _report(event: str, facts: dict[str, Any]) -> None:
-    words = " ".join(f"{name}={value}" for name, value in facts.items())
-    print(f"streams: {event} {words}", file=sys.__stderr__, flush=True)

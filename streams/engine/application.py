@@ -23,6 +23,12 @@ def no_report(event: str, facts: dict[str, Any]) -> None:
     """Say nothing."""
 
 
+def say(event: str, facts: dict[str, Any]) -> None:
+    """One line on standard error, whatever Faust does with its logs."""
+    words = " ".join(f"{name}={value}" for name, value in facts.items())
+    print(f"streams: {event} {words}", file=sys.__stderr__, flush=True)
+
+
 def build_app(
     topology: Topology, settings: EngineSettings, codec: Codec, report: Report = no_report
 ) -> Any:

@@ -43,9 +43,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 def wanted(topology: Topology, settings: EngineSettings) -> list[Planned]:
     """Every topic that the application needs, changelogs included."""
-    plan = [
-        Planned(t.name, settings.partitions, t.settings(), "missing", t.about) for t in STORED
-    ]
+    plan = [Planned(t.name, settings.partitions, t.settings(), "missing", t.about) for t in STORED]
     plan += [
         Planned(
             settings.changelog(sub.name),
@@ -90,8 +88,7 @@ class Admin:
             found = self.client.list_topics(timeout=self.timeout).topics
         except KafkaException as error:
             raise OpsError(
-                f"no Kafka broker answers at {self.settings.bootstrap} "
-                f"({error.args[0].name()})",
+                f"no Kafka broker answers at {self.settings.bootstrap} ({error.args[0].name()})",
                 "start one with `streams broker start`, or name yours with --broker",
             ) from error
         return {name: len(topic.partitions) for name, topic in found.items()}
@@ -102,8 +99,7 @@ class Admin:
         plan = wanted(topology, self.settings)
         configs = self._configs([p.topic for p in plan if p.topic in present])
         return [
-            msgspec.structs.replace(p, state=_state(p, present.get(p.topic), configs))
-            for p in plan
+            msgspec.structs.replace(p, state=_state(p, present.get(p.topic), configs)) for p in plan
         ]
 
     def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:

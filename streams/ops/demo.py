@@ -215,4 +215,3 @@ def free_port() -> int:
 def as_path(name: str) -> Path:
     """A file that ships with the package."""
     return Path(str(files("streams") / "data" / name))
-

@@ -32,9 +32,7 @@ class SinkDriver(threading.Thread):
         super().__init__(name="sinks", daemon=True)
         self.reader = Reader(bootstrap, codec or Codec())
         self.sinks, self.seen = tuple(sinks), seen
-        self.places = [
-            (t.name, p) for t in topics for p in range(1 if t.broadcast else partitions)
-        ]
+        self.places = [(t.name, p) for t in topics for p in range(1 if t.broadcast else partitions)]
         """A broadcast topic says the same in every partition: one of them is enough."""
         self.error: Exception | None = None
         self.undecoded = self.written = 0

@@ -27,7 +27,10 @@ FORK = [
     (topics.transactions, confirmed(tx("q", {"x": 7}, block="A1", height=10), T + 1_000)),
     (topics.blocks, block("A2", 11, T + 2_000)),
     (topics.blocks, block("A2", 11, T + 2_000, "retract")),
-    (topics.transactions, confirmed(tx("q", {"x": 7}, block="A1", height=10), T + 1_000, "retract")),
+    (
+        topics.transactions,
+        confirmed(tx("q", {"x": 7}, block="A1", height=10), T + 1_000, "retract"),
+    ),
     (topics.transactions, confirmed(tx("p", PAYS, block="A1", height=10), T + 1_000, "retract")),
     (topics.blocks, block("A1", 10, T + 1_000, "retract")),
 ]

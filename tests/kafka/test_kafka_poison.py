@@ -48,7 +48,7 @@ def poisons() -> Iterator[Poison]:
     lines = (line for line in read_lines(DEMO) if line.topic == topics.transactions.name)
     good = next(event for event in map(event_of, lines) if len(event.value.outputs) > 1)
     key, headers = good.key.encode(), to_headers(good, None)
-    label = codec.encode("ml.label.v1", Label("regtest", good.key, True, "audit"))
+    label = codec.encode("ml.label.v1", Label(good.key, True, "audit"))
     whole = codec.encode(good.type, good.value)
     yield Poison("not_framed", b"poison", b"\xff\x00 no event at all \xfe", [])
     yield Poison("unknown_schema", key, b"\x00\x7f\xff\xff\xff" + whole[5:], headers)

@@ -188,12 +188,15 @@ class Player(threading.Thread):
         self.writer = SourceWriter("player", SOURCES, settings, Codec())
         self.pace = _Player(self.writer, speed, lambda count: None)
         self.error: Exception | None = None
+        self.given_up = False
         self.start()
 
     def run(self) -> None:
         try:
             self.writer.open()
             for line in read_lines(self.recording):
+                if self.given_up:
+                    return
                 self.pace.play(line)
             self.pace.flush()
             self.writer.idle()
@@ -219,6 +222,7 @@ class World:
         self.topology = topology(config)
         self.codec = Codec()
         self.workers: list[Worker] = []
+        self.players: list[Player] = []
         self.standing = Standing(self.topology, self.settings)
         self._readers = [
             Consumer({"bootstrap.servers": bootstrap, "group.id": "ends", "isolation.level": level})
@@ -269,6 +273,9 @@ class World:
         """End what is still running."""
         for worker in self.workers:
             worker.clean_up()
+        for player in self.players:
+            player.given_up = True
+            player.join(WAIT_S)
         self.standing.close()
         for reader in self._readers:
             reader.close()
@@ -277,7 +284,8 @@ class World:
 
     def play(self, recording: Path, speed: float | None = None) -> Player:
         """Play a recording in the background; ``finish`` ends the slowness of a low speed."""
-        return Player(self.settings, recording, speed)
+        self.players.append(Player(self.settings, recording, speed))
+        return self.players[-1]
 
     def lag(self) -> int | None:
         """Offsets that no committed checkpoint covers; None while the broker does not answer."""
