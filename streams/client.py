@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from schemas.catalog import EventType
 from schemas.envelope import Event
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, WrongSchema
 from schemas.headers import WATERMARK, from_headers, texts
 from schemas.ids import digest_id
 from schemas.wire import Codec
@@ -61,7 +62,7 @@ def read_message(message: Message, codec: Codec) -> Read:
     headers: Any = message.headers() or []
     event, error = None, None
     try:
-        event_type, content = codec.decode(value, _carried(topic))
+        event_type, content = _decode(value, topic, codec)
         fallback = event_type.event_id(content) or digest_id(topic, partition, offset)
         text = (key or b"").decode(errors="replace")
         event = from_headers(texts(headers), text, fallback, append_ts, event_type.name)
@@ -71,10 +72,15 @@ def read_message(message: Message, codec: Codec) -> Read:
     return Read(topic, partition, offset, key, value, headers, append_ts, event, error)
 
 
-def _carried(topic: str) -> str | None:
-    """The type that one of our topics carries."""
+def _decode(value: bytes | None, topic: str, codec: Codec) -> tuple[EventType, Any]:
+    """A value of the family that the topic carries: another one means that its id is not ours."""
     known = BY_TOPIC.get(topic)
-    return known.event_type if known is not None else None
+    if known is None or known.event_type is None:
+        return codec.decode(value)
+    event_type, content = codec.decode(value, known.event_type)
+    if event_type.family != known.type.family:
+        raise WrongSchema(f"{topic} carries {known.event_type}, not {event_type.name}")
+    return event_type, content
 
 
 class Reader:

@@ -69,9 +69,10 @@ def scramble(path: Path, seed: int, partitions: int = 4, crashes: bool = False) 
     while moved:
         dice.shuffle(places)
         taken = [driver.take(place, topic, dice.choice((1, 3, 40))) for place, topic in places]
-        if crashes and dice.random() < 0.1:
+        crashed = crashes and dice.random() < 0.1
+        if crashed:
             driver.crash()
-        moved = any(taken) or any(task.dirty for task in driver.tasks.values())
+        moved = crashed or any(taken) or any(task.dirty for task in driver.tasks.values())
         if not any(taken) or dice.random() < 0.3:
             driver.checkpoint()
     return driver

@@ -42,6 +42,10 @@ def _ids(url: str, user_info: str | None, say: Say) -> Mapping[str, int]:
             raise _not_kept(away) from away
         say(f"{away.cause}; using the schema ids that it gave before ({kept.place(url)})")
         return found
+    before = kept.read(url, texts)
+    if before is not None and before != ids:
+        say(f"the schema registry at {url} gives other ids than before: records framed with the "
+            "old ones may be unreadable")  # fmt: skip
     fault = kept.write(url, texts, ids)
     if fault:
         say(f"cannot keep the schema ids of {url}: {fault}; a start needs the registry then")

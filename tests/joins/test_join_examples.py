@@ -154,7 +154,8 @@ def test_a_partner_that_has_expired_still_counts() -> None:
     W = 6: r1 can no longer be withdrawn, r2 can; l keeps its partner r1.
     """
     join = IntervalJoin(before=0, after=10, kind="left", retract_grace=4)
-    items = [left("l", 0), right("r1", 0), right("r2", 3), left("x", 6), right("y", 6)]
+    items = [left("l", 0), right("r1", 0), right("r2", 3)]
+    items += [left("x", 6, key="other"), right("y", 6, key="other")]
     items += [right("r2", 3, op="retract")]
     said = run(join, items, close=False)
     assert [("Retracted", 3)] == told(said[-1:])

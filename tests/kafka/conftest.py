@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from streams.broker import BrokerError, EmbeddedBroker
 from streams.sources.recording import read_lines
@@ -41,9 +42,15 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Busy:
 
 
 @pytest.fixture
-def world(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[World]:
-    """An application with fresh topics and the settings of the demo's recording."""
-    made = World(broker.bootstrap, tmp_path, story_of(DEMO))
+def world(
+    broker: EmbeddedBroker, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[World]:
+    """An application with fresh topics and the settings of the demo's recording.
+
+    Its parameter, if there is one, is the partition count.
+    """
+    config = structs.replace(story_of(DEMO), partitions=getattr(request, "param", 4))
+    made = World(broker.bootstrap, tmp_path, config)
     made.fresh_topics()
     yield made
     made.close()

@@ -22,6 +22,7 @@ def test_every_derived_topic_has_the_net_set_of_the_driver(
     world.check_exact(demo_sets)
 
 
+@pytest.mark.parametrize("world", [6], indirect=True)
 def test_workers_share_partitions_and_a_third_comes_and_goes(world: World, busy: Busy) -> None:
     """Started by either command, workers share partitions; what comes and goes changes nothing.
 

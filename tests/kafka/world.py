@@ -44,7 +44,6 @@ DEMO = ROOT / "streams" / "data" / "demo.ndjson"
 SESSION_MS = 2000
 """Time after which the group gives a silent worker's partitions away."""
 WAIT_S = 60.0
-PARTITIONS = Config().partitions
 NetSets = dict[str, dict[str, Any]]
 
 
@@ -308,7 +307,9 @@ class World:
     def unfinished(self) -> list[str]:
         """Partitions with a transaction under way: their committed end is not their end."""
         found = []
-        for name, partition in ((t.name, p) for t in DERIVED for p in range(PARTITIONS)):
+        for name, partition in (
+            (t.name, p) for t in DERIVED for p in range(self.settings.partitions)
+        ):
             place = TopicPartition(name, partition)
             ends = [c.get_watermark_offsets(place, timeout=10)[1] for c in self._readers]
             if ends[0] != ends[1]:
@@ -334,7 +335,11 @@ class World:
     def shared_by(self, workers: int) -> bool:
         """Whether so many workers have all partitions among them, and none has nothing."""
         shares, topics = self.shares(), {t.name for sub in self.topology.subs for t in sub.inputs}
-        return len(shares) == workers and all(shares) and sum(shares) == len(topics) * PARTITIONS
+        return (
+            len(shares) == workers
+            and all(shares)
+            and sum(shares) == len(topics) * self.settings.partitions
+        )
 
     # Output ---------------------------------------------------------------------------------------
 
