@@ -36,7 +36,7 @@ def demo(
     """
     from streams.ops.demo import Demo, Progress  # noqa: PLC0415
 
-    folder = output or Path(tempfile.mkdtemp(prefix="streams-demo-"))
+    folder = (output or Path(tempfile.mkdtemp(prefix="streams-demo-"))).absolute()
     console = Console()
     progress = Progress(started=time.monotonic())
     run = Demo(current().config(), folder, progress, lambda words: console.print(f"  {words}"))

@@ -312,3 +312,16 @@ def test_what_was_received_is_counted() -> None:
     for item in (event("a", 10), event("a", 10), event("z", 10, op="retract"), event("b", 9)):
         task.receive("left", item)
     assert {"accepted": 1, "no_effect": 2, "late": 1} == dict(task.counts)
+
+
+def test_a_fold_keeps_all_that_a_later_event_continues() -> None:
+    """::
+
+        horizon 6:   a(0)   b(5)   c(11)   d(17)      each continues the one before
+        horizon 6:   a(0)   b(7)                      b begins anew
+    """
+    join = Fold(function=len, horizon=6, sides=("left",), retract_grace=6)
+    said: Any = run(join, [left(id, ts) for id, ts in (("a", 0), ("b", 5), ("c", 11), ("d", 17))])
+    assert [1, 2, 3, 4] == [outcome.value for outcome in said if isinstance(outcome, Matched)]
+    said = run(join, [left("a", 0), left("b", 7)])
+    assert [1, 1] == [outcome.value for outcome in said if isinstance(outcome, Matched)]

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import msgspec
 import tomli_w
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from schemas.envelope import Event
 from schemas.jsonform import to_line
@@ -220,6 +219,7 @@ class World:
         self.settings = settings_of(config, bootstrap)
         self.topology = topology(config)
         self.codec = Codec()
+        self.admin = Admin(self.settings)
         self.workers: list[Worker] = []
         self.players: list[Player] = []
         self.standing = Standing(self.topology, self.settings)
@@ -232,7 +232,7 @@ class World:
 
     def fresh_topics(self) -> None:
         """Delete every topic of earlier tests, and create ours."""
-        admin = Admin(self.settings)
+        admin = self.admin
         old = [name for name in admin.partitions() if not name.startswith("__")]
         if old:
             for future in admin.client.delete_topics(old).values():
@@ -313,7 +313,7 @@ class World:
             place = TopicPartition(name, partition)
             ends = [c.get_watermark_offsets(place, timeout=10)[1] for c in self._readers]
             if ends[0] != ends[1]:
-                found.append(f"{name}/{partition}: {ends}")
+                found.append(f"{place.topic}/{place.partition}: {ends}")
         return found
 
     def settle(self, seconds: float = WAIT_S) -> None:
@@ -326,20 +326,21 @@ class World:
         until("every transaction is finished", lambda: not self.unfinished(), seconds)
 
     def shares(self) -> list[int]:
-        """How many partitions each member of the group has; nothing while it rebalances."""
-        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
-        future = client.describe_consumer_groups([self.settings.application])
-        group = future[self.settings.application].result(WAIT_S)
-        return [len(m.assignment.topic_partitions) for m in group.members if m.assignment]
+        """How many partitions each member of the group has; nothing while there is no group."""
+        name = self.settings.application
+        future = self.admin.client.describe_consumer_groups([name], request_timeout=5)[name]
+        try:
+            members = future.result(WAIT_S).members
+        except KafkaException:
+            return []
+        return [len(m.assignment.topic_partitions) for m in members if m.assignment]
 
     def shared_by(self, workers: int) -> bool:
         """Whether so many workers have all partitions among them, and none has nothing."""
-        shares, topics = self.shares(), {t.name for sub in self.topology.subs for t in sub.inputs}
-        return (
-            len(shares) == workers
-            and all(shares)
-            and sum(shares) == len(topics) * self.settings.partitions
-        )
+        shares = self.shares()
+        inputs = {topic.name for sub in self.topology.subs for topic in sub.inputs}
+        whole = len(inputs) * self.settings.partitions
+        return len(shares) == workers and all(shares) and sum(shares) == whole
 
     # Output ---------------------------------------------------------------------------------------
 
