@@ -12,7 +12,7 @@ failed abort                   the process ends
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, Producer
@@ -32,7 +32,7 @@ WRITE: dict[str, Any] = {
     "partitioner": "murmur2_random",
     "compression.type": "lz4",
 }
-INIT_SECONDS = 30
+INIT_SECONDS = 5
 COMMIT_SECONDS = 10
 ABORT_SECONDS = 5
 
@@ -60,10 +60,18 @@ class Transactions:
             {**WRITE, **config, "transactional.id": transactional_id}
         )
 
-    def fence(self) -> None:
-        """Take the id over: from here on nothing of an older owner can be written."""
-        assert self.producer is not None
-        self.producer.init_transactions(INIT_SECONDS)
+    def fence(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Take the id over: from here on nothing of an older owner can be written.
+
+        Waits for a broker that is away, for as long as it is ``wanted``.
+        """
+        while wanted() and self.producer is not None:
+            try:
+                self.producer.init_transactions(INIT_SECONDS)
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
 
     def commit(self, outputs: Iterable[Output]) -> None:
         """Write ``outputs`` in one transaction; raises Fenced, or KafkaException after an abort."""

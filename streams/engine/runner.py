@@ -66,25 +66,31 @@ class Runner:
 
     # Start ----------------------------------------------------------------------------------------
 
-    async def open(self) -> None:
-        """Fence older owners, then read the changelog to its end."""
+    async def open(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Fence older owners, then read the changelog to its end.
+
+        Returns early once it is not ``wanted`` any more: whoever has the partition then must not
+        be fenced by us.
+        """
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
-        await loop.run_in_executor(self.pool, self.tx.fence)
+        await loop.run_in_executor(self.pool, self.tx.fence, wanted)
         fenced = time.perf_counter()
-        await loop.run_in_executor(self.pool, self._replay)
+        await loop.run_in_executor(self.pool, self._replay, wanted)
+        if not wanted():
+            return
         self.task.store.take_changes()
         self.saved = dict(self.task.position)
         facts = {"entries": len(self.task.store), "fence_s": round(fenced - start, 3)}
         facts["replay_s"] = round(time.perf_counter() - fenced, 3)
         self.report("task_recovered", {"task": str(self), **facts})
 
-    def _replay(self) -> None:
+    def _replay(self, wanted: Callable[[], bool]) -> None:
         consumer = Consumer({**READ, **self.kafka, "auto.offset.reset": "earliest"})
         consumer.assign([TopicPartition(self.changelog, self.partition, 0)])
         position: dict[str, Any] | None = None
         try:
-            while True:
+            while wanted():
                 for message in consumer.consume(5000, 0.05):
                     error = message.error()
                     if error is not None:

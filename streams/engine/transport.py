@@ -74,7 +74,7 @@ class Consumer(driver.Consumer):
         await super().on_start()
         self.tasks: dict[Place, Runner] = {}
         self.parked: dict[Place, Runner] = {}
-        self.starting: set[asyncio.Future[None]] = set()
+        self.starting: dict[Place, asyncio.Future[None]] = {}
         self.chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self.settled = True
         self.inputs = {
@@ -87,9 +87,9 @@ class Consumer(driver.Consumer):
 
     async def _check_topics(self) -> None:
         """Nothing is consumed, and no group is joined, on topics that do not fit."""
-        work = check_topics, self.flow.topology, self.flow.settings
+        flow, loop = self.flow, asyncio.get_running_loop()
         try:
-            await asyncio.get_running_loop().run_in_executor(self.pool, *work)
+            await loop.run_in_executor(self.pool, check_topics, flow.topology, flow.settings)
         except WrongTopics as error:
             end_process(EXIT_TOPICS, str(error))
         except KafkaException as error:
@@ -151,6 +151,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         self.settled = False
         await self.mover.clear()
+        await self._end_starting()
         await settle(list(self.tasks.values()), self.flow.report)
         for runner in self.tasks.values():
             if runner.timer is not None:
@@ -173,11 +174,15 @@ class Consumer(driver.Consumer):
             return
         wanted = {self._task_of(tp) for tp in self.assignment() if tp.topic in self.inputs}
         for place in wanted - set(self.tasks):
-            work = asyncio.ensure_future(self._begin(place, self.mover.session))
-            self.starting.add(work)
-            work.add_done_callback(self.starting.discard)
+            earlier = self.starting.get(place)
+            work = asyncio.ensure_future(self._begin(place, self.mover.session, earlier))
+            self.starting[place] = work
 
-    async def _begin(self, place: Place, session: Any) -> None:
+    async def _begin(self, place: Place, session: Any, earlier: Any) -> None:
+        if earlier is not None:  # two starts of one task would fence each other
+            await asyncio.wait([earlier])
+        if place in self.tasks or session is not self.mover.session:
+            return
         runner = self.parked.pop(place, None)
         if runner is None:
             runner = self._runner(place)
@@ -193,6 +198,11 @@ class Consumer(driver.Consumer):
         runner.paused = set()
         self._hold(runner)
         await added
+
+    async def _end_starting(self) -> None:
+        """Tasks that begin see that the session is over; none may fence once we have let go."""
+        await asyncio.gather(*self.starting.values(), return_exceptions=True)
+        self.starting.clear()
 
     def _runner(self, place: Place) -> Runner:
         flow = self.flow
@@ -216,14 +226,17 @@ class Consumer(driver.Consumer):
 
     @Service.task
     async def _pulse(self) -> None:
-        """Keeps max.poll.interval honest, and surfaces group errors."""
+        """Keeps max.poll.interval honest, and surfaces group errors.
+
+        Also without an assignment: a spare member that never fetches would leave for good.
+        """
         while not self.should_stop:
             await self.sleep(1.0)
-            if self.flow_active and self.assignment():
+            if self.flow_active:
                 await self._getmany(self.assignment(), timeout=0.0)
 
     async def on_stop(self) -> None:
-        for work in self.starting:
+        for work in self.starting.values():
             work.cancel()
         await self.mover.clear()
         await settle(list(self.tasks.values()), self.flow.report)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
+from schemas.envelope import Event
 from schemas.events import Alert, Decision
 from schemas.wire import Codec
 from sinks.base import Sink
@@ -47,14 +48,32 @@ class Progress(msgspec.Struct):
     read: int = 0
     lag: int = 0
     rows: dict[str, int] = {}
-    alerts: list[Alert] = []
-    decisions: list[Decision] = []
+    alerts: dict[str, Alert] = {}
+    """The live alerts, by event id."""
+    decisions: dict[str, Decision] = {}
+    """The live decisions, by event id."""
+    news: list[Alert | Decision] = []
+    """Every alert and decision as it came, corrected ones again."""
     started: float = 0.0
     first_alert: float | None = None
 
     def seconds(self) -> float:
         """Since the start."""
         return time.monotonic() - self.started
+
+    def take(self, event: Event) -> None:
+        """Note an alert or a decision, or that one no longer holds."""
+        value = event.value
+        if not isinstance(value, Alert | Decision):
+            return
+        live: dict[str, Any] = self.alerts if isinstance(value, Alert) else self.decisions
+        if event.op == "retract":
+            live.pop(event.id, None)
+            return
+        if isinstance(value, Alert) and self.first_alert is None:
+            self.first_alert = self.seconds()
+        live[event.id] = value
+        self.news.append(value)
 
 
 class Demo:
@@ -136,15 +155,8 @@ class Demo:
         progress = self.progress
         for read in reads:
             progress.rows[read.topic] = progress.rows.get(read.topic, 0) + 1
-            value = read.event.value if read.event is not None else None
-            if read.event is None or read.event.op != "assert":
-                continue
-            if isinstance(value, Alert):
-                if progress.first_alert is None:
-                    progress.first_alert = progress.seconds()
-                progress.alerts.append(value)
-            elif isinstance(value, Decision):
-                progress.decisions.append(value)
+            if read.event is not None:
+                progress.take(read.event)
         progress.read += len(reads)
 
     def _settle(self, standing: Standing) -> None:

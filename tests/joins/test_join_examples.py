@@ -317,11 +317,21 @@ def test_what_was_received_is_counted() -> None:
 def test_a_fold_keeps_all_that_a_later_event_continues() -> None:
     """::
 
-        horizon 6:   a(0)   b(5)   c(11)   d(17)      each continues the one before
-        horizon 6:   a(0)   b(7)                      b begins anew
+    horizon 6:   a(0)   b(5)   c(11)   d(17)   e(23)     each continues the one before
+    horizon 6:   a(0)   b(7)                             b begins anew
     """
     join = Fold(function=len, horizon=6, sides=("left",), retract_grace=6)
-    said: Any = run(join, [left(id, ts) for id, ts in (("a", 0), ("b", 5), ("c", 11), ("d", 17))])
-    assert [1, 2, 3, 4] == [outcome.value for outcome in said if isinstance(outcome, Matched)]
+    times = {"a": 0, "b": 5, "c": 11, "d": 17, "e": 23}
+    said: Any = run(join, [left(id, ts) for id, ts in times.items()])
+    assert [1, 2, 3, 4, 5] == [outcome.value for outcome in said if isinstance(outcome, Matched)]
     said = run(join, [left("a", 0), left("b", 7)])
     assert [1, 1] == [outcome.value for outcome in said if isinstance(outcome, Matched)]
+
+
+def test_an_nway_partner_is_kept_as_long_as_it_may_serve() -> None:
+    """tolerance 15, retract_grace 4:  p(0), then W = 8, then l(8) still finds p."""
+    join = NWayJoin(driver="left", sides={"right": AsOf(tolerance=15)}, retract_grace=4)
+    items = [right("p", 0), left("x", 8, key="other"), right("y", 8, key="other")]
+    items += [left("l", 8)]
+    said = [outcome for outcome in run(join, items) if outcome.key == "k"]  # type: ignore[union-attr]
+    assert [("Matched", 8, "l", "p")] == told(said)

@@ -80,7 +80,9 @@ def test_ids_lead_to_our_schemas(home: Path, server: RegistryServer) -> None:
     ids = codec_for(Config(schema_registry=server.url)).ids
     client = SchemaRegistryClient({"url": server.url})
     told = {name: client.get_schema(number).schema_str or "" for name, number in ids.items()}
-    assert {t.name: normal(schema_text(t)) for t in TYPES} == {n: normal(s) for n, s in told.items()}
+    assert {t.name: normal(schema_text(t)) for t in TYPES} == {
+        n: normal(s) for n, s in told.items()
+    }
 
 
 def test_an_incompatible_schema_is_refused_by_name(strict: str) -> None:
