@@ -65,13 +65,40 @@ _unpack = msgspec.msgpack.Decoder(ext_hook=_untag)
 
 
 def encode_value(value: Any) -> bytes:
-    """Bytes of a state value."""
+    """Bytes of a state value.
+
+    An event of ours, or a value of a state class, is written whole by its type: ``c1`` (which
+    MessagePack never uses), the length and the name of the class, its fields by name. Everything
+    else is written with a tag at every object.
+    """
+    name = type(value).__name__
+    if type(value) is Event:
+        inner = type(value.value).__name__
+        if _CLASSES.get(inner) is type(value.value):
+            return _by_type(f"Event/{inner}", value)
+    elif _CLASSES.get(name) is type(value):
+        return _by_type(name, value)
     return _pack.encode(_tag(value))
 
 
+def _by_type(name: str, value: Any) -> bytes:
+    text = name.encode()
+    return b"\xc1" + bytes((len(text),)) + text + _pack.encode(value)
+
+
 def decode_value(data: bytes) -> Any:
-    """The state value of ``encode_value``'s bytes."""
-    return _unpack.decode(data)
+    """The state value of ``encode_value``'s bytes; raises ValueError for what it never wrote."""
+    if data[:1] != b"\xc1":
+        return _unpack.decode(data)
+    try:
+        end = 2 + data[1]
+        outer, _, inner = data[2:end].decode().partition("/")
+        found: Any = msgspec.msgpack.decode(memoryview(data)[end:], type=_CLASSES[outer])
+        if inner:
+            found.value = msgspec.convert(found.value, _CLASSES[inner])
+    except (LookupError, AttributeError) as error:
+        raise ValueError(f"a state record holds no class of ours: {error!r}") from error
+    return found
 
 
 def encode_key(key: Key) -> bytes:
