@@ -78,7 +78,8 @@ class TaskClock:
         """Whether an event is late; to be asked before anything else is done with it.
 
         ``retracted``: a retract of its id has had an effect (``liveness.retracted``); ``written``:
-        on a declared side, that the record names the writer it came from.
+        on a declared side, that the record names the writer it came from. State forgets a retract
+        when its id is late by either grace, so ``by`` of such an assert is then by ``grace``.
         """
         time = self._sides[side]
         if time.never_late:

@@ -93,15 +93,20 @@ def changes(before: Iterable[Row], after: Iterable[Row], correction: bool) -> li
     """What has to be said when the standing results go from ``before`` to ``after``.
 
     First what no longer holds, then what holds now, each by (ts, id). A result whose content
-    differs is withdrawn and said again with the same id.
+    differs is withdrawn and said again with the same id: that follows from a retract, so it is a
+    correction in any case.
     """
     old = {row.id: row for row in before}
     new = {row.id: row for row in after}
     kept = {id for id in old.keys() & new.keys() if same_content(old[id], new[id])}
     gone = in_order(row for id, row in old.items() if id not in kept)
-    come = in_order(row for id, row in new.items() if id not in kept)
+    come = in_order(
+        replace(row, correction=True) if correction or id in old else row
+        for id, row in new.items()
+        if id not in kept
+    )
     said: list[Outcome] = [Retracted(row.id, row.key, row.ts) for row in gone]
-    said += corrected(come) if correction else come
+    said += come
     return said
 
 

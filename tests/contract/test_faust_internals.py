@@ -172,18 +172,19 @@ def test_a_chunk_passes_through_faust_as_it_is(app: Any) -> None:
     chunk, channel = object(), app.topic("t.observed", key_serializer="raw",
                                          value_serializer="raw", acks=False)  # fmt: skip
 
-    async def through() -> list[Any]:
+    async def through() -> Any:
         stream = app.stream(channel)
         message = ConsumerMessage(
-            "t.observed", 0, 9, 0.0, 0, [], None, chunk, None, 0, 0, TP("t.observed", 0)
-        )  # type: ignore[arg-type]
+            "t.observed", 0, 9, 0.0, 0, [], None, chunk, None, 0, 0, TP("t.observed", 0),
+            generation_id=app.consumer_generation_id,
+        )  # fmt: skip
         stream.channel.queue.put_nowait(await channel.decode(message, propagate=True))
-        async for value in stream:
-            return [value]
-        return []
+        iterator = StreamIterator(stream)
+        value, state = await iterator.next()
+        iterator.after(stream.current_event, stream.enable_acks, state)
+        return value, app.consumer._acked
 
-    (found,) = asyncio.get_event_loop().run_until_complete(through())
-    assert chunk is found
+    assert (chunk, {}) == asyncio.get_event_loop().run_until_complete(through())
 
 
 def test_topics_without_acks_are_left_out_of_faust_offsets(app: Any) -> None:

@@ -87,7 +87,12 @@ def _arrival(
     )
 
 
-def as_a_writer_would(items: list[Any], declared: tuple[str, ...], retract_grace: int) -> list[Any]:
+def as_a_writer_would(
+    items: list[Any],
+    declared: tuple[str, ...],
+    retract_grace: int,
+    never_late: tuple[str, ...] = (),
+) -> list[Any]:
     """Keep a declared side's promise: below its watermark only corrections, none too far back."""
     stood: dict[Any, int] = {}
     kept: list[Any] = []
@@ -97,7 +102,7 @@ def as_a_writer_would(items: list[Any], declared: tuple[str, ...], retract_grace
             stood[where] = max(stood.get(where, -INF), item.ts)
         elif isinstance(item, Arrival) and item.side in declared:
             limit = stood.get(where, -INF)
-            if item.event.ts < limit - retract_grace:
+            if item.event.ts < limit - retract_grace and item.side not in never_late:
                 continue
             if item.event.ts < limit:
                 item.event.correction = True

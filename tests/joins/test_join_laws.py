@@ -46,8 +46,9 @@ DECLARED = st.sampled_from([(), (), ("right",), ("left", "right")])
 def drawn(data: Any, retract_grace: int, **options: Any) -> tuple[list[Any], tuple[str, ...]]:
     """Arrivals, and which sides are declared."""
     declared = options.pop("declared", None) or data.draw(DECLARED)
+    never_late = options.pop("never_late", ())
     items = data.draw(arrivals(declared=declared, **options))
-    return as_a_writer_would(items, declared, retract_grace), declared
+    return as_a_writer_would(items, declared, retract_grace, never_late), declared
 
 
 @pytest.mark.parametrize("emit", EMITS)
@@ -154,7 +155,9 @@ def test_lookup(kind: str, emit: Any, data: Any, times: Any) -> None:
     """A lookup gives each l that is kept the version of its time, however late that comes."""
     join = LookupJoin(horizon=1000, kind=kind, emit=emit, **times)
     declared = ("right",) if emit == "final" else None
-    items, declared = drawn(data, 10**6, declared=declared, values=VERSIONS)
+    items, declared = drawn(
+        data, join.undo_grace, never_late=("right",), declared=declared, values=VERSIONS
+    )
     check(
         join,
         items,
@@ -241,7 +244,14 @@ def test_nway(
         "right": ("lookup",),
     }
     declared = ("right",) if emit == "final" else None
-    items, declared = drawn(data, 10**6, declared=declared, sides=sides, values=VERSIONS)
+    items, declared = drawn(
+        data,
+        join.undo_grace,
+        never_late=("right",),
+        declared=declared,
+        sides=sides,
+        values=VERSIONS,
+    )
     check(
         join,
         items,

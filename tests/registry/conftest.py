@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from streams.broker import BrokerError, EmbeddedBroker
 from streams.cli.main import app
+from streams.ops.admin import Admin
 from streams.registry import Registry
 from tests.cli.cli_support import Cli, Ended
+from tests.kafka.world import DEMO, World, story_of, until
 from tests.registry.server import RegistryServer, ServerUnavailable, registry_server
 
 OTHERS = 7
@@ -57,6 +59,17 @@ def broker() -> Iterator[str]:
         pytest.skip(f"no embedded Kafka here: {error}")
     with running:
         yield running.bootstrap
+
+
+@pytest.fixture
+def lab(broker: str, tmp_path: Path) -> Iterator[World]:
+    """The demo's application without a registry, on fresh topics that the broker is aware of."""
+    world = World(broker, tmp_path, story_of(DEMO))
+    world.fresh_topics()
+    names = {planned.topic for planned in Admin(world.settings).plan(world.topology)}
+    until("the topics", lambda: names <= Admin(world.settings).partitions().keys())
+    yield world
+    world.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which schema an id names, once a registry gives ids of its own: the registry's, else the lock's."""
+"""Which schema an id names once a registry gives ids of its own: its own, else the lock's."""
 
 from __future__ import annotations
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGKILL
 
 import msgspec
 import pytest
+import tomli_w
 
 from schemas.wire import Codec
 from streams.client import read_all
 from streams.config import Config
+from streams.ops.demo import with_story
 from streams.ops.play import _Player
 from streams.registry import RegistryAway, codec_for, kept
 from streams.sources.recording import read_lines
 from streams.sources.writer import SourceWriter
 from streams.topics import DERIVED, SOURCES
 from tests.cli.cli_support import Cli
-from tests.kafka.world import DEMO, World, story_of, undisturbed
+from tests.kafka.world import DEMO, World, undisturbed
 from tests.registry.server import RegistryServer
 
 
@@ -36,7 +37,7 @@ def test_a_start_during_an_outage_uses_what_was_kept(cli: Cli, doomed: RegistryS
 
 
 def test_ids_are_kept_for_their_registry_and_their_text(home: Path, server: RegistryServer) -> None:
-    """What was kept is of no use for another address, for an edited schema, or when it is damaged."""
+    """What was kept is useless for another address, for an edited schema, and when damaged."""
     codec_for(Config(schema_registry=server.url))
     path = kept.place(server.url)
     texts = {"a.v1": "{}"}
@@ -50,7 +51,7 @@ def test_ids_are_kept_for_their_registry_and_their_text(home: Path, server: Regi
 
 
 def test_other_ids_than_before_are_said(home: Path, server: RegistryServer) -> None:
-    """A registry that lost its memory numbers anew: whoever starts is told, and the new ids hold."""
+    """A registry that lost its memory numbers anew: who starts is told, and the new ids hold."""
     config, said = Config(schema_registry=server.url), list[str]()
     ids = codec_for(config).ids
     path = kept.place(server.url)
@@ -71,13 +72,11 @@ def test_a_cache_that_cannot_be_written_stops_nothing(home: Path, server: Regist
 
 
 @pytest.fixture
-def world(broker: str, tmp_path: Path, home: Path, doomed: RegistryServer) -> Iterator[World]:
-    """The demo's application, configured with a registry, on fresh topics."""
-    config = msgspec.structs.replace(story_of(DEMO), schema_registry=doomed.url)
-    made = World(broker, tmp_path, config)
-    made.fresh_topics()
-    yield made
-    made.close()
+def world(lab: World, home: Path, doomed: RegistryServer) -> World:
+    """The demo's application, configured with a registry."""
+    lab.config = msgspec.structs.replace(lab.config, schema_registry=doomed.url)
+    lab.file.write_text(tomli_w.dumps(with_story(lab.config, {})))
+    return lab
 
 
 @pytest.mark.kafka

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,13 +32,10 @@ LABELS = [Label(digest_id(f"tx{n}"), n % 2 == 0, "test") for n in range(20)]
 
 
 @pytest.fixture
-def lab(broker: str, tmp_path: Path) -> Iterator[str]:
-    """A broker with our topics, empty."""
-    world = World(broker, tmp_path, Config())
-    world.fresh_topics()
-    world.file.unlink()
-    yield broker
-    world.close()
+def bootstrap(lab: World) -> str:
+    """A broker with our topics, empty; the settings are left to the tests."""
+    lab.file.unlink()
+    return lab.bootstrap
 
 
 def lines(labels: list[Label]) -> str:
@@ -75,12 +70,12 @@ def by_subject(labels: list[Label]) -> list[Label]:
     return sorted(labels, key=lambda v: v.subject)
 
 
-def test_a_stranger_reads_what_we_produce(cli: Cli, lab: str, server: RegistryServer) -> None:
+def test_a_stranger_reads_what_we_produce(cli: Cli, bootstrap: str, server: RegistryServer) -> None:
     """Confluent's deserializer finds our schemas by the ids on the wire, which are not the lock's;
     ``streams consume`` reads the same."""
-    setting = ("--broker", lab, "--set", f"schema_registry={server.url}")
+    setting = ("--broker", bootstrap, "--set", f"schema_registry={server.url}")
     assert 0 == cli("produce", TOPIC, *setting, stdin=lines(LABELS)).code
-    values = raw_values(lab)
+    values = raw_values(bootstrap)
     expected = codec_for(Config(schema_registry=server.url)).ids[TYPE]
     assert {expected} == {struct.unpack_from(">bI", value)[1] for value in values}
     assert expected != locked_ids()[TYPE]
@@ -93,7 +88,7 @@ def test_a_stranger_reads_what_we_produce(cli: Cli, lab: str, server: RegistrySe
     )
 
 
-def test_we_read_what_a_stranger_produces(cli: Cli, lab: str, server: RegistryServer) -> None:
+def test_we_read_what_a_stranger_produces(cli: Cli, bootstrap: str, server: RegistryServer) -> None:
     """Confluent's serializer, which takes the schema from the registry, writes what we decode."""
     assert 0 == cli("schemas", "register", "--set", f"schema_registry={server.url}").code
     client = SchemaRegistryClient({"url": server.url})
@@ -102,33 +97,33 @@ def test_we_read_what_a_stranger_produces(cli: Cli, lab: str, server: RegistrySe
         client.get_latest_version(subject_of(TYPE)).schema,
         conf={"auto.register.schemas": False, "use.latest.version": True},
     )
-    producer = Producer({"bootstrap.servers": lab})
+    producer = Producer({"bootstrap.servers": bootstrap})
     for label in LABELS:
         value = write(msgspec.to_builtins(label), CONTEXT)
         producer.produce(TOPIC, value, label.subject)
     producer.flush(15)
     codec = codec_for(Config(schema_registry=server.url))
-    assert by_subject(LABELS) == labels_in(read_all(lab, TOPIC, codec))
+    assert by_subject(LABELS) == labels_in(read_all(bootstrap, TOPIC, codec))
 
 
 def test_records_of_before_the_registry_stay_readable(
-    cli: Cli, lab: str, server: RegistryServer
+    cli: Cli, bootstrap: str, server: RegistryServer
 ) -> None:
     """A topic that was begun with the lock's ids goes on with the registry's, and reads as one."""
     url = f"schema_registry={server.url}"
-    assert 0 == cli("produce", TOPIC, "--broker", lab, stdin=lines(LABELS[:10])).code
-    ended = cli("produce", TOPIC, "--broker", lab, "--set", url, stdin=lines(LABELS[10:]))
+    assert 0 == cli("produce", TOPIC, "--broker", bootstrap, stdin=lines(LABELS[:10])).code
+    ended = cli("produce", TOPIC, "--broker", bootstrap, "--set", url, stdin=lines(LABELS[10:]))
     assert 0 == ended.code
     codec = codec_for(Config(schema_registry=server.url))
-    assert by_subject(LABELS) == labels_in(read_all(lab, TOPIC, codec))
+    assert by_subject(LABELS) == labels_in(read_all(bootstrap, TOPIC, codec))
 
 
 def test_without_the_setting_the_ids_are_strange(
-    cli: Cli, lab: str, server: RegistryServer
+    cli: Cli, bootstrap: str, server: RegistryServer
 ) -> None:
     """A reader that does not know of the registry says so; it never takes one type for another."""
-    setting = ("--broker", lab, "--set", f"schema_registry={server.url}")
+    setting = ("--broker", bootstrap, "--set", f"schema_registry={server.url}")
     assert 0 == cli("produce", TOPIC, *setting, stdin=lines(LABELS)).code
-    reads = read_all(lab, TOPIC, Codec())
+    reads = read_all(bootstrap, TOPIC, Codec())
     assert [None] * len(LABELS) == [r.event for r in reads]
     assert all(r.error for r in reads)
