@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from schemas.envelope import Event
-from streams.engine.guard import Message
 from streams.engine.step import Step
 from streams.topics import Topic
 
@@ -28,16 +27,16 @@ class TaskEmit:
         self._route = route
         self.inbox: dict[str, list[Event]] = {}
         self.step = "decode"
-        self.refused: dict[int, Refusal] = {}
-        """By ``id`` of the message."""
+        self.refused: list[Refusal] = []
         self.filtered_count = 0
         self._writes: frozenset[str] = frozenset()
-        self._origins: dict[int, Message] = {}
+        self._inputs: Sequence[Event] = ()
+        self._open: set[int] | None = None
 
-    def begin(self, origins: dict[int, Message], inbox: dict[str, list[Event]]) -> None:
-        """A batch of input events follows; ``origins`` has their messages by ``id``."""
-        self._origins, self.inbox = origins, inbox
-        self.step, self.refused, self.filtered_count = "decode", {}, 0
+    def begin(self, inputs: Sequence[Event], inbox: dict[str, list[Event]]) -> None:
+        """A batch follows: ``inputs`` are the events that came from Kafka."""
+        self._inputs, self._open, self.inbox = inputs, None, inbox
+        self.step, self.refused, self.filtered_count = "decode", [], 0
 
     def enter(self, step: Step) -> None:
         """``step`` runs now."""
@@ -49,15 +48,18 @@ class TaskEmit:
             raise ValueError(f"step {self.step} does not declare that it writes {topic.name}")
         self._route(topic, event, self.inbox)
 
-    def _origin(self, event: Event) -> Message:
-        message = self._origins.pop(id(event), None)
-        if message is None:
+    def _judge(self, event: Event) -> None:
+        """One disposition a record: an input of the task, and not yet refused or filtered."""
+        if self._open is None:
+            self._open = set(map(id, self._inputs))
+        if id(event) not in self._open:
             raise ValueError(f"step {self.step} may only refuse or filter its input's events, once")
-        return message
+        self._open.remove(id(event))
 
     def refuse(self, event: Event, cause: str, detail: str) -> None:
-        self.refused[id(self._origin(event))] = Refusal(self.step, cause, detail)
+        self._judge(event)
+        self.refused.append(Refusal(self.step, cause, detail))
 
     def filtered(self, event: Event, rule: str) -> None:
-        self._origin(event)
+        self._judge(event)
         self.filtered_count += 1

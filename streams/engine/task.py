@@ -6,7 +6,7 @@ gives snapshots, so the same object runs on Kafka and in ``TopologyDriver``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from streams.engine.guard import (
     origin_headers,
 )
 from streams.engine.intake import Intake
-from streams.engine.outlet import Refusal, TaskEmit
+from streams.engine.outlet import TaskEmit
 from streams.engine.progress import Progress
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step
@@ -44,6 +44,10 @@ from streams.topics import Topic
 
 class StepFailed(RuntimeError):
     """A step failed without an input record to blame (a timer): the worker cannot go on."""
+
+
+class OneByOne(Exception):
+    """A batch cannot be taken at once."""
 
 
 class Task:
@@ -117,46 +121,37 @@ class Task:
         self._dead(topic, message, self._emit.step, "step_failed", detail)
 
     def _try(self, topic: Topic, messages: list[Message]) -> Exception | None:
-        """Take records; what a step refuses is put aside and the rest taken again.
+        """Take records; on failure nothing has happened.
 
-        So a dead letter leaves no trace: neither state nor a watermark nor a live id.
+        A record that a step refuses leaves nothing but its letter: neither state nor a watermark
+        nor a live id. So in a batch it may have misled those behind it, and all go one by one.
         """
         before = self._mark()
-        refused: dict[int, Refusal] = {}
-        while True:
-            error = attempt(partial(self._take, topic, messages, refused))
-            if error is None and not self._emit.refused:
-                self.store.settle()
-                return None
-            self._restore(before)
-            if error is not None:
-                return error
-            refused.update(self._emit.refused)
+        error = attempt(partial(self._take, topic, messages))
+        refused = self._emit.refused
+        if error is None and not refused:
+            self.store.settle()
+            return None
+        self._restore(before)
+        if error is None and len(messages) == 1:
+            self._dead(topic, messages[0], *refused[0])
+            return None
+        return error or OneByOne("a record of the batch was refused")
 
     def _mark(self) -> tuple[Any, ...]:
-        return len(self.pending), self.sequence, self._copied_counts(), self.progress.clock.dump()
-
-    def _copied_counts(self) -> dict[str, Counts]:
-        return {name: msgspec.structs.replace(c) for name, c in self.counts.items()}
+        counts = {name: msgspec.structs.replace(c) for name, c in self.counts.items()}
+        return len(self.pending), self.sequence, counts, self.progress.clock.dump()
 
     def _restore(self, before: tuple[Any, ...]) -> None:
         size, self.sequence, self.counts, clock = before
-        self.counts = self._copied_counts()  # the mark may be needed again
         del self.pending[size:]
         self.progress.clock.load(clock)
         self.store.undo()
 
-    def _take(
-        self, topic: Topic, messages: list[Message], refused: Mapping[int, Refusal]
-    ) -> None:
+    def _take(self, topic: Topic, messages: list[Message]) -> None:
         events: list[Event] = []
-        origins: dict[int, Message] = {}
-        self._emit.begin(origins, {topic.name: events})
+        self._emit.begin(events, {topic.name: events})
         for message in messages:
-            why = refused.get(id(message))
-            if why is not None:
-                self._dead(topic, message, *why)
-                continue
             try:
                 item = decode(message, topic, self.codec)
             except SchemaError as error:
@@ -164,7 +159,6 @@ class Task:
                 continue
             if self._accept(topic, item):
                 events.append(item.event)
-                origins[id(item.event)] = message
         if events:
             self._steps()
         counts = self.counts[topic.name]
@@ -223,7 +217,7 @@ class Task:
         if watermark <= self.advanced:
             return
         inbox: dict[str, list[Event]] = {}
-        self._emit.begin({}, inbox)
+        self._emit.begin((), inbox)
         for step in self.sub.steps:
             self._emit.enter(step)
             for read in step.reads:

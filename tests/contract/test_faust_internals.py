@@ -75,7 +75,7 @@ def test_versions_are_the_ones_that_were_read(package: str, pinned: str) -> None
 
 def test_the_compiled_stream_is_the_one_in_use() -> None:
     """Budgets were measured with Faust's Cython wheel; without it a worker is slower, not wrong."""
-    assert streams._CStreamIterator is StreamIterator
+    assert vars(streams)["_CStreamIterator"] is StreamIterator
 
 
 def test_faust_finds_our_transport_by_its_url_scheme(app: Any) -> None:
@@ -164,27 +164,45 @@ def test_the_consumer_hands_messages_to_the_conductor() -> None:
     assert "callback = get_callback_for_tp(message.tp)" in handler
 
 
-def test_a_chunk_passes_through_faust_as_it_is(app: Any) -> None:
-    """``raw`` serializers return any object unchanged, so an agent gets the mover's chunk.
+def _through(app: Any, chunk: Any, generation: int, active: bool) -> tuple[bool, Any]:
+    """Whether the compiled iterator skips a chunk, and what it gives."""
 
-    Without acks nobody counts references, and the compiled iterator yields the event's value.
-    """
-    chunk, channel = object(), app.topic("t.observed", key_serializer="raw",
-                                         value_serializer="raw", acks=False)  # fmt: skip
-
-    async def through() -> Any:
+    async def run() -> tuple[bool, Any]:
+        channel = app.topic("t.observed", key_serializer="raw", value_serializer="raw", acks=False)
+        (app.flow_control.resume if active else app.flow_control.suspend)()
         stream = app.stream(channel)
         message = ConsumerMessage(
             "t.observed", 0, 9, 0.0, 0, [], None, chunk, None, 0, 0, TP("t.observed", 0),
-            generation_id=app.consumer_generation_id,
+            generation_id=app.consumer_generation_id + generation,
         )  # fmt: skip
         stream.channel.queue.put_nowait(await channel.decode(message, propagate=True))
         iterator = StreamIterator(stream)
         value, state = await iterator.next()
         iterator.after(stream.current_event, stream.enable_acks, state)
-        return value, app.consumer._acked
+        return value is stream._skipped_value, value
 
-    assert (chunk, {}) == asyncio.get_event_loop().run_until_complete(through())
+    return asyncio.get_event_loop().run_until_complete(run())
+
+
+def test_a_chunk_passes_through_faust_as_it_is(app: Any) -> None:
+    """``raw`` serializers return any object unchanged, so an agent gets the mover's chunk.
+
+    Without acks nobody counts references: the ack lists stay empty.
+    """
+    chunk = object()
+    assert (False, chunk) == _through(app, chunk, generation=0, active=True)
+    assert {} == app.consumer._acked
+
+
+@pytest.mark.parametrize(("generation", "active"), [(-1, True), (0, False)])
+def test_faust_skips_chunks_of_a_rebalance(app: Any, generation: int, active: bool) -> None:
+    """So every revoke must begin a new session of the mover, which reads them again.
+
+    A chunk skipped for any other reason would break the chain, and the task stops loudly.
+    """
+    skipped, _ = _through(app, object(), generation, active)
+    assert skipped
+    assert "await self.mover.clear()" in _source(transport.Consumer.on_partitions_revoked)
 
 
 def test_topics_without_acks_are_left_out_of_faust_offsets(app: Any) -> None:

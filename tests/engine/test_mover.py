@@ -46,7 +46,7 @@ class _Reader:
     """Takes chunks as the tasks do: checks the chain, frees them."""
 
     def __init__(self) -> None:
-        self.found: dict[Place, list[bytes]] = {ONE: [], TWO: []}
+        self.found: dict[Place, list[Any]] = {ONE: [], TWO: []}
         self.position: dict[Place, int] = {}
         self.news = asyncio.Event()
 

@@ -118,6 +118,30 @@ def test_what_a_step_leaves_out_is_counted_as_filtered() -> None:
     assert [] == letters(world, topics.dead_letters)
 
 
+def test_a_record_has_one_disposition() -> None:
+    """A step that refuses what it has left out, or what is no input, has failed."""
+
+    def twice(batch: Any, state: Any, emit: Any) -> None:
+        for event in batch:
+            emit.filtered(event, "first")
+            emit.refuse(event, "second", "no")
+
+    world = TopologyDriver(Step("twice", (OBSERVED,), (), twice), SETTINGS, partitions=1)
+    at(world, 0, 1)
+    (why,) = letters(world, topics.dead_letters)
+    assert "step twice may only refuse or filter its input's events, once" in why["dl.detail"]
+    assert counts(world).balanced
+
+
+def test_a_refused_record_does_not_mislead_those_behind_it_in_the_batch() -> None:
+    """Refused assert and retract of one id: the retract finds nothing live, as one by one."""
+    world = driver()
+    at(world, 0, 1, "refuse", run=False)
+    at(world, 0, 1, "refuse", op="retract", run=False)
+    world.run()
+    assert (1, 1) == (counts(world).dead_letters, counts(world).duplicates)
+
+
 def test_a_step_writes_only_what_it_declares() -> None:
     """A write elsewhere fails the record, with the step's and the topic's name."""
 
@@ -365,7 +389,7 @@ def test_a_crash_at_any_point_changes_nothing(records: list[Any], acts: list[str
 
 
 def _said(world: TopologyDriver, topic: topics.Topic) -> list[Any]:
-    return [(e.id, e.op, e.ts, e.value, e.correction) for e in world.events(topic)]
+    return [(e.id, e.op, e.ts, e.value) for e in world.events(topic)]
 
 
 # What the task cannot survive ---------------------------------------------------------------------

@@ -111,7 +111,7 @@ def test_a_task_declares_its_watermark_less_grace_in_every_partition() -> None:
     world.declare(DECLARED, T0 + 70, "w")
     for topic in (OUT, LAST):
         for partition in (0, 1):
-            assert [45, 45, 65, 65] == sorted(declared(world, topic, partition))  # type: ignore[type-var]
+            assert [45, 45, 65, 65] == sorted(declared(world, topic, partition))
     assert [] == declared(world, topics.dead_letters)
 
 
