@@ -240,9 +240,7 @@ class TopologyDriver:
     def _checkpoint(self, place: tuple[str, int]) -> None:
         task = self.tasks[place]
         changelog = self._changelogs.setdefault(place, {})
-        encoder = Encoder(
-            self.codec, "changelog", place[1], self.settings.partitions, task.writer
-        )
+        encoder = Encoder("changelog", place[1], self.settings.partitions, task.writer)
         declare_to = tuple(t for t in task.sub.outputs if t.declared and not t.table)
         for output in encoder.records(task.snapshot(), declare_to):
             if output.topic == "changelog":

@@ -28,9 +28,12 @@ def worker(
     from streams.app import make_app, make_topology, settings_of  # noqa: PLC0415
     from streams.engine.application import say  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
+    from streams.ops.target import require_listener  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
+    if not wait:
+        require_listener(bootstrap)
     app: Any = make_app(config, bootstrap, say)
     Admin(settings_of(config, bootstrap)).wait(make_topology(config), wait)
     sys.argv = ["streams", "worker", "-l", log_level, "--without-web"]

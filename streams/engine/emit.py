@@ -10,11 +10,10 @@ import msgspec
 from joins.state import Key
 from schemas.envelope import Event
 from schemas.headers import to_headers
-from schemas.wire import Codec
 from streams import topics
 from streams.engine.checkpoint import Output
 from streams.engine.codec import encode_key, encode_value
-from streams.engine.guard import Letter
+from streams.engine.guard import Letter, oversized
 from streams.engine.writers import Writer, control_headers
 from streams.topics import Topic
 
@@ -22,11 +21,18 @@ POSITION = b"\x00position"
 """Changelog key of the position record."""
 
 
+RECORD_ROOM = 16 * 1024
+"""What headers and framing may take of a topic's largest message."""
+
+
 class Pending(NamedTuple):
     """One event or letter that waits for the checkpoint."""
 
     topic: Topic
     content: Event | Letter
+    value: bytes = b""
+    """The event's encoded value: encoded when it was emitted, so that a value that does not fit its
+    schema is the fault of the step and of one record, not of a checkpoint."""
 
 
 class Snapshot(msgspec.Struct):
@@ -45,17 +51,15 @@ class Snapshot(msgspec.Struct):
 class Encoder:
     """Turns a task's snapshot into Kafka records; runs in a thread, touches only what is frozen."""
 
-    def __init__(
-        self, codec: Codec, changelog: str, partition: int, partitions: int, writer: Writer
-    ) -> None:
-        self.codec, self.changelog = codec, changelog
+    def __init__(self, changelog: str, partition: int, partitions: int, writer: Writer) -> None:
+        self.changelog = changelog
         self.partition, self.partitions, self.writer = partition, partitions, writer
         self._writer = str(writer).encode()
 
     def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Output]:
         """The records of one checkpoint: outputs, declared watermarks, changelog, position last."""
-        for topic, content in snapshot.outputs:
-            yield from self.output(topic, content)
+        for pending in snapshot.outputs:
+            yield from self.output(*pending)
         for watermark in snapshot.declares:
             yield from self.control(watermark, declare_to)
         for key, value in snapshot.changes:
@@ -64,14 +68,17 @@ class Encoder:
         position = encode_value(snapshot.position)
         yield Output(self.changelog, POSITION, position, None, self.partition)
 
-    def output(self, topic: Topic, content: Event | Letter) -> Iterator[Output]:
+    def output(self, topic: Topic, content: Event | Letter, value: bytes) -> Iterator[Output]:
         """The records of one event (one a partition for a broadcast) or letter."""
         if isinstance(content, Letter):
             yield Output(topic.name, content.key, content.value, content.headers, self.partition)
             return
-        value = self.codec.encode(content.type, content.value)
         headers = to_headers(content, self._writer)
         key = content.key.encode()
+        if len(key) + len(value) > topic.max_message_bytes - RECORD_ROOM:
+            why = oversized(topic.name, self.partition, content, value)
+            yield from self.output(topics.dead_letters, Letter(key, None, why), b"")
+            return
         if topic.broadcast:
             for partition in range(self.partitions):
                 yield Output(topic.name, key, value, headers, partition)

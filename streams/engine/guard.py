@@ -151,6 +151,23 @@ def dead_letter(message: Message, step: str, cause: str, detail: str) -> Letter:
     return letter(key, value, list(message.headers() or []), why)
 
 
+def oversized(topic: str, partition: int, event: Event, value: bytes) -> Headers:
+    """Why a result is a dead letter instead: its topic could not take it, and never would.
+
+    Assert and retract carry the same value, so the one is left out whenever the other is.
+    """
+    return [
+        ("dl.cause", b"too_large"),
+        ("dl.step", event.producer.encode()),
+        ("dl.detail", f"{event.op} of {event.id}: the result is too large for {topic}".encode()),
+        ("dl.topic", topic.encode()),
+        ("dl.partition", b"%d" % partition),
+        ("dl.offset", b"0"),
+        ("dl.sha256", sha256(value).hexdigest().encode()),
+        ("dl.bytes", b"%d" % len(value)),
+    ]
+
+
 def letter(key: bytes | None, value: bytes | None, own: Headers, why: Headers) -> Letter:
     """Put the reason in front of a record's own headers.
 

@@ -48,9 +48,7 @@ class Runner:
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.task = Task(topology, sub, partition, settings, codec)
         self.changelog = settings.changelog(sub.name)
-        self.encoder = Encoder(
-            codec, self.changelog, partition, settings.partitions, self.task.writer
-        )
+        self.encoder = Encoder(self.changelog, partition, settings.partitions, self.task.writer)
         self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
         self.tx = Transactions(self.kafka, settings.transactional_id(sub.name, partition))
         self.lock = asyncio.Lock()
@@ -97,7 +95,9 @@ class Runner:
                         if error.code() == KafkaError._PARTITION_EOF:
                             self._stand_at(position)
                             return
-                        raise KafkaException(error)
+                        if error.fatal():
+                            raise KafkaException(error)
+                        continue  # librdkafka goes on by itself
                     key, value = message.key(), message.value()
                     assert isinstance(key, bytes)
                     content = None if value is None else decode_value(bytes(value))

@@ -244,7 +244,8 @@ class Task:
         if event.ts < self.published:
             event.correction = True
         if topic.stored:
-            self.pending.append(Pending(topic, event))
+            value = self.codec.encode(event.type, event.value)
+            self.pending.append(Pending(topic, event, value))
         if topic.name in self._inner and not topic.broadcast:
             inbox.setdefault(topic.name, []).append(event)
 

@@ -186,8 +186,8 @@ class Consumer(driver.Consumer):
         runner = self.parked.pop(place, None)
         if runner is None:
             runner = self._runner(place)
-            error = await attempt_async(runner.open())
-            if error is not None:
+            error = await attempt_async(runner.open(lambda: session is self.mover.session))
+            if error is not None and session is self.mover.session:
                 end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
         if session is not self.mover.session or not self.settled or self.should_stop:
             await runner.close()  # revoked meanwhile
@@ -236,9 +236,8 @@ class Consumer(driver.Consumer):
                 await self._getmany(self.assignment(), timeout=0.0)
 
     async def on_stop(self) -> None:
-        for work in self.starting.values():
-            work.cancel()
         await self.mover.clear()
+        await self._end_starting()
         await settle(list(self.tasks.values()), self.flow.report)
         runners = [*self.tasks.values(), *self.parked.values()]
         await asyncio.gather(*[runner.close() for runner in runners], return_exceptions=True)

@@ -30,6 +30,10 @@ class OpsError(RuntimeError):
         self.cause, self.remedy = cause, remedy
 
 
+class WrongCount(OpsError):
+    """A topic has another partition count than the settings: waiting does not help."""
+
+
 class Planned(msgspec.Struct, frozen=True):
     """One topic of the plan, and how it stands on the broker."""
 
@@ -145,6 +149,8 @@ class Admin:
             try:
                 self.check(topology)
                 return
+            except WrongCount:
+                raise
             except OpsError:
                 if time.monotonic() >= deadline:
                     raise
@@ -179,10 +185,10 @@ def _state(planned: Planned, count: int | None, configs: dict[str, Any] | None) 
 
 
 def refuse_wrong_counts(plan: Iterable[Planned]) -> None:
-    """Raise OpsError when a topic has another partition count than the plan."""
+    """Raise WrongCount when a topic has another partition count than the plan."""
     for planned in plan:
         if planned.state.startswith("has "):
-            raise OpsError(
+            raise WrongCount(
                 f"topic {planned.topic} {planned.state}",
                 "topics that are joined need equal partition counts: set `partitions` to what the "
                 "topics have, or replay into new topics",

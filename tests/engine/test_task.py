@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from schemas.events import Label
 from streams import topics
+from streams.engine.emit import RECORD_ROOM
 from streams.engine.settings import EngineSettings
-from streams.engine.step import Step
+from streams.engine.step import Step, derived
 from streams.engine.task import StepFailed
 from streams.testing import TopologyDriver
 from tests.engine.world import (
@@ -155,6 +156,55 @@ def test_a_step_writes_only_what_it_declares() -> None:
     assert "step stray does not declare that it writes alerts" in why["dl.detail"]
 
 
+# Results that cannot be written -------------------------------------------------------------------
+
+
+def test_a_result_that_does_not_fit_its_schema_is_the_fault_of_one_record() -> None:
+    """Found when it is emitted, so that no checkpoint fails for it again and again."""
+
+    def wrong(batch: Any, state: Any, emit: Any) -> None:
+        for event in batch:
+            bad = event.value.confidence == 0.75
+            value = Label(event.key, True, 7 if bad else "s")  # type: ignore[arg-type]
+            emit(OUT, derived("wrong", event, OUT, value))
+
+    world = TopologyDriver(Step("wrong", (OBSERVED,), (OUT,), wrong), SETTINGS, partitions=1)
+    at(world, 0, 1, run=False)
+    at(world, 1, 2, confidence=0.75, run=False)
+    at(world, 2, 3, run=False)
+    world.run()
+    assert [1, 3] == subjects(world)
+    assert ["step_failed"] == [why["dl.cause"] for why in letters(world, topics.dead_letters)]
+
+
+def test_a_result_too_large_for_its_topic_becomes_a_letter_in_every_form() -> None:
+    """Assert and retract alike, with hash and length: the checkpoint goes through.
+
+    ::
+
+        1: small   2: too large   3: small      net: 1, 3
+        2: retracted                            nothing to withdraw, and nothing is
+    """
+    small = msgspec.structs.replace(OUT, max_message_bytes=RECORD_ROOM + 1000)
+
+    def grow(batch: Any, state: Any, emit: Any) -> None:
+        for event in batch:
+            words = "x" * (2000 if event.value.confidence == 0.75 else 5)
+            emit(small, derived("grow", event, small, Label(event.key, True, words)))
+
+    world = TopologyDriver(Step("grow", (OBSERVED,), (small,), grow), SETTINGS, partitions=1)
+    for number, confidence in ((1, 1.0), (2, 0.75), (3, 1.0)):
+        at(world, number, number, confidence=confidence)
+    at(world, 2, 2, confidence=0.75, op="retract")
+    assert [1, 3] == subjects(world)
+    found = letters(world, topics.dead_letters)
+    assert [("too_large", "grow", OUT.name)] * 2 == [
+        (why["dl.cause"], why["dl.step"], why["dl.topic"]) for why in found
+    ]
+    assert 1 == len({(why["dl.sha256"], why["dl.bytes"]) for why in found})
+    assert counts(world).balanced
+
+
 # Future -------------------------------------------------------------------------------------------
 
 
@@ -176,220 +226,6 @@ def test_what_follows_from_an_accepted_event_is_not_judged_again() -> None:
         at(world, 4 * hour, number, topic=OUT, id=str(number), ingest_ts=T0, writer=writer)
     assert ["future"] == [why["dl.cause"] for why in letters(world, topics.dead_letters)]
     assert [1] == subjects(world, LAST)
-
-
-# Lateness -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("run", [True, False], ids=["one by one", "one batch"])
-def test_an_observed_event_is_late_below_the_watermark_before_it(run: bool) -> None:
-    """Record by record, never batch by batch; the letter says what and by how much.
-
-    ::
-
-        ts        0     100     89     90      (lateness 10)
-        W_p    -inf     -10     90     90
-                                late   in time
-    """
-    world = driver()
-    for number, ts in enumerate((0, 100, 89, 90)):
-        at(world, ts, number, run=run)
-    world.run()
-    assert [0, 1, 3] == subjects(world)
-    (record,) = world.records(topics.late_records)
-    (why,) = letters(world, topics.late_records)
-    assert world.log[OBSERVED.name, 0][2].value() == record.value()
-    assert {
-        "late.step": "obey", "late.watermark": str(T0 + 90), "late.by": "1", "late.idle": "false",
-        "late.topic": OBSERVED.name, "late.partition": "0", "late.offset": "2",
-    } == {name: text for name, text in why.items() if name.startswith("late.")}  # fmt: skip
-    assert (4, 3, 1) == (counts(world).read, counts(world).used, counts(world).late)
-
-
-def test_corrections_have_the_longer_grace() -> None:
-    """A retract, a marked event, and an assert after a retract: ``retract_grace`` 100.
-
-    ::
-
-        W_p = 90:  retract ts 0 ok   assert again ts 0 ok   marked ts -10 ok   marked ts -11 late
-    """
-    world = driver()
-    at(world, 0, 1)
-    at(world, 100, 2)
-    at(world, 0, 1, op="retract")
-    assert [2] == subjects(world)
-    at(world, 0, 1)
-    assert [1, 2] == subjects(world)
-    at(world, -10, 3, correction=True)
-    at(world, -11, 4, correction=True)
-    at(world, 50, 5)
-    assert [1, 2, 3] == subjects(world)
-    assert ["1", "40"] == [why["late.by"] for why in letters(world, topics.late_records)]
-
-
-def test_a_declared_event_with_its_writer_is_never_late() -> None:
-    """What was in time at its source is never late again."""
-    world = driver(DECLARED)
-    world.declare(DECLARED, T0 + 1000, "w")
-    at(world, 0, 1, topic=DECLARED, writer="w")
-    assert [1] == subjects(world)
-
-
-def test_a_declared_event_without_a_writer_is_judged_by_the_watermark() -> None:
-    """``W_p - lateness - g``: a foreign client's record, and a correction with its grace."""
-    world = driver(DECLARED)
-    world.declare(DECLARED, T0 + 1000, "w")
-    at(world, 990, 1, topic=DECLARED)
-    at(world, 989, 2, topic=DECLARED)
-    at(world, 890, 3, topic=DECLARED, correction=True)
-    at(world, 889, 4, topic=DECLARED, correction=True)
-    assert [1, 3] == subjects(world)
-    assert ["1", "1"] == [why["late.by"] for why in letters(world, topics.late_records)]
-
-
-def test_a_record_of_an_idle_input_is_late_below_what_was_reached_without_it() -> None:
-    """Observed and declared alike, and marked so.
-
-    ::
-
-        DECLARED: idle                      ts 59 late (idle)   ts 60 in time
-        OTHER:          declared 60
-    """
-    world = driver(DECLARED, OTHER)
-    world.declare(DECLARED, None, "w")
-    world.declare(OTHER, T0 + 60, "v")
-    at(world, 59, 1, topic=DECLARED, writer="w")
-    at(world, 60, 2, topic=DECLARED, writer="w")
-    assert [2] == subjects(world)
-    (why,) = letters(world, topics.late_records)
-    assert ("true", "1") == (why["late.idle"], why["late.by"])
-
-
-def test_a_version_of_a_table_is_never_late() -> None:
-    """And it neither moves nor holds a watermark."""
-    table = topics.models.name
-    assert topics.models.table
-    world = TopologyDriver(
-        Step("t", (topics.models, topics.labels), (), lambda *_: None), SETTINGS, partitions=1
-    )
-    world.declare(topics.labels, T0 + 50, "w")
-    (task,) = world.tasks.values()
-    assert (T0 + 50, set()) == (task.own_watermark(), task.ahead())
-    assert table not in task.progress.timed
-
-
-# Laws ---------------------------------------------------------------------------------------------
-
-RECORDS = st.lists(
-    st.tuples(
-        st.integers(0, 5),
-        st.sampled_from(["assert", "assert", "retract"]),
-        st.sampled_from(["", "", "", "boom", "refuse", "skip", "future", "bytes"]),
-        st.sampled_from([1.0, 0.75]),
-        st.booleans(),
-    ),
-    max_size=14,
-)
-"""Subject, op, command, value, correction; an id has one ts for ever: 25 times its subject."""
-
-
-def _feed(world: TopologyDriver, records: list[Any]) -> None:
-    for number, op, word, confidence, correction in records:
-        if word == "bytes":
-            world.produce_raw(OBSERVED, b"k", b"\x07", run=False)
-            continue
-        ts = 25 * number
-        arrival = T0 + ts - 5000 if word == "future" else T0 + ts
-        at(
-            world, ts, number, word, confidence=confidence, op=op, correction=correction,
-            ingest_ts=arrival, run=False,
-        )  # fmt: skip
-
-
-def _reference(records: list[Any]) -> tuple[dict[str, int], dict[int, float]]:
-    """SEMANTICS 1, 2 and 7 for one observed partition, said as directly as possible."""
-    tally = dict.fromkeys(("used", "duplicates", "late", "dead_letters", "filtered"), 0)
-    live, out, withdrawn = dict[int, float](), dict[int, float](), set[int]()
-    watermark = -(10**18)
-    for number, op, word, confidence, correction in records:
-        ts = 25 * number
-        value = {"boom": 0.125, "refuse": 0.25, "skip": 0.5}.get(word, confidence)
-        corrects = correction or op == "retract" or number in withdrawn
-        if word == "bytes":
-            kind = "dead_letters"
-        elif ts < watermark - (100 if corrects else 0):
-            kind = "late"
-        elif word == "future":
-            kind = "dead_letters"
-        else:
-            effect = live.get(number) != value if op == "assert" else number in live
-            kind = "duplicates"
-            if effect:
-                kind = {"boom": "dead_letters", "refuse": "dead_letters", "skip": "filtered"}.get(
-                    word, "used"
-                )
-            if kind != "dead_letters":
-                watermark = max(watermark, ts - 10)
-            if kind in ("used", "filtered"):
-                if number in live:
-                    withdrawn.add(number)
-                if op == "retract":
-                    del live[number]
-                else:
-                    live[number] = value
-            if kind == "used":
-                out.pop(number, None)
-                if op == "assert":
-                    out[number] = value
-        tally[kind] += 1
-    return tally, out
-
-
-@settings(max_examples=80, deadline=None)
-@given(RECORDS, st.integers(1, 7))
-def test_every_record_has_one_disposition_whatever_the_batches(
-    records: list[Any], chunk: int
-) -> None:
-    """Balance and replay law: any mix, any batch size, equal to the definition."""
-    world = driver()
-    _feed(world, records)
-    world.run(chunk)
-    tally, out = _reference(records)
-    found = counts(world)
-    assert len(records) == found.read
-    assert tally == {name: getattr(found, name) for name in tally}
-    assert out == {int(v.subject, 16): v.confidence for v in world.net(OUT).values()}
-    assert (world.net(OUT).keys() and out) or not out
-    assert tally["late"] == len(letters(world, topics.late_records))
-    assert tally["dead_letters"] == len(letters(world, topics.dead_letters))
-
-
-@settings(max_examples=60, deadline=None)
-@given(RECORDS, st.lists(st.sampled_from(["take", "take", "crash", "checkpoint"]), max_size=20))
-def test_a_crash_at_any_point_changes_nothing(records: list[Any], acts: list[str]) -> None:
-    """What was not committed never was: records and counts equal those of an undisturbed run."""
-    world = driver(checkpoint_every=0)
-    _feed(world, records)
-    for act in acts:
-        if act == "take":
-            world.take(("by_txid", 0), OBSERVED.name, 2)
-        else:
-            getattr(world, act)()
-    world.run()
-    world.checkpoint()
-    calm = driver()
-    _feed(calm, records)
-    calm.run()
-    assert counts(calm) == counts(world)
-    assert calm.state("obey") == world.state("obey")
-    for topic in (OUT, LAST):
-        assert _said(calm, topic) == _said(world, topic)
-    for topic in (topics.dead_letters, topics.late_records):
-        assert letters(calm, topic) == letters(world, topic)
-
-
-def _said(world: TopologyDriver, topic: topics.Topic) -> list[Any]:
-    return [(e.id, e.op, e.ts, e.value) for e in world.events(topic)]
 
 
 # What the task cannot survive ---------------------------------------------------------------------

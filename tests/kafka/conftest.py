@@ -18,7 +18,8 @@ OUTLASTS_S = 90
 @pytest.fixture(scope="session")
 def broker() -> Iterator[EmbeddedBroker]:
     """One real broker, which lets sessions be short so that a dead worker is noticed soon."""
-    running = EmbeddedBroker(extra={"group.min.session.timeout.ms": "1000"})
+    short = {"group.min.session.timeout.ms": "1000", "broker.session.timeout.ms": "20000"}
+    running = EmbeddedBroker(extra=short)
     try:
         running.start()
     except BrokerError as error:

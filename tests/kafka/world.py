@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM, Signals
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import tomli_w
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.cimpl import NewTopic
 
 from schemas.envelope import Event
 from schemas.jsonform import to_line
@@ -232,13 +233,22 @@ class World:
 
     def fresh_topics(self) -> None:
         """Delete every topic of earlier tests, and create ours."""
-        admin = self.admin
-        old = [name for name in admin.partitions() if not name.startswith("__")]
+        self.delete_topics(name for name in self.admin.partitions() if not name.startswith("__"))
+        self.admin.apply(self.topology)
+
+    def delete_topics(self, names: Iterable[str]) -> None:
+        """Delete topics and wait until they are gone."""
+        old = set(names)
         if old:
-            for future in admin.client.delete_topics(old).values():
+            for future in self.admin.client.delete_topics(list(old)).values():
                 future.result(WAIT_S)
-            until("topics are gone", lambda: not set(old) & set(admin.partitions()))
-        admin.apply(self.topology)
+            until("topics are gone", lambda: not old & set(self.admin.partitions()))
+
+    def replace_topic(self, name: str, partitions: int) -> None:
+        """Give a topic another partition count."""
+        self.delete_topics([name])
+        self.admin.client.create_topics([NewTopic(name, partitions, 1)])[name].result(WAIT_S)
+        until("the topic is there", lambda: name in self.admin.partitions())
 
     # Workers --------------------------------------------------------------------------------------
 

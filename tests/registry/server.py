@@ -11,8 +11,6 @@ import fcntl
 import hashlib
 import os
 import re
-import signal
-import subprocess
 import tarfile
 import tempfile
 import time
@@ -22,13 +20,13 @@ from pathlib import Path
 
 from streams.broker import BrokerError
 from streams.broker.fetch import MIRROR_VARIABLE
-from streams.broker.java import environment, java_binary
+from streams.broker.java import java_binary
+from streams.broker.process import Child
 
 GROUP, ARTIFACT, VERSION = "io.apicurio", "apicurio-registry-app", "3.3.3"
 SHA256 = "8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
 FETCH_TIMEOUT_S = 60
 START_TIMEOUT_S = 180
-STOP_TIMEOUT_S = 10
 _LISTENS = re.compile(r"Listening on: http://127\.0\.0\.1:(\d+)\.")
 _OPTIONS = (
     "-Xmx256m",
@@ -46,12 +44,12 @@ class ServerUnavailable(Exception):
 
 
 class RegistryServer:
-    """One server process; ended by its process id only."""
+    """One server process, which ends with the tests however these end."""
 
     def __init__(self, home: Path, folder: Path) -> None:
         self.home, self.log = home, folder / "registry.log"
         self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -61,30 +59,21 @@ class RegistryServer:
     def start(self) -> None:
         """Start it and wait until it listens."""
         command = [str(java_binary()), *_OPTIONS, "-jar", str(self.home / "quarkus-run.jar")]
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command, cwd=self.log.parent, env=environment(), stdout=log, stderr=log
-            )
+        child = self._child = Child(command, self.log, tied=True)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (found := _LISTENS.search(self.log.read_text(errors="replace"))):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.end(signal.SIGKILL)
+            if child.exit_code() is not None or time.monotonic() > deadline:
+                self.kill()
                 tail = self.log.read_text(errors="replace")[-2000:]
                 raise ServerUnavailable(f"Apicurio Registry did not start: {tail}")
             time.sleep(0.05)
         self.port = int(found[1])
 
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it by a signal and wait until it is gone."""
-        if self._process is None:
-            return
-        self._process.send_signal(how)
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+    def kill(self) -> None:
+        """End it without warning, by its process id; returns when it is gone."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
 
 
 @contextmanager
@@ -100,7 +89,7 @@ def registry_server() -> Iterator[RegistryServer]:
             server.start()
             yield server
         finally:
-            server.end(signal.SIGKILL)
+            server.kill()
 
 
 def installed() -> Path:

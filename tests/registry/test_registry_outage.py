@@ -23,13 +23,15 @@ from tests.cli.cli_support import Cli
 from tests.kafka.world import DEMO, World, undisturbed
 from tests.registry.server import RegistryServer
 
+pytestmark = pytest.mark.registry
+
 
 def test_a_start_during_an_outage_uses_what_was_kept(cli: Cli, doomed: RegistryServer) -> None:
     """The ids of the last start are used again, and a line says so and names the file."""
     config, said = Config(schema_registry=doomed.url), list[str]()
     ids = codec_for(config, said.append).ids
     assert [] == said
-    doomed.end(SIGKILL)
+    doomed.kill()
     assert ids == codec_for(config, said.append).ids
     assert f"no schema registry answers at {doomed.url}" in said[0]
     assert f"using the schema ids that it gave before ({kept.place(doomed.url)})" in said[0]
@@ -99,7 +101,7 @@ def test_an_outage_stops_no_worker(world: World, doomed: RegistryServer) -> None
         writer.codec = codec
         _play(player, lines[third : third + 20])
         world.settle()
-        doomed.end(SIGKILL)
+        doomed.kill()
         _play(player, lines[third + 20 : 2 * third])
         world.settle()
         first.end(SIGKILL)

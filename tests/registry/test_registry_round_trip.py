@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,18 +14,20 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from schemas.events import Label
+from schemas.events import Label, Tip
 from schemas.ids import digest_id
 from schemas.registry import locked_ids
 from schemas.wire import Codec
 from streams.client import Read, read_all
 from streams.config import Config
 from streams.registry import codec_for, subject_of
+from streams.sources.recording import read_lines
+from streams.topics import SOURCES
 from tests.cli.cli_support import Cli
-from tests.kafka.world import World
+from tests.kafka.world import DEMO, World
 from tests.registry.server import RegistryServer
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.registry]
 
 TOPIC, TYPE = "ml.labels", "ml.label.v1"
 CONTEXT = SerializationContext(TOPIC, MessageField.VALUE)
@@ -127,3 +130,36 @@ def test_without_the_setting_the_ids_are_strange(
     reads = read_all(bootstrap, TOPIC, Codec())
     assert [None] * len(LABELS) == [r.event for r in reads]
     assert all(r.error for r in reads)
+
+
+def test_a_value_of_another_type_is_no_event(bootstrap: str) -> None:
+    """Whatever an id in a topic says, its readers are given the type that the topic carries."""
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce(TOPIC, Codec().encode("bitcoin.tip.v1", Tip("main", 1, "00")), "key")
+    producer.flush(15)
+    [read] = read_all(bootstrap, TOPIC, Codec())
+    assert (None, "wrong_schema: ml.labels carries ml.label.v1, not bitcoin.tip.v1") == (
+        read.event,
+        read.error,
+    )
+
+
+def test_sources_sinks_and_recordings_have_the_same_ids(
+    cli: Cli, bootstrap: str, server: RegistryServer, tmp_path: Path
+) -> None:
+    """What ``streams source`` wrote under the registry's ids, ``sink`` and ``record`` read."""
+    setting = ("--broker", bootstrap, "--set", f"schema_registry={server.url}")
+    codec = codec_for(Config(schema_registry=server.url))
+    assert 0 == cli("source", "recording", str(DEMO), *setting).code
+    events = {t.name: [r for r in read_all(bootstrap, t.name, codec) if r.event] for t in SOURCES}
+    for topic in SOURCES:
+        framed = {struct.unpack_from(">bI", read.value or b"")[1] for read in events[topic.name]}
+        assert framed <= {codec.ids[topic.type.name]}
+    count = len(events["bitcoin.transactions"])
+    into = ("-o", f"directory={tmp_path / 'out'}", "--topic", "bitcoin.transactions")
+    ended = cli("sink", "ndjson", *into, "--until-end", *setting)
+    assert (0, f"{count} records written\n") == (ended.code, ended.err)
+    assert 0 == cli("record", str(tmp_path / "again.ndjson"), *setting).code
+    again = read_lines(tmp_path / "again.ndjson")
+    kept = [line for line in again if line.watermark is None and line.raw is None]
+    assert sum(map(len, events.values())) == len(kept) > count > 0

@@ -25,15 +25,20 @@ NOBODY = "http://127.0.0.1:9"
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[tuple[str, list[str | None]]]:
-    """A server that says the same to everything; its address, and the credentials it was shown."""
+def answering(
+    status: int, body: bytes, writing: int | None = None
+) -> Iterator[tuple[str, list[str | None]]]:
+    """A server that says the same to everything, but for the status of a registration.
+
+    Gives its address, and the credentials it was shown.
+    """
     shown: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             shown.append(self.headers["Authorization"])
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
+            self.send_response(writing or status if "/versions" in self.path else status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -119,6 +124,14 @@ def test_credentials_reach_the_registry_alone(home: Path) -> None:
     assert "schema_registry_user_info" in refused.value.remedy
     assert not isinstance(refused.value, RegistryAway)
     assert "hunter2" not in str(refused.value)
+
+
+def test_reading_is_enough_for_what_is_registered(home: Path) -> None:
+    """Credentials that may not register do, once the registry knows our schemas."""
+    body = b'{"subject": "s", "id": 41, "version": 1, "schema": "{}"}'
+    with answering(200, body, writing=403) as (url, shown):
+        assert {41} == set(codec_for(Config(schema_registry=url)).ids.values())
+    assert len(locked_ids()) == len(shown)
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b"{}", b"7"])

@@ -19,6 +19,8 @@ from streams.topics import STORED
 from tests.cli.cli_support import Cli
 from tests.registry.server import RegistryServer
 
+pytestmark = pytest.mark.registry
+
 STRICT = "alerts.alert.v1"
 """Its subject has a compatibility rule in these tests."""
 

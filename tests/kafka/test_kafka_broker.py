@@ -1,0 +1,87 @@
+"""Brokers that are absent, go away, or do not have the right topics."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from streams import topics
+from streams.broker import EmbeddedBroker
+from tests.kafka.world import Busy, Supervisor, Worker, World, until
+
+pytestmark = pytest.mark.kafka
+
+EXIT_FENCED, EXIT_BROKER, EXIT_TOPICS = 3, 4, 7
+AWAY_SECONDS = 10
+
+
+def refusal(worker: Worker, code: int) -> str:
+    """What a worker said that refused to begin: no traceback, nothing owned."""
+    assert code == worker.process.wait(60), worker.log.read_text()
+    said = worker.log.read_text()
+    assert "Traceback" not in said
+    assert "assigned" not in said
+    return said
+
+
+def test_topics_with_a_wrong_partition_count_are_refused(world: World) -> None:
+    """Either command ends with exit code 7 before anything is consumed, and says what to do."""
+    world.replace_topic(topics.mempool.name, world.settings.partitions - 1)
+    for worker in (world.worker("--wait", "30"), world.faust_worker()):
+        said = refusal(worker, EXIT_TOPICS)
+        assert "bitcoin.mempool has 3 partitions, needs 4" in said
+        assert "set `partitions` to what" in said
+    assert [] == world.shares()
+    assert {} == dict(world.standing.positions())
+
+
+def test_missing_topics_are_refused(world: World) -> None:
+    """A worker whose topics are not there names the command that makes them, and exits with 7."""
+    world.delete_topics([topics.alerts.name])
+    for worker in (world.worker(), world.faust_worker()):
+        said = refusal(worker, EXIT_TOPICS)
+        assert "1 topics are missing (alerts" in said
+        assert "streams topics apply" in said
+
+
+def test_a_worker_survives_a_broker_that_is_away(
+    world: World, busy: Busy, broker: EmbeddedBroker
+) -> None:
+    """Without a broker nothing starts unless told to wait; ten seconds without it cost nothing.
+
+    ::
+
+        broker   x            |----------------x          |----------------->
+        worker   x exit 4
+        waiting    |----------|------------------------------------------------>
+        input                        |------------------------------|
+    """
+    broker.kill()
+    said = refusal(world.worker(), EXIT_BROKER)
+    assert f"error: no Kafka broker answers at {world.bootstrap}" in said
+    assert "remedy: start one with `streams broker start`" in said
+    supervisor = Supervisor(lambda: world.worker("--wait", "60"))
+    supervisor.start()
+    broker.start()
+    until("it has begun", lambda: supervisor.worker.said("assigned"))
+    player = world.play(busy.recording, speed=busy.slow)
+    until("it works", world.standing.counts)
+    broker.kill()
+    time.sleep(AWAY_SECONDS)
+    broker.start()
+    until("it works again", lambda: world.lag() is not None)
+    player.finish()
+    world.settle(120)
+    print("exit codes", supervisor.codes)
+    assert set(supervisor.codes) <= {EXIT_FENCED, EXIT_BROKER}
+    assert 0 == supervisor.stop()
+    world.check_exact(busy.sets)
+
+
+def test_faust_without_a_broker_says_so(world: World) -> None:
+    """``faust worker`` without a broker ends with exit code 4 and one line that names a remedy."""
+    world.bootstrap = "127.0.0.1:9"
+    said = refusal(world.faust_worker(), EXIT_BROKER)
+    assert "no Kafka broker answers at 127.0.0.1:9" in said
+    assert "streams broker start" in said
