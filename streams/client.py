@@ -29,6 +29,10 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+LETTERS = ("dead_letters", "late_records")
+"""Topics of other records' bytes: a broken control record may be among them."""
+
+
 class Read(msgspec.Struct, frozen=True):
     """One record: where it was, its raw parts, and its event where it could be decoded."""
 
@@ -125,7 +129,7 @@ class Reader:
             if error is None:
                 self._open.add(place)
                 self._next[place] = (message.offset() or 0) + 1
-                if not is_control(message):
+                if place[0] in LETTERS or not is_control(message):
                     found.append(read_message(message, self.codec))
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._next[place] = message.offset() or 0  # behind markers of transactions

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from streams.chain.payments import PaymentSettings
-from streams.tuning import EngineTuning
+from streams.tuning import DAY_MS, EngineTuning
 
 PREFIX = "STREAMS_"
 DEFAULT_FILE = "streams.toml"
@@ -161,6 +161,11 @@ def _check(config: Config) -> None:
         raise ConfigError(f"partitions must be at least 1, not {config.partitions}")
     if config.engine.retract_grace_ms < config.engine.grace_ms:
         raise ConfigError("engine.retract_grace_ms must not be less than engine.grace_ms")
+    if config.engine.retract_grace_ms > DAY_MS:
+        raise ConfigError(
+            f"engine.retract_grace_ms must not be more than {DAY_MS}: steps keep what can be undone "
+            "for one day"
+        )
     if config.entity_window_ms < 1 or config.model_boundary_ms < 1:
         raise ConfigError("entity_window_ms and model_boundary_ms must be at least 1")
     for address in config.schema_registry.split(",") if config.schema_registry is not None else ():

@@ -40,6 +40,10 @@ def advance(watermark: int, state: Store, emit: Emit) -> None:
         events = list(state.scan(("event", txid)))
         if any(e.ts >= limit for _, e in events):
             continue
+        standing = fold([e for _, e in events])
+        if standing is not None and standing.lifecycle.state == "mempool":
+            state.put(("due", watermark, txid), True)  # it may still leave the mempool
+            continue
         for place, _ in events:
             state.delete(place)
         state.delete(("fact", txid))

@@ -152,6 +152,24 @@ def recording(
     typer.echo(f"{total} records written", err=True)
 
 
+def retire(
+    name: Annotated[
+        str, typer.Argument(help="Its name, as `streams doctor` or late records show it.")
+    ],
+) -> None:
+    """Let time go on without a source that will not come back.
+
+    A source that has stopped without saying so holds the watermarks of its topics back: windows
+    stay open, and inputs that are ahead are paused.
+
+    Example: streams source retire bitcoin-main-node
+    """
+    from streams.ops.live import retire as declare_idle  # noqa: PLC0415
+
+    declare_idle(_ready(), name)
+    typer.echo(f"{name} is declared idle", err=True)
+
+
 def record(
     file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to write it.")],
     about: Annotated[str, typer.Option(help="One line on what it holds.")] = "",

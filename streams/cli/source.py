@@ -62,6 +62,7 @@ def archive(
 app.command("bitcoin")(live.bitcoin)
 app.command("dwn")(live.dwn)
 app.command("recording")(live.recording)
+app.command("retire")(live.retire)
 
 
 @contextmanager

@@ -119,4 +119,3 @@ class Transactions:
         if self.producer is not None:
             self.producer.purge()
             self.producer = None
-

@@ -121,9 +121,7 @@ def _check_apart(groups: Iterable[list[Step]]) -> None:
 def _sub(steps: list[Step], keys: dict[str, str], names: set[str]) -> SubTopology:
     ordered = _in_order(steps)
     written = {topic.name for step in steps for topic in step.writes}
-    inputs = {
-        t.name: t for s in ordered for t in s.reads if t.broadcast or t.name not in written
-    }
+    inputs = {t.name: t for s in ordered for t in s.reads if t.broadcast or t.name not in written}
     for topic in inputs.values():
         if not topic.stored:
             raise TopologyError(f"nobody writes {topic.name}, which only lives in memory")

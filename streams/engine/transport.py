@@ -77,9 +77,7 @@ class Consumer(driver.Consumer):
         self.starting: dict[Place, asyncio.Future[None]] = {}
         self.chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self.settled = True
-        self.inputs = {
-            topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs
-        }
+        self.inputs = {topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs}
         settings = self.flow.settings
         config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.mover = Mover(config, asyncio.get_running_loop(), self.chunks.put_nowait)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from schemas.wire import Codec
@@ -10,6 +11,7 @@ from streams import topics
 from streams.engine.settings import EngineSettings
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.dwn import DwnSource
+from streams.sources.dwn_tenant import DwnItem
 from streams.sources.writer import SourceWriter
 from streams.topics import Topic
 
@@ -63,7 +65,11 @@ async def run_dwn(
         newest: int | None = None
         source = make(dict(cursors))
         behind = set(source.dids)
-        async for item in source.items():
+        async for item in _with_silence(source.items(), settings.idle_timeout_ms / 1000):
+            if item is None:
+                if not behind:
+                    writer.idle()
+                continue
             if item.event is not None:
                 writer.send(topics.records, item.event)
                 newest = max(newest or item.event.ts, item.event.ts)
@@ -79,5 +85,34 @@ async def run_dwn(
             bound = None if newest is None or behind else newest - settings.lateness_ms
             writer.commit(cursors, bound)
             wrote(1)
+        writer.idle()
+    finally:
+        writer.close()
+
+
+async def _with_silence(
+    items: AsyncIterator[DwnItem], seconds: float
+) -> AsyncIterator[DwnItem | None]:
+    """The items, and one None each time that nothing has come for ``seconds``."""
+    while True:
+        following = asyncio.ensure_future(anext(items, _END))
+        done, _ = await asyncio.wait({following}, timeout=seconds)
+        if not done:
+            yield None
+        item = await following
+        if item is _END:
+            return
+        yield item
+
+
+_END: Any = object()
+
+
+def retire(settings: EngineSettings, name: str) -> None:
+    """Declare a source that will not come back idle, so that it no longer holds time back."""
+    writer = SourceWriter(name, topics.SOURCES, settings, Codec())
+    try:
+        writer.open()
+        writer.idle()
     finally:
         writer.close()

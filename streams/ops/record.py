@@ -16,7 +16,7 @@ from schemas.wire import Codec
 from streams import topics
 from streams.client import OPTIONS, Read, is_control, read_message
 from streams.engine.settings import EngineSettings
-from streams.engine.writers import IDLE, Writer
+from streams.engine.writers import IDLE, NOTHING, Writer
 from streams.sources.recording import FORMAT, Head, encode_read, encode_watermark, in_order
 
 
@@ -86,7 +86,7 @@ def _together(controls: list[tuple[int, str, str]]) -> list[tuple[int, int]]:
             name = Writer.parse(writer).step
         except SchemaError:
             continue
-        said[name] = None if text == IDLE else int(text)
+        said[name] = None if text == IDLE else (NEG_INF if text == NOTHING else int(text))
         bounds = [ts for ts in said.values() if ts is not None]
         if bounds and min(bounds) > highest:
             highest = min(bounds)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from joins.clock import NEG_INF, POS_INF
 from schemas.envelope import Event
 from schemas.headers import to_headers
 from schemas.wire import Codec
@@ -23,6 +24,10 @@ from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
 from streams.topics import Topic
+
+
+_NOTHING = POS_INF
+"""Nothing has been declared by this run."""
 
 
 class SourceWriter:
@@ -39,7 +44,7 @@ class SourceWriter:
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.writer = Writer(f"source:{name}", 0, 0, 1)
         self._named = str(self.writer).encode()
-        self._said: int | None = -(2**62)
+        self._said: int | None = _NOTHING
         self._pending: list[Output] = []
         self._sequence = 0
         self.tx = Transactions(self.kafka, f"{settings.application}-source-{name}")
@@ -52,7 +57,7 @@ class SourceWriter:
         if stored is not None:
             self.cursor, self._sequence = stored["cursor"], stored["sequence"]
         else:
-            self._declare(-(2**62))
+            self._declare(NEG_INF)  # recorded before its first write
             self.commit()
         return self.cursor
 
