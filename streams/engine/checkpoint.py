@@ -4,7 +4,7 @@ What to do on each error was measured on Apache Kafka 4.3.1:
 
 =============================  ==================================================================
 fatal, or fenced               somebody else owns the task: the process ends
-retriable at commit            the same call again (an abort would conflict)
+retriable at commit or abort   the same call again (at commit an abort would conflict)
 anything else                  abort, put state and outputs back, try at the next interval
 failed abort                   the process ends
 =============================  ==================================================================
@@ -20,7 +20,7 @@ from confluent_kafka import KafkaException, Producer
 from schemas.headers import Headers
 
 WRITE: dict[str, Any] = {
-    "transaction.timeout.ms": 30_000,
+    "transaction.timeout.ms": 60_000,  # outlives a broker that is away for a while
     "linger.ms": 0,
     "log_level": 3,
     "retry.backoff.ms": 10,
@@ -109,10 +109,13 @@ class Transactions:
         reason = error.args[0] if isinstance(error, KafkaException) else None
         if reason is not None and reason.fatal():
             raise Fenced(f"{self.id}: {reason.name()} {reason.str()}") from error
-        try:
-            producer.abort_transaction(ABORT_SECONDS)
-        except KafkaException as worse:
-            raise Fenced(f"{self.id}: abort failed: {worse.args[0].name()}") from error
+        while True:
+            try:
+                producer.abort_transaction(ABORT_SECONDS)
+                return
+            except KafkaException as worse:
+                if not worse.args[0].retriable():
+                    raise Fenced(f"{self.id}: abort failed: {worse.args[0].name()}") from error
 
     def close(self) -> None:
         """Forget the producer; an open transaction is aborted by the next owner's fence."""

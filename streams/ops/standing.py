@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, TopicPartition
 
 from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
@@ -39,21 +38,22 @@ class Standing:
     def __init__(self, topology: Topology, settings: EngineSettings) -> None:
         self.topology, self.settings = topology, settings
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
-        self._admin = AdminClient(self.kafka)
         # a commit is answered before its markers are in the partitions: the end that readers of
         # committed data see would for a moment hide what was just written
-        own = {"group.id": "streams-standing", "isolation.level": "read_uncommitted"}
+        own = {"group.id": settings.application, "isolation.level": "read_uncommitted"}
         self._consumer = Consumer({**self.kafka, **own})
 
     def behind(self) -> list[Behind]:
-        """Position and end of every input partition; a position is as old as the last commit."""
+        """Position and end of every input partition; a position is as old as the last commit.
+
+        Raises KafkaException when the broker does not answer.
+        """
         inputs = sorted({t.name for t in self.topology.inputs})
         places = [
             TopicPartition(name, p) for name in inputs for p in range(self.settings.partitions)
         ]
-        asked = [ConsumerGroupTopicPartitions(self.settings.application, places)]
-        future = self._admin.list_consumer_group_offsets(asked)[self.settings.application]
-        committed = future.result(TIMEOUT_SECONDS).topic_partitions
+        # a consumer that does not join: the admin client's way crashes when a broker comes back
+        committed = self._consumer.committed(places, timeout=TIMEOUT_SECONDS)
         return [self._one(tp) for tp in committed]
 
     def _one(self, tp: TopicPartition) -> Behind:

@@ -147,7 +147,8 @@ def _install(home: Path) -> None:
     for name in _FILES[:2]:
         shutil.copy(SOURCE / name, home)
     npm = _wheel() / "lib/node_modules/npm/bin/npm-cli.js"
-    command = [_node(), str(npm), "ci", "--omit=dev", "--no-audit", "--no-fund"]
+    # Native parts ship prebuilt in their packages: nothing is compiled, no script is run.
+    command = [_node(), str(npm), "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
     try:
         done = subprocess.run(
             command,
