@@ -163,7 +163,7 @@ def _check(config: Config) -> None:
         raise ConfigError("engine.retract_grace_ms must not be less than engine.grace_ms")
     if config.engine.retract_grace_ms > DAY_MS:
         raise ConfigError(
-            f"engine.retract_grace_ms must not be more than {DAY_MS}: steps keep what can be undone "
+            f"engine.retract_grace_ms must not be above {DAY_MS}: steps keep what can be undone "
             "for one day"
         )
     if config.entity_window_ms < 1 or config.model_boundary_ms < 1:

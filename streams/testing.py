@@ -214,7 +214,8 @@ class TopologyDriver:
             moved = sum(self._pull(place, chunk) for place in self.tasks)
 
     def _pull(self, place: tuple[str, int], chunk: int) -> bool:
-        return any([self.take(place, topic.name, chunk) for topic in self.tasks[place].sub.inputs])
+        inputs = [topic.name for topic in self.tasks[place].sub.inputs]
+        return sum(self.take(place, name, chunk) for name in inputs) > 0
 
     def take(self, place: tuple[str, int], topic: str, records: int) -> bool:
         """Let one task (sub-topology, partition) take the next records of one input.

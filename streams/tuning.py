@@ -30,6 +30,6 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generation: int = 0
     """Raised when the partition count changes."""
     session_timeout_ms: int = 6000
-    """Silence after which a worker's partitions go to the others; brokers refuse less by default."""
+    """Silence after which a worker's partitions go to the others; brokers refuse less."""
     retries: int = 2
     """How often a failing record is tried again before it is dead-lettered."""

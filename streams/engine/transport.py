@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
+from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -49,6 +50,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         self._ensure_consumer().pause(*map(driver.ensure_aiokafka_TP, assigned))
         await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _commit(self, offsets: Any) -> bool:
+        """Offsets are a hint: a broker that is away for a while must not end the worker."""
+        held = self.assignment()
+        known = {driver.ensure_aiokafka_TP(tp): n for tp, n in offsets.items() if tp in held}
+        try:
+            await self._ensure_consumer().commit(known)
+        except KafkaError:
+            return False
+        return True
 
     def highwater(self, tp: Any) -> int:
         mover: Mover = self.consumer.mover  # type: ignore[attr-defined]

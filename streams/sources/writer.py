@@ -25,7 +25,6 @@ from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
 from streams.topics import Topic
 
-
 _NOTHING = POS_INF
 """Nothing has been declared by this run."""
 
