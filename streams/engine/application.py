@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
 
 import faust
+from confluent_kafka import KafkaException
+from faust.tables.manager import TableManager
 from platformdirs import user_cache_dir
 
 from schemas.wire import Codec
+from streams.engine.mover import EXIT_MOVER, EXIT_TOPICS, end_process
+from streams.engine.precheck import WrongTopics, check_topics
 from streams.engine.runner import Report
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology, Topology
@@ -29,12 +34,40 @@ def say(event: str, facts: dict[str, Any]) -> None:
     print(f"streams: {event} {words}", file=sys.__stderr__, flush=True)
 
 
+class NoTables(TableManager):
+    """Faust waits a second for tables to register; there are none."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class Application(faust.App):
+    """Nothing is connected, no group joined and nothing consumed on topics that do not fit."""
+
+    flow: Flow
+
+    async def on_start(self) -> None:
+        loop, settings = asyncio.get_running_loop(), self.flow.settings
+        try:
+            await loop.run_in_executor(None, check_topics, self.flow.topology, settings)
+        except WrongTopics as error:
+            end_process(EXIT_TOPICS, str(error))
+        except KafkaException as error:
+            end_process(
+                EXIT_MOVER,
+                f"no Kafka broker answers at {settings.bootstrap} ({error.args[0].name()}): start "
+                "one with `streams broker start`, or name yours by STREAMS_BROKER",
+            )
+        await super().on_start()
+
+
 def build_app(
     topology: Topology, settings: EngineSettings, codec: Codec, report: Report = no_report
 ) -> Any:
     """A Faust application whose agents run the topology's tasks."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    app: Any = faust.App(
+    app: Any = Application(
         settings.application,
         broker=f"streams://{settings.bootstrap}",
         web_enabled=False,
@@ -46,6 +79,7 @@ def build_app(
         broker_commit_interval=1.0,
         stream_wait_empty=False,
         store="memory://",
+        TableManager=NoTables,
         autodiscover=False,
         datadir=str(Path(user_cache_dir("streams")) / "faust"),
     )

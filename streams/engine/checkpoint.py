@@ -13,6 +13,7 @@ failed abort                   the process ends
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, Producer
@@ -32,6 +33,7 @@ WRITE: dict[str, Any] = {
     "partitioner": "murmur2_random",
     "compression.type": "lz4",
 }
+COORDINATORS = "__transaction_state"
 INIT_SECONDS = 5
 COMMIT_SECONDS = 10
 ABORT_SECONDS = 5
@@ -67,6 +69,9 @@ class Transactions:
         """
         while wanted() and self.producer is not None:
             try:
+                # a producer that is not connected yet looks for its coordinator every 0.5 s only
+                with suppress(KafkaException):
+                    self.producer.list_topics(COORDINATORS, timeout=INIT_SECONDS)
                 self.producer.init_transactions(INIT_SECONDS)
                 return
             except KafkaException as error:

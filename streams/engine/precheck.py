@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 10
 REMEDY = {
     "missing": "create them with `streams topics apply`",
     "partitions": "topics that are joined need equal partition counts: set `partitions` to what "

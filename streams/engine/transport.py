@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 from aiokafka.errors import KafkaError
-from confluent_kafka import KafkaException
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
@@ -22,14 +21,11 @@ from schemas.wire import Codec
 from streams.engine.guard import attempt_async
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
-    EXIT_MOVER,
-    EXIT_TOPICS,
     Chunk,
     Mover,
     Place,
     end_process,
 )
-from streams.engine.precheck import WrongTopics, check_topics
 from streams.engine.runner import Report, Runner, settle
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
@@ -79,10 +75,9 @@ class Consumer(driver.Consumer):
         """Faust's own stall detector looks at acks, which are not used."""
 
     async def on_start(self) -> None:
+        await super().on_start()
         self.flow = self.app.flow  # type: ignore[attr-defined]
         self.pool = ThreadPoolExecutor(16, "checkpoint")
-        await self._check_topics()
-        await super().on_start()
         self.tasks: dict[Place, Runner] = {}
         self.parked: dict[Place, Runner] = {}
         self.starting: dict[Place, asyncio.Future[None]] = {}
@@ -93,21 +88,6 @@ class Consumer(driver.Consumer):
         config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.mover = Mover(config, asyncio.get_running_loop(), self.chunks.put_nowait)
         self.mover.start()
-
-    async def _check_topics(self) -> None:
-        """Nothing is consumed, and no group is joined, on topics that do not fit."""
-        flow, loop = self.flow, asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self.pool, check_topics, flow.topology, flow.settings)
-        except WrongTopics as error:
-            end_process(EXIT_TOPICS, str(error))
-        except KafkaException as error:
-            where, why = self.flow.settings.bootstrap, error.args[0].name()
-            end_process(
-                EXIT_MOVER,
-                f"no Kafka broker answers at {where} ({why}): start one with "
-                "`streams broker start`, or name yours by STREAMS_BROKER",
-            )
 
     # Data: mover -> Faust's conductor -> stream -> agent -> task ----------------------------------
 

@@ -23,6 +23,7 @@ from confluent_kafka import Consumer as MoverConsumer
 from faust import App, streams
 from faust._cython.streams import StreamIterator
 from faust.app import base as app_base
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.topics import Topic as FaustTopic
 from faust.transport import base as transport_base
@@ -104,6 +105,7 @@ def test_the_consumer_makes_its_thread_in_a_method(app: Any) -> None:
 OVERRIDES = [
     (transport.ConsumerThread, consumer.ConsumerThread, "on_partitions_assigned"),
     (transport.ConsumerThread, driver.AIOKafkaConsumerThread, "highwater"),
+    (transport.ConsumerThread, driver.AIOKafkaConsumerThread, "_commit"),
     (transport.Consumer, driver.Consumer, "_new_consumer_thread"),
     (transport.Consumer, driver.Consumer, "verify_event_path"),
     (transport.Consumer, consumer.Consumer, "_drain_messages"),
@@ -123,6 +125,15 @@ def test_what_is_overridden_exists_and_takes_the_same(ours: Any, stock: Any, nam
     assert _parameters(getattr(stock, name)) == _parameters(getattr(ours, name))
     stock_async = inspect.iscoroutinefunction(inspect.unwrap(getattr(stock, name)))
     assert stock_async == inspect.iscoroutinefunction(getattr(ours, name))
+
+
+def test_the_table_manager_only_waits_and_starts_recovery() -> None:
+    """``NoTables.on_start`` leaves out the one second that stock waits for tables to register."""
+    stock = _source(TableManager.on_start)
+    assert "await self.sleep(1.0)" in stock
+    assert "await self._update_channels()" in stock
+    assert "await self.recovery.start()" in stock
+    assert "self.conf.TableManager(" in re.sub(r"\s+", " ", inspect.getsource(app_base))
 
 
 def test_no_other_method_of_faust_is_shadowed_by_accident() -> None:
