@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -148,14 +148,22 @@ class Reader:
         self.consumer.close()
 
 
-def read_all(bootstrap: str, topic: str, codec: Codec) -> list[Read]:
-    """Every committed record of a topic, up to its present end."""
+def read_topics(bootstrap: str, names: Iterable[str], codec: Codec) -> dict[str, list[Read]]:
+    """Every committed record of several topics, up to their present ends."""
     reader = Reader(bootstrap, codec)
+    found: dict[str, list[Read]] = {name: [] for name in names}
     try:
-        reader.start({(topic, p): 0 for p in range(reader.partitions(topic))})
-        return list(reader.until_end())
+        reader.start({(name, p): 0 for name in found for p in range(reader.partitions(name))})
+        for read in reader.until_end():
+            found[read.topic].append(read)
     finally:
         reader.close()
+    return found
+
+
+def read_all(bootstrap: str, topic: str, codec: Codec) -> list[Read]:
+    """Every committed record of a topic, up to its present end."""
+    return read_topics(bootstrap, [topic], codec)[topic]
 
 
 def fold(reads: list[Read]) -> dict[str, Any]:

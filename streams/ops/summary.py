@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.wire import Codec
 from streams import topics
-from streams.client import fold, read_all
+from streams.client import fold, read_topics
 from streams.engine.guard import Counts
 from streams.ops.standing import Standing
 
@@ -31,12 +31,14 @@ class Summary(msgspec.Struct, frozen=True):
 
 def count_inputs(bootstrap: str, codec: Codec) -> int:
     """Records in the source topics, read one by one."""
-    return sum(len(read_all(bootstrap, topic.name, codec)) for topic in topics.SOURCES)
+    found = read_topics(bootstrap, [topic.name for topic in topics.SOURCES], codec)
+    return sum(map(len, found.values()))
 
 
 def live_rows(bootstrap: str, codec: Codec) -> dict[str, int]:
     """Live rows of the net set of each derived topic."""
-    return {t.name: len(fold(read_all(bootstrap, t.name, codec))) for t in topics.DERIVED}
+    found = read_topics(bootstrap, [topic.name for topic in topics.DERIVED], codec)
+    return {name: len(fold(reads)) for name, reads in found.items()}
 
 
 def summarise(
