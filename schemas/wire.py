@@ -32,6 +32,11 @@ _HOSTILE = (
 """What fastavro raises on bytes that are not what they claim to be."""
 
 
+for _type in BY_NAME.values():
+    # msgspec learns a class at its first use, unguarded: two threads that met there crashed
+    msgspec.msgpack.Decoder(_type.cls)
+
+
 class Codec:
     """Encode and decode values by schema id; ids are the lock's unless a registry gave others.
 

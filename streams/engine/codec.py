@@ -25,10 +25,23 @@ _CLASSES["Event"] = Event
 _CLASSES["Anchor"] = Anchor
 
 
+def _prepare(cls: type[msgspec.Struct]) -> None:
+    """Let msgspec learn a class now: it does so at the first use, unguarded.
+
+    Tasks recover in several threads, and two that met there ended the process (SIGSEGV).
+    """
+    msgspec.msgpack.Decoder(cls)
+
+
+for _cls in _CLASSES.values():
+    _prepare(_cls)
+
+
 def register(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
     """Let states hold instances of ``cls`` (a class decorator); the name must be its own."""
     if _CLASSES.setdefault(cls.__name__, cls) is not cls:
         raise ValueError(f"two state classes are named {cls.__name__}: rename one of them")
+    _prepare(cls)
     return cls
 
 
