@@ -92,7 +92,10 @@ class Reader:
 
     def __init__(self, bootstrap: str, codec: Codec, kafka: dict[str, Any] | None = None) -> None:
         self.codec = codec
-        self.consumer = Consumer({**OPTIONS, "bootstrap.servers": bootstrap, **(kafka or {})})
+        options = {**OPTIONS, "bootstrap.servers": bootstrap, **(kafka or {})}
+        self.consumer = Consumer(options)
+        self._options = {**options, "isolation.level": "read_uncommitted"}
+        self._ends: Consumer | None = None
         self._open: set[tuple[str, int]] = set()
         self._next: dict[tuple[str, int], int] = {}
 
@@ -113,10 +116,16 @@ class Reader:
         return not self._open
 
     def has_all(self) -> bool:
-        """Whether everything was read that the broker has at this moment."""
+        """Whether everything was read that the broker has at this moment.
+
+        A commit is answered before its markers are in the partitions, so the end that counts is
+        that of the log, not the one that readers of committed records see.
+        """
+        if self._ends is None:
+            self._ends = Consumer(self._options)
         for (topic, partition), position in list(self._next.items()):
             place = TopicPartition(topic, partition)
-            if position < self.consumer.get_watermark_offsets(place, timeout=15)[1]:
+            if position < self._ends.get_watermark_offsets(place, timeout=15)[1]:
                 return False
         return True
 
@@ -146,6 +155,8 @@ class Reader:
     def close(self) -> None:
         """Leave the broker."""
         self.consumer.close()
+        if self._ends is not None:
+            self._ends.close()
 
 
 def read_topics(bootstrap: str, names: Iterable[str], codec: Codec) -> dict[str, list[Read]]:

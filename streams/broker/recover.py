@@ -26,7 +26,9 @@ from streams.broker.process import Child
 _LOGGER = "org.slf4j.simpleLogger.log.org.apache.kafka.controller.ReplicationControlManager"
 _ACTIVE = "Performing controller activation"
 _FENCED = "Fencing broker 1 "
-_NOTHING_TO_FENCE_S = 3.0
+_NOTHING_TO_FENCE_S = 10.0
+_DURABLE_S = 0.5
+"""The line comes when the record is written, not when it is committed."""
 _GRACE_S = 30.0
 _POLL_S = 0.02
 
@@ -57,6 +59,7 @@ def _wait_fenced(child: Child, log: Path, timeout_s: float) -> None:
     while time.monotonic() < deadline:
         text = log.read_text(encoding="utf-8", errors="replace")
         if _FENCED in text:
+            time.sleep(_DURABLE_S)
             return
         if active is None and _ACTIVE in text:
             active = time.monotonic()
