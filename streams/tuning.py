@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 HOUR_MS = 3_600_000
@@ -11,6 +13,9 @@ DAY_MS = 24 * HOUR_MS
 class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Times in milliseconds."""
 
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    """``at_least_once``: outputs are visible before their checkpoint is committed; after a crash
+    they may repeat, and a correction that was under way may leave an orphan."""
     checkpoint_ms: int = 300
     """Time between two checkpoints of a task: results are visible that much later."""
     lateness_ms: int = 10_000

@@ -36,5 +36,7 @@ def worker(
         require_listener(bootstrap)
     app: Any = make_app(config, bootstrap, say)
     Admin(settings_of(config, bootstrap)).wait(make_topology(config), wait)
+    if config.engine.delivery == "at_least_once":
+        say("delivery", {"at_least_once": "a crash may repeat outputs, or orphan a correction"})
     sys.argv = ["streams", "worker", "-l", log_level, "--without-web"]
     app.main()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.headers import Headers
 
@@ -51,6 +51,33 @@ class Output(NamedTuple):
     value: bytes | None
     headers: Headers | None = None
     partition: int | None = None
+
+
+class Repeating:
+    """Writes outputs at least once: before, and outside of, the transaction of their checkpoint."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        own = {name: value for name, value in WRITE.items() if not name.startswith("transaction")}
+        self.producer = Producer({**own, **config, "enable.idempotence": True})
+
+    def send(self, outputs: Iterable[Output]) -> None:
+        """Write ``outputs`` and see each of them stored; raises KafkaException or BufferError."""
+        refused: list[KafkaError] = []
+
+        def told(error: KafkaError | None, message: Any) -> None:
+            if error is not None:
+                refused.append(error)
+
+        for topic, key, value, headers, partition in outputs:
+            place: dict[str, Any] = {} if partition is None else {"partition": partition}
+            self.producer.produce(
+                topic, value, key, headers=list(headers or ()), on_delivery=told, **place
+            )
+            self.producer.poll(0)
+        if self.producer.flush(COMMIT_SECONDS):
+            raise BufferError(f"outputs were not stored within {COMMIT_SECONDS} s")
+        if refused:
+            raise KafkaException(refused[0])
 
 
 class Transactions:

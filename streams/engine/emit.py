@@ -57,9 +57,17 @@ class Encoder:
         self._writer = str(writer).encode()
 
     def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Output]:
-        """The records of one checkpoint: outputs, declared watermarks, changelog, position last."""
+        """The records of one checkpoint: outputs, then ``state``."""
+        yield from self.outputs(snapshot)
+        yield from self.state(snapshot, declare_to)
+
+    def outputs(self, snapshot: Snapshot) -> Iterator[Output]:
+        """The records of its events and letters."""
         for pending in snapshot.outputs:
             yield from self.output(*pending)
+
+    def state(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Output]:
+        """Its declared watermarks, its changelog, and its position last."""
         for watermark in snapshot.declares:
             yield from self.control(watermark, declare_to)
         for key, value in snapshot.changes:

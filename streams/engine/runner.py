@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.wire import Codec
-from streams.engine.checkpoint import Fenced, Transactions
+from streams.engine.checkpoint import Fenced, Repeating, Transactions
 from streams.engine.codec import decode_key, decode_value
 from streams.engine.emit import POSITION, Encoder, Snapshot
 from streams.engine.mover import (
@@ -51,6 +51,8 @@ class Runner:
         self.encoder = Encoder(self.changelog, partition, settings.partitions, self.task.writer)
         self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
         self.tx = Transactions(self.kafka, settings.transactional_id(sub.name, partition))
+        exact = settings.delivery == "exactly_once"
+        self.repeating = None if exact else Repeating(self.kafka)
         self.lock = asyncio.Lock()
         self.timer: asyncio.Task[None] | None = None
         self.saved = dict(self.task.position)
@@ -180,7 +182,11 @@ class Runner:
         await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)
 
     def _commit(self, snapshot: Snapshot) -> None:
-        self.tx.commit(self.encoder.records(snapshot, self.declare_to))
+        if self.repeating is None:
+            self.tx.commit(self.encoder.records(snapshot, self.declare_to))
+        else:
+            self.repeating.send(self.encoder.outputs(snapshot))
+            self.tx.commit(self.encoder.state(snapshot, self.declare_to))
 
     async def close(self) -> None:
         """Stop the timer and forget the producer."""
