@@ -10,6 +10,7 @@ from functools import partial
 from schemas.wire import Codec
 from sinks.base import Retryable, Sink, SinkRecord
 from streams.client import Read, Reader
+from streams.engine.guard import attempt
 from streams.topics import Topic
 
 FLUSH_SECONDS = 60.0
@@ -43,15 +44,14 @@ class SinkDriver(threading.Thread):
 
     def run(self) -> None:
         """Read, write, flush; SinkErrors that are not Retryable end the thread (``error``)."""
-        try:
-            self.reader.start(self._resume())
-            while not self._stop_asked.is_set():
-                self._step()
-            self._flush()
-        except Exception as error:  # noqa: BLE001 - handed to the owner of the thread
-            self.error = error
-        finally:
-            self.reader.close()
+        self.error = attempt(self._work)
+        self.reader.close()
+
+    def _work(self) -> None:
+        self.reader.start(self._resume())
+        while not self._stop_asked.is_set():
+            self._step()
+        self._flush()
 
     def _resume(self) -> dict[tuple[str, int], int]:
         positions = [sink.positions() for sink in self.sinks]
