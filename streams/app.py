@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from streams.agents.pipeline import topology
 from streams.broker import default_bootstrap
 from streams.config import Config, load
 from streams.engine.application import build_app, no_report, say
 from streams.engine.runner import Report
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import settings_of
 from streams.engine.topology import Topology
 from streams.registry import codec_for
 
 FALLBACK_BOOTSTRAP = "127.0.0.1:9092"
-
-
-def settings_of(config: Config, bootstrap: str) -> EngineSettings:
-    """The engine's settings from the configuration."""
-    tuning = msgspec.structs.asdict(config.engine)
-    return EngineSettings(
-        **tuning,
-        application=config.application,
-        partitions=config.partitions,
-        bootstrap=bootstrap,
-    )
 
 
 def make_app(config: Config, bootstrap: str, report: Report = no_report) -> object:

@@ -179,12 +179,15 @@ def read_all(bootstrap: str, topic: str, codec: Codec) -> list[Read]:
 
 def fold(reads: list[Read]) -> dict[str, Any]:
     """The net set of what was read: id to value of what is live (SEMANTICS 5)."""
+    return net_set(read.event for read in reads if read.event is not None)
+
+
+def net_set(events: Iterable[Event]) -> dict[str, Any]:
+    """The net set of events in their order: id to value of what is live (SEMANTICS 5)."""
     live: dict[str, Any] = {}
-    for read in reads:
-        if read.event is None:
-            continue
-        if read.event.op == "assert":
-            live[read.event.id] = read.event.value
+    for event in events:
+        if event.op == "assert":
+            live[event.id] = event.value
         else:
-            live.pop(read.event.id, None)
+            live.pop(event.id, None)
     return live

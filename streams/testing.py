@@ -24,6 +24,7 @@ from schemas.events import Value
 from schemas.headers import Headers, from_headers, texts, to_headers
 from schemas.ids import digest_id
 from schemas.wire import Codec
+from streams.client import net_set
 from streams.engine.codec import decode_key, decode_value
 from streams.engine.emit import POSITION, Encoder
 from streams.engine.guard import is_control
@@ -189,13 +190,7 @@ class TopologyDriver:
 
     def net(self, topic: Topic) -> dict[str, Any]:
         """The net set of a topic: id to value of what is live (SEMANTICS 5)."""
-        live: dict[str, Any] = {}
-        for event in self.events(topic):
-            if event.op == "assert":
-                live[event.id] = event.value
-            else:
-                live.pop(event.id, None)
-        return live
+        return net_set(self.events(topic))
 
     def state(self, step: str) -> dict[tuple[str | int, ...], Any]:
         """A step's state, over all tasks."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,26 +19,27 @@ if TYPE_CHECKING:
 LINK_PROTOCOL = "https://streams.example/protocols/address-link"
 
 
-def _ready() -> EngineSettings:
+def ready() -> EngineSettings:
     """Settings of this run, on a broker whose topics are as they must be."""
     from streams.agents.pipeline import topology  # noqa: PLC0415
+    from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
-    from streams.ops.target import engine_settings, require_listener  # noqa: PLC0415
+    from streams.ops.target import require_listener  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
     require_listener(bootstrap)
-    settings = engine_settings(config, bootstrap)
+    settings = settings_of(config, bootstrap)
     Admin(settings).check(topology(config))
     return settings
 
 
-def _until_signal() -> Callable[[], bool]:
-    """Whether Ctrl-C or SIGTERM has asked to stop."""
+def end_asked() -> threading.Event:
+    """Is set once Ctrl-C or SIGTERM has asked to stop."""
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
-    return asked.is_set
+    return asked
 
 
 class _Counter:
@@ -81,7 +81,7 @@ def bitcoin(
     from streams.sources.bitcoin_rpc import Rpc  # noqa: PLC0415
     from streams.sources.bitcoin_zmq import Feed  # noqa: PLC0415
 
-    settings = _ready()
+    settings = ready()
     node = BitcoinNode(Rpc(rpc, cookie), network)
 
     def make(resume: int | None) -> BitcoinSource:
@@ -89,7 +89,7 @@ def bitcoin(
         return BitcoinSource(node, Feed(zmq), name=name, from_height=first)
 
     counter = _Counter()
-    run_bitcoin(settings, f"{network}-{name}", make, _until_signal(), counter, current().codec())
+    run_bitcoin(settings, f"{network}-{name}", make, end_asked().is_set, counter, current().codec())
     typer.echo(f"{counter.total} events written", err=True)
 
 
@@ -117,7 +117,7 @@ def dwn(
     from streams.ops.live import run_dwn  # noqa: PLC0415
     from streams.sources.dwn import DwnSource, Tenant  # noqa: PLC0415
 
-    settings = _ready()
+    settings = ready()
     try:
         signer = Signer.parse(key.read_text())
     except ValueError as error:
@@ -148,7 +148,7 @@ def recording(
     """
     from streams.ops.play import play_recording  # noqa: PLC0415
 
-    total = play_recording(_ready(), file, speed, _Counter(), _until_signal(), current().codec())
+    total = play_recording(ready(), file, speed, _Counter(), end_asked().is_set, current().codec())
     typer.echo(f"{total} records written", err=True)
 
 
@@ -166,7 +166,7 @@ def retire(
     """
     from streams.ops.live import retire as declare_idle  # noqa: PLC0415
 
-    declare_idle(_ready(), name)
+    declare_idle(ready(), name)
     typer.echo(f"{name} is declared idle", err=True)
 
 
@@ -181,6 +181,6 @@ def record(
     """
     from streams.ops.record import record as capture  # noqa: PLC0415
 
-    stop = _until_signal() if follow else None
-    count = capture(_ready(), file, about, None, stop, current().codec())
+    stop = end_asked().is_set if follow else None
+    count = capture(ready(), file, about, None, stop, current().codec())
     typer.echo(f"{count} records in {file}", file=sys.stderr)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Annotated
 
 import typer
 
 from streams.cli.errors import ExitCode, UserError
+from streams.cli.live import end_asked
 from streams.cli.options import current
 
 
@@ -46,9 +45,7 @@ def sink(
     chosen = [find_typed(one) for one in topic] if topic else list(DERIVED)
     target = open_sink(name, dict(_setting(text) for text in option or ()))
     driver = SinkDriver(bootstrap, chosen, config.partitions, [target], codec=options.codec())
-    asked = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+    asked = end_asked()
     driver.start()
     try:
         while not asked.is_set() and driver.error is None:

@@ -44,18 +44,11 @@ def archive(
       streams source archive blocks/*.raw.xz
       streams source archive 413567.raw.xz --prevouts 413567.json.xz
     """
-    from streams.agents.pipeline import topology  # noqa: PLC0415
-    from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.play import play_archive  # noqa: PLC0415
-    from streams.ops.target import engine_settings, require_listener  # noqa: PLC0415
 
-    options = current()
-    config, bootstrap = options.config(), options.bootstrap()
-    require_listener(bootstrap)
-    settings = engine_settings(config, bootstrap)
-    Admin(settings).check(topology(config))
+    settings = live.ready()
     with _bar(len(files)) as played:
-        total = play_archive(settings, files, prevouts or (), network, played, options.codec())
+        total = play_archive(settings, files, prevouts or (), network, played, current().codec())
     typer.echo(f"{total} events of {len(files)} blocks written", err=True)
 
 

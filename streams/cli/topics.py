@@ -85,12 +85,12 @@ def _kind(source: bool, stored: bool, typed: bool) -> str:
 
 def _admin() -> tuple[Admin, Topology]:
     from streams.agents.pipeline import topology  # noqa: PLC0415
+    from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
-    from streams.ops.target import engine_settings  # noqa: PLC0415
 
     options = current()
     config = options.config()
-    return Admin(engine_settings(config, options.bootstrap())), topology(config)
+    return Admin(settings_of(config, options.bootstrap())), topology(config)
 
 
 def _show(planned: Iterable[Planned], output: OutputOption) -> None:

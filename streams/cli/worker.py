@@ -25,8 +25,9 @@ def worker(
 
     Example: streams --broker 127.0.0.1:9092 worker
     """
-    from streams.app import make_app, make_topology, settings_of  # noqa: PLC0415
+    from streams.app import make_app, make_topology  # noqa: PLC0415
     from streams.engine.application import say  # noqa: PLC0415
+    from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.target import require_listener  # noqa: PLC0415
 

@@ -99,6 +99,3 @@ class Encoder:
         for topic in to:
             for partition in range(self.partitions):
                 yield Output(topic.name, None, None, headers, partition)
-
-
-LETTERS = (topics.dead_letters, topics.late_records)

@@ -57,6 +57,11 @@ class Counts(msgspec.Struct):
     dead_letters: int = 0
     filtered: int = 0
 
+    def add(self, other: Counts) -> None:
+        """Count what ``other`` counted too."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     @property
     def balanced(self) -> bool:
         """Every record read has exactly one disposition."""

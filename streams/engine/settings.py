@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from streams.config import Config
 from streams.tuning import EngineTuning
 
 
@@ -27,3 +28,13 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     def transactional_id(self, sub: str, partition: int) -> str:
         """Transactional id of a task: names the thing that moves, so that owners fence."""
         return f"{self.application}-{sub}-{partition}"
+
+
+def settings_of(config: Config, bootstrap: str) -> EngineSettings:
+    """The engine's settings from the configuration."""
+    return EngineSettings(
+        **msgspec.structs.asdict(config.engine),
+        application=config.application,
+        partitions=config.partitions,
+        bootstrap=bootstrap,
+    )

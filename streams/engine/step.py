@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from schemas.catalog import BY_NAME
 from schemas.envelope import Event
 from schemas.ids import digest_id
 from streams.topics import Topic
@@ -147,8 +146,3 @@ def retraction(old: Event, cause: Event | None = None) -> Event:
         causation_id=cause.id if cause is not None else old.causation_id,
         ingest_ts=cause.ingest_ts if cause is not None else old.ingest_ts,
     )
-
-
-def event_type_of(topic: Topic) -> str:
-    """The versioned event type of a topic; raises KeyError when it has none."""
-    return BY_NAME[topic.event_type or ""].name

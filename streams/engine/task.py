@@ -22,7 +22,6 @@ from streams.engine.emit import Pending, Snapshot
 from streams.engine.guard import (
     Counts,
     Decoded,
-    Letter,
     Message,
     attempt,
     dead_letter,
@@ -360,6 +359,3 @@ class Task:
     def dirty(self) -> bool:
         """Whether there is anything to write beside positions: outputs, state, news of time."""
         return bool(self.pending or self.store.dirty or self._news())
-
-
-__all__ = ["Letter", "StepFailed", "Task"]

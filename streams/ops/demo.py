@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +18,12 @@ from schemas.wire import Codec
 from sinks.base import Sink
 from sinks.catalog import open_sink
 from streams import topics
-from streams.app import make_topology, settings_of
-from streams.broker import EmbeddedBroker
+from streams.app import make_topology
+from streams.broker import EmbeddedBroker, ports
 from streams.broker.process import Child
 from streams.client import Read
 from streams.config import Config, load
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin, OpsError
 from streams.ops.play import play_archive, play_recording
 from streams.ops.sinking import SinkDriver
@@ -84,7 +83,7 @@ class Demo:
     ) -> None:
         self.config, self.output, self.progress, self.say = config, output, progress, say
         self.settings_file = output / "streams.toml"
-        self.port = free_port()
+        self.port, _ = ports.choose(0)
         self.broker = EmbeddedBroker(port=self.port, progress=say, announce=True, warm=True)
         self.worker: Child | None = None
         self.driver: SinkDriver | None = None
@@ -215,13 +214,6 @@ def _without_none(plain: Any) -> Any:
     if isinstance(plain, list):
         return [_without_none(v) for v in plain]
     return plain
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def as_path(name: str) -> Path:

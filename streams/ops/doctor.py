@@ -19,8 +19,9 @@ from streams.broker.java import java_binary
 from streams.broker.lock import load_lock
 from streams.broker.paths import cache_home, data_home
 from streams.config import Config
+from streams.engine.settings import settings_of
 from streams.ops.admin import Admin, OpsError, Planned
-from streams.ops.target import engine_settings, require_listener
+from streams.ops.target import require_listener
 
 State = Literal["ok", "warn", "fail"]
 NOTHING = "nothing to do"
@@ -161,7 +162,7 @@ def broker(bootstrap: str | None, listens: Callable[[str], None] = require_liste
 def topics(config: Config, bootstrap: str) -> Iterator[Check]:
     """Every topic is there, with the right partition count and settings."""
     try:
-        plan = Admin(engine_settings(config, bootstrap)).plan(topology(config))
+        plan = Admin(settings_of(config, bootstrap)).plan(topology(config))
     except OpsError as error:
         yield Check("topics", "fail", error.cause, error.remedy)
         return

@@ -67,9 +67,7 @@ class Standing:
         total: dict[str, Counts] = {}
         for _, position in self.positions():
             for topic, counts in position["counts"].items():
-                have = total.setdefault(topic, Counts())
-                for name, number in counts.items():
-                    setattr(have, name, getattr(have, name) + number)
+                total.setdefault(topic, Counts()).add(Counts(**counts))
         return total
 
     def positions(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -53,9 +53,7 @@ def summarise(
     counts = standing.counts()
     total = Counts()
     for topic in topics.SOURCES:
-        found = counts.get(topic.name, Counts())
-        for name in Counts.__struct_fields__:
-            setattr(total, name, getattr(total, name) + getattr(found, name))
+        total.add(counts.get(topic.name, Counts()))
     outputs = live_rows(bootstrap, codec)
     return Summary(
         inputs=inputs,

@@ -1,14 +1,10 @@
-"""The broker that a command works on: its settings, and whether anybody answers there."""
+"""The broker that a command works on: whether anybody answers there."""
 
 from __future__ import annotations
 
 import socket
 from contextlib import suppress
 
-import msgspec
-
-from streams.config import Config
-from streams.engine.settings import EngineSettings
 from streams.ops.admin import OpsError
 
 CONNECT_SECONDS = 3.0
@@ -21,16 +17,6 @@ class NoBroker(OpsError):
 
 class BadAddress(OpsError):
     """An address that cannot be one."""
-
-
-def engine_settings(config: Config, bootstrap: str) -> EngineSettings:
-    """The engine's settings, without importing the engine's application."""
-    return EngineSettings(
-        **msgspec.structs.asdict(config.engine),
-        application=config.application,
-        partitions=config.partitions,
-        bootstrap=bootstrap,
-    )
 
 
 def require_listener(bootstrap: str) -> None:

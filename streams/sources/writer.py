@@ -18,7 +18,7 @@ from schemas.headers import to_headers
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.checkpoint import Output, Transactions
-from streams.engine.guard import Letter
+from streams.engine.guard import letter
 from streams.engine.mover import READ
 from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
@@ -91,7 +91,7 @@ class SourceWriter:
             ("dl.partition", b"0"),
             ("dl.offset", b"0"),
         ]
-        content = Letter(key, raw, headers)
+        content = letter(key, raw, [], headers)
         partition = partition_of(key, self.settings.partitions)
         self._pending.append(
             Output(topics.dead_letters.name, content.key, content.value, content.headers, partition)

@@ -36,11 +36,11 @@ from schemas.events import Label
 from schemas.wire import Codec
 from sinks.dwn import DwnClient, DwnTransport
 from streams import topics
-from streams.app import make_topology, settings_of
+from streams.app import make_topology
 from streams.broker import EmbeddedBroker
 from streams.client import Read, read_all
 from streams.config import Config
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin
 from streams.ops.live import run_bitcoin, run_dwn
 from streams.ops.record import record

@@ -22,11 +22,10 @@ from schemas.envelope import Event
 from schemas.jsonform import to_line
 from schemas.wire import Codec
 from streams.agents.pipeline import topology
-from streams.app import settings_of
 from streams.client import Read, fold, read_all
 from streams.config import Config
 from streams.engine.checkpoint import Fenced
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin
 from streams.ops.demo import BLOCK, as_path, with_story
 from streams.ops.play import _Player
