@@ -57,10 +57,10 @@ class Counts(msgspec.Struct):
     dead_letters: int = 0
     filtered: int = 0
 
-    def add(self, other: Counts) -> None:
-        """Count what ``other`` counted too."""
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+    def __add__(self, other: Counts) -> Counts:
+        """What both counted together."""
+        pairs = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
+        return Counts(*(one + another for one, another in pairs))
 
     @property
     def balanced(self) -> bool:

@@ -67,7 +67,7 @@ class Standing:
         total: dict[str, Counts] = {}
         for _, position in self.positions():
             for topic, counts in position["counts"].items():
-                total.setdefault(topic, Counts()).add(Counts(**counts))
+                total[topic] = total.get(topic, Counts()) + Counts(**counts)
         return total
 
     def positions(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -53,7 +53,7 @@ def summarise(
     counts = standing.counts()
     total = Counts()
     for topic in topics.SOURCES:
-        total.add(counts.get(topic.name, Counts()))
+        total += counts.get(topic.name, Counts())
     outputs = live_rows(bootstrap, codec)
     return Summary(
         inputs=inputs,
