@@ -93,6 +93,15 @@ class TaskClock:
             return None
         return Late(side, event, watermark, watermark - g - event.ts, event.ts >= own - g)
 
+    def none_late(self, side: str, partition: int, low: int, high: int) -> bool:
+        """Whether none of many plain asserts with ``low <= ts <= high`` can be late.
+
+        True is certain in whatever order they come; after False ask for each.
+        """
+        time, state = self._sides[side], self._state(side, partition)
+        reached = state.watermark if time.declared else max(state.watermark, high - time.lateness)
+        return time.never_late or low >= max(reached, state.idle_watermark) - time.grace
+
     def _own_limit(self, time: SideTime, state: _Partition, written: bool) -> int:
         if not time.declared:
             return state.watermark

@@ -8,10 +8,11 @@ mark, and never a growing list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedDict, SortedList
 
 Key = tuple[str | int, ...]
 """Position by position of one type, so that keys under a prefix compare."""
@@ -23,8 +24,12 @@ class Store(Protocol):
     def get(self, key: Key) -> Any | None:
         """The value at ``key``, or None."""
 
-    def put(self, key: Key, value: Any) -> None:
-        """Set the value at ``key``; ``None`` is no value."""
+    def put(self, key: Key, value: Any, due: int | None = None) -> None:
+        """Set the value at ``key``; ``None`` is no value.
+
+        ``due`` (ms) puts the entry on the timeline of its table (the entries with the same first
+        part of the key), so that it needs no second entry to be found by time.
+        """
 
     def delete(self, key: Key) -> None:
         """Remove ``key``; nothing happens when it is not there."""
@@ -37,6 +42,9 @@ class Store(Protocol):
         ``low`` (inclusive) and ``high`` (exclusive) continue the prefix. The store must not be
         written while the iterator is in use.
         """
+
+    def due(self, table: str, low: int | None = None, high: int | None = None) -> list[Key]:
+        """Keys of a table that were put with ``low <= due < high``, by (due, key)."""
 
 
 class _Top:
@@ -52,35 +60,110 @@ class _Top:
 _TOP = (_Top(),)
 
 
+class Table:
+    """The entries with one first part: a hash map, and an order once somebody scans it."""
+
+    __slots__ = ("at", "fresh", "order", "timeline", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[Key, Any] = {}
+        self.order: Any = None
+        """The keys in order; None until the first scan, since many tables are never scanned."""
+        self.fresh: list[Key] = []
+        """Keys that are not in the order yet."""
+        self.at: dict[Key, int] = {}
+        self.timeline: Any = SortedDict()
+
+    def put(self, key: Any, value: Any, due: int | None = None) -> None:
+        """Set an entry."""
+        if self.order is not None and key not in self.values:
+            self.fresh.append(key)
+        self.values[key] = value
+        if due is not None or self.at:
+            self._time(key, due)
+
+    def _time(self, key: Key, due: int | None) -> None:
+        known = self.at.get(key)
+        if known == due:
+            return
+        if known is not None:
+            self._forget(key, known)
+        if due is not None:
+            self.at[key] = due
+            moment = self.timeline.get(due)
+            if moment is None:
+                moment = self.timeline[due] = {}
+            moment[key] = None
+
+    def _forget(self, key: Key, known: int) -> None:
+        del self.at[key]
+        moment = self.timeline[known]
+        del moment[key]
+        if not moment:
+            del self.timeline[known]
+
+    def delete(self, key: Any) -> None:
+        """Remove an entry if it is there."""
+        if key not in self.values:
+            return
+        if self.order is not None:
+            self.ordered().remove(key)
+        del self.values[key]
+        known = self.at.get(key)
+        if known is not None:
+            self._forget(key, known)
+
+    def ordered(self) -> Any:
+        """The keys in order."""
+        if self.order is None:
+            self.order = SortedList(self.values)
+        elif self.fresh:
+            self.order.update(self.fresh)
+            self.fresh = []
+        return self.order
+
+    def due(self, low: int | None = None, high: int | None = None) -> list[Key]:
+        """Keys with ``low <= due < high``, by (due, key)."""
+        times = self.timeline.irange(low, high, (True, False))
+        return [key for ts in times for key in sorted(self.timeline[ts])]
+
+
 class MemoryStore:
-    """A ``Store`` in memory, O(log n) an operation.
+    """A ``Store`` in memory: O(1) by key, O(log n) an entry in tables that are scanned.
 
     >>> store = MemoryStore()
     >>> for ts in (30, 10, 20):
-    ...     store.put(("e", "alice", ts), f"at {ts}")
+    ...     store.put(("e", "alice", ts), f"at {ts}", due=ts)
     >>> [value for _, value in store.scan(("e", "alice"), low=(10,), high=(30,))]
     ['at 10', 'at 20']
     >>> next(store.scan(("e", "alice"), high=(30,), reverse=True))
     (('e', 'alice', 20), 'at 20')
+    >>> store.due("e", high=20)
+    [('e', 'alice', 10)]
     """
 
-    def __init__(self, entries: dict[Key, Any] | None = None) -> None:
-        self._entries: Any = SortedDict(entries or {})
+    def __init__(self, entries: Mapping[Key, Any] | None = None) -> None:
+        self._tables: defaultdict[str | int, Table] = defaultdict(self._table)
+        for key, value in (entries or {}).items():
+            self._tables[key[0]].put(key, value)
+
+    def _table(self) -> Table:
+        return Table()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(len(table.values) for table in self._tables.values())
 
     def get(self, key: Key) -> Any | None:
         """The value at ``key``, or None."""
-        return self._entries.get(key)
+        return self._tables[key[0]].values.get(key)
 
-    def put(self, key: Key, value: Any) -> None:
+    def put(self, key: Key, value: Any, due: int | None = None) -> None:
         """Set the value at ``key``."""
-        self._entries[key] = value
+        self._tables[key[0]].put(key, value, due)
 
     def delete(self, key: Key) -> None:
         """Remove ``key`` if it is there."""
-        self._entries.pop(key, None)
+        self._tables[key[0]].delete(key)
 
     def scan(
         self, prefix: Key, low: Key | None = None, high: Key | None = None, reverse: bool = False
@@ -88,10 +171,23 @@ class MemoryStore:
         """The entries with ``prefix + low <= key < prefix + high``, in key order."""
         first: Any = prefix if low is None else prefix + low
         last: Any = prefix + (_TOP if high is None else high)
-        entries = self._entries
-        for key in entries.irange(first, last, inclusive=(True, False), reverse=reverse):
-            yield key, entries[key]
+        names = prefix[:1] or sorted(self._tables, reverse=reverse)
+        for name in names:
+            table = self._tables.get(name)
+            if table is None or not table.values:
+                continue
+            values = table.values
+            for key in table.ordered().irange(first, last, (True, False), reverse=reverse):
+                yield key, values[key]
+
+    def due(self, table: str, low: int | None = None, high: int | None = None) -> list[Key]:
+        """Keys of a table with ``low <= due < high``, by (due, key)."""
+        return self._tables[table].due(low, high)
+
+    def due_of(self, key: Key) -> int | None:
+        """The time that ``key`` was put with, or None."""
+        return self._tables[key[0]].at.get(key)
 
     def dump(self) -> dict[Key, Any]:
         """All entries, in key order."""
-        return dict(self._entries)
+        return dict(self.scan(()))

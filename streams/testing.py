@@ -193,11 +193,10 @@ class TopologyDriver:
         return net_set(self.events(topic))
 
     def state(self, step: str) -> dict[tuple[str | int, ...], Any]:
-        """A step's state, over all tasks."""
-        found = {}
+        """A step's state, over all tasks; an entry of a plain table is at (table, key)."""
+        found: dict[tuple[str | int, ...], Any] = {}
         for task in self.tasks.values():
-            for key, value in task.store.scan((step,)):
-                found[key[1:]] = value
+            found |= task.store.scope(step).dump()
         return found
 
     # Work -----------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,17 @@ from faust.tables.manager import TableManager
 from platformdirs import user_cache_dir
 
 from schemas.wire import Codec
+from streams.engine.fingerprint import client_id, conflict
 from streams.engine.mover import EXIT_MOVER, EXIT_TOPICS, end_process
-from streams.engine.precheck import WrongTopics, check_topics
+from streams.engine.precheck import WrongTopics, check, groups
 from streams.engine.runner import Report
+from streams.engine.selection import EXIT_TOPOLOGY, Selection, WrongSelection, whole
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology, Topology
 from streams.engine.transport import Flow
+
+Companion = Callable[[Any], Any]
+"""Makes a service that lives as long as the application, which it is given."""
 
 SWITCH_SECONDS = 0.001
 """Mover, aiokafka's thread and the loop share the interpreter: 1 ms cut checkpoints by a third."""
@@ -46,30 +53,71 @@ class Application(faust.App):
     """Nothing is connected, no group joined and nothing consumed on topics that do not fit."""
 
     flow: Flow
+    selection: Selection
+    companions: tuple[Companion, ...] = ()
 
     async def on_start(self) -> None:
+        for companion in self.companions:
+            await self.add_runtime_dependency(companion(self))
+        await self._require(check)
+        await super().on_start()
+
+    async def _require(self, checked: Callable[[Selection, EngineSettings], None]) -> None:
+        """Make sure that this application may run; ends the process when it may not."""
         loop, settings = asyncio.get_running_loop(), self.flow.settings
         try:
-            await loop.run_in_executor(None, check_topics, self.flow.topology, settings)
+            await loop.run_in_executor(None, checked, self.selection, settings)
         except WrongTopics as error:
             end_process(EXIT_TOPICS, str(error))
+        except WrongSelection as error:
+            end_process(EXIT_TOPOLOGY, str(error))
         except KafkaException as error:
             end_process(
                 EXIT_MOVER,
                 f"no Kafka broker answers at {settings.bootstrap} ({error.args[0].name()}): start "
                 "one with `streams broker start`, or name yours by STREAMS_BROKER",
             )
-        await super().on_start()
+
+    def noted(self, report: Report, event: str, facts: dict[str, Any]) -> None:
+        """Pass on what happens; whenever partitions were assigned, look at the group again."""
+        if event == "assigned" and not self.should_stop:
+            self.add_future(self._look_at_group())
+        report(event, facts)
+
+    async def _look_at_group(self) -> None:
+        """Two topologies that began at one moment saw each other's group empty: one has to go.
+
+        The one with the greater client id does; a broker that is away is no reason.
+        """
+        settings, selection = self.flow.settings, self.selection
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(None, groups, selection, settings)
+        except KafkaException:
+            return
+        own = client_id(selection, settings)
+        mine = next((g for g in found if g.name == selection.application), None)
+        problem = conflict(selection, settings, [mine] if mine is not None else [])
+        if mine is not None and problem is not None and min(mine.members) < own:
+            end_process(EXIT_TOPOLOGY, ": ".join(problem))
 
 
 def build_app(
-    topology: Topology, settings: EngineSettings, codec: Codec, report: Report = no_report
+    topology: Topology | Selection,
+    settings: EngineSettings,
+    codec: Codec,
+    report: Report = no_report,
+    companions: Iterable[Companion] = (),
 ) -> Any:
-    """A Faust application whose agents run the topology's tasks."""
+    """A Faust application whose agents run the tasks of a topology, or of a part of one."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    selection = (
+        topology if isinstance(topology, Selection) else whole(topology, settings.application)
+    )
     app: Any = Application(
-        settings.application,
+        selection.application,
         broker=f"streams://{settings.bootstrap}",
+        broker_client_id=client_id(selection, settings),
         web_enabled=False,
         topic_partitions=settings.partitions,
         topic_allow_declare=False,
@@ -83,8 +131,9 @@ def build_app(
         autodiscover=False,
         datadir=str(Path(user_cache_dir("streams")) / "faust"),
     )
-    app.flow = Flow(topology, settings, codec, report)
-    for sub in topology.subs:
+    app.flow = Flow(selection.topology, settings, codec, partial(app.noted, report))
+    app.selection, app.companions = selection, tuple(companions)
+    for sub in selection.run:
         _attach(app, sub)
     return app
 

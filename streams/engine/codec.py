@@ -5,6 +5,7 @@ Nothing executable is ever read back: a tag names a class of ours, or the record
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Any
 
 import msgspec
@@ -12,7 +13,10 @@ import msgspec
 from joins.state import Key
 from schemas import events
 from schemas.envelope import Anchor, Event
+from streams.engine.stores import Timed
 
+_DUE = Struct(">BBq")
+"""In front of the value of an entry with a time: a class of no name, the time in ms."""
 _STRUCT = 1
 _TUPLE = 2
 
@@ -84,6 +88,8 @@ def encode_value(value: Any) -> bytes:
     MessagePack never uses), the length and the name of the class, its fields by name. Everything
     else is written with a tag at every object.
     """
+    if type(value) is Timed:
+        return _DUE.pack(0xC1, 0, value.due) + encode_value(value.value)
     name = type(value).__name__
     if type(value) is Event:
         inner = type(value.value).__name__
@@ -103,6 +109,8 @@ def decode_value(data: bytes) -> Any:
     """The state value of ``encode_value``'s bytes; raises ValueError for what it never wrote."""
     if data[:1] != b"\xc1":
         return _unpack.decode(data)
+    if data[1:2] == b"\0" and len(data) >= _DUE.size:
+        return Timed(decode_value(data[_DUE.size :]), _DUE.unpack_from(data)[2])
     try:
         end = 2 + data[1]
         outer, _, inner = data[2:end].decode().partition("/")

@@ -1,7 +1,7 @@
 """Live ids of a task's source topics: a repeated fact has no second effect (SEMANTICS 1).
 
-One entry an id (a digest of the value, not the value), and one in an index by time, so that ids
-are forgotten once no correction of them can be accepted any more.
+One entry an id (a digest of the value, not the value), due at its event time, so that ids are
+forgotten once no correction of them can be accepted any more.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ class Intake:
         if live == after:
             return False
         mark = _ONCE if live else known[:1] or _NEVER  # another value is a retract and an assert
-        self._store.put(place, mark + after)
-        if not known:
-            self._store.put(("due", event.ts, topic, event.id), True)
+        self._store.put(place, mark + after, event.ts)
         return True
 
     def was_retracted(self, topic: str, event_id: str) -> bool:
@@ -44,8 +42,5 @@ class Intake:
 
     def expire(self, before: int) -> None:
         """Forget the ids whose event time is below ``before``."""
-        due = [key for key, _ in self._store.scan(("due",), None, (before,))]
-        for key in due:
-            _, _, topic, event_id = key
+        for key in self._store.due("live", None, before):
             self._store.delete(key)
-            self._store.delete(("live", str(topic), str(event_id)))

@@ -212,39 +212,16 @@ class Mover(threading.Thread):
             self.loop.call_soon_threadsafe(self.deliver, chunk)
 
     def _split(self, messages: list[Message], session: Session) -> Iterator[Chunk]:
-        runs: dict[Place, list[Message]] = {}
-        for topic, of_topic in groupby(messages, Message.topic):
-            for partition, found in groupby(of_topic, Message.partition):
-                runs.setdefault(Place(topic or "", partition or 0), []).extend(found)
-        for place, run in runs.items():
+        for place, run in _runs(messages).items():
             after = self.next.get(place)
             if after is None:
                 self._refuse(run)
                 continue
-            good, end = self._sift(run, after)
+            good, end = _sift(run, after)
             if good or end is not None:
                 chunk = Chunk(place, good, session, after, end)
                 self.next[place] = chunk.next
                 yield chunk
-
-    def _sift(self, run: list[Message], after: int) -> tuple[list[Message], int | None]:
-        """The records of a run, and the end of the partition if the run reached it.
-
-        The end lies behind the markers of transactions, which are offsets without a record.
-        """
-        good: list[Message] = []
-        end: int | None = None
-        for message in run:
-            error = message.error()
-            if error is None:
-                end = None
-                if (message.offset() or 0) >= after:
-                    good.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                end = message.offset()
-            elif not error.retriable():
-                raise KafkaException(error)
-        return good, end
 
     def _refuse(self, run: list[Message]) -> None:
         for message in run:
@@ -256,3 +233,40 @@ class Mover(threading.Thread):
 def _resolve(done: asyncio.Future[None]) -> None:
     if not done.done():
         done.set_result(None)
+
+
+def _runs(messages: list[Message]) -> dict[Place, list[Message]]:
+    """The records by partition, in their order; mostly all are of one partition."""
+    names, numbers = list(map(Message.topic, messages)), list(map(Message.partition, messages))
+    count = len(messages)
+    if names.count(names[0]) == count and numbers.count(numbers[0]) == count:
+        return {Place(names[0] or "", numbers[0] or 0): messages}
+    runs: dict[Place, list[Message]] = {}
+    start = 0
+    for (name, number), same in groupby(zip(names, numbers, strict=True)):
+        end = start + sum(1 for _ in same)
+        runs.setdefault(Place(name or "", number or 0), []).extend(messages[start:end])
+        start = end
+    return runs
+
+
+def _sift(run: list[Message], after: int) -> tuple[list[Message], int | None]:
+    """The records of a run, and the end of the partition if the run reached it.
+
+    The end lies behind the markers of transactions, which are offsets without a record.
+    """
+    errors = list(map(Message.error, run))
+    if not any(errors) and (run[0].offset() or 0) >= after:
+        return run, None
+    good: list[Message] = []
+    end: int | None = None
+    for message, error in zip(run, errors, strict=True):
+        if error is None:
+            end = None
+            if (message.offset() or 0) >= after:
+                good.append(message)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            end = message.offset()
+        elif not error.retriable():
+            raise KafkaException(error)
+    return good, end

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from schemas.envelope import Event
 from streams.engine.step import Step
@@ -25,15 +25,15 @@ class TaskEmit:
 
     def __init__(self, route: Route) -> None:
         self._route = route
-        self.inbox: dict[str, list[Event]] = {}
+        self.inbox: dict[str, Any] = {}
         self.step = "decode"
         self.refused: list[Refusal] = []
         self.filtered_count = 0
         self._writes: frozenset[str] = frozenset()
-        self._inputs: Sequence[Event] = ()
+        self._inputs: Iterable[Any] = ()
         self._open: set[int] | None = None
 
-    def begin(self, inputs: Sequence[Event], inbox: dict[str, list[Event]]) -> None:
+    def begin(self, inputs: Iterable[Any], inbox: dict[str, Any]) -> None:
         """A batch follows: ``inputs`` are the events that came from Kafka."""
         self._inputs, self._open, self.inbox = inputs, None, inbox
         self.step, self.refused, self.filtered_count = "decode", [], 0
@@ -48,7 +48,7 @@ class TaskEmit:
             raise ValueError(f"step {self.step} does not declare that it writes {topic.name}")
         self._route(topic, event, self.inbox)
 
-    def _judge(self, event: Event) -> None:
+    def _judge(self, event: Any) -> None:
         """One disposition a record: an input of the task, and not yet refused or filtered."""
         if self._open is None:
             self._open = set(map(id, self._inputs))
@@ -56,10 +56,10 @@ class TaskEmit:
             raise ValueError(f"step {self.step} may only refuse or filter its input's events, once")
         self._open.remove(id(event))
 
-    def refuse(self, event: Event, cause: str, detail: str) -> None:
+    def refuse(self, event: Any, cause: str, detail: str) -> None:
         self._judge(event)
         self.refused.append(Refusal(self.step, cause, detail))
 
-    def filtered(self, event: Event, rule: str) -> None:
+    def filtered(self, event: Any, rule: str) -> None:
         self._judge(event)
         self.filtered_count += 1

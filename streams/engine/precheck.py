@@ -1,11 +1,17 @@
-"""Refuse to begin on topics that do not fit: before anything is consumed."""
+"""Refuse to begin on topics, a group or state that do not fit: before anything is consumed."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from streams.engine.fingerprint import Group, conflict
+from streams.engine.selection import PART_SIGN, Selection, WrongSelection
 from streams.engine.settings import EngineSettings
-from streams.engine.topology import Topology
+from streams.engine.tails import last_positions
 
 TIMEOUT_SECONDS = 10
 REMEDY = {
@@ -19,12 +25,31 @@ class WrongTopics(RuntimeError):
     """Topics of the topology are missing, or have another partition count than the settings."""
 
 
-def check_topics(topology: Topology, settings: EngineSettings) -> None:
+class WrongGroup(WrongSelection):
+    """The group, or another one of this application, runs something that excludes this."""
+
+
+class WrongState(WrongSelection):
+    """The state that is there was written by another version of a step."""
+
+
+def admin_client(settings: EngineSettings) -> AdminClient:
+    """A client that asks the broker and fills no log."""
+    return AdminClient({"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2})
+
+
+def check(selection: Selection, settings: EngineSettings) -> None:
+    """All checks; raises WrongTopics, WrongGroup, WrongState, or KafkaException."""
+    check_topics(selection, settings)
+    check_group(selection, settings)
+    check_state(selection, settings)
+
+
+def check_topics(selection: Selection, settings: EngineSettings) -> None:
     """Raise WrongTopics, or KafkaException when no broker answers."""
-    config = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
-    found = AdminClient(config).list_topics(timeout=TIMEOUT_SECONDS).topics
-    needed = {t.name for sub in topology.subs for t in (*sub.inputs, *sub.outputs)}
-    needed |= {settings.changelog(sub.name) for sub in topology.subs}
+    found = admin_client(settings).list_topics(timeout=TIMEOUT_SECONDS).topics
+    needed = {t.name for sub in selection.run for t in (*sub.inputs, *sub.outputs)}
+    needed |= {settings.changelog(name) for name in selection.names}
     missing = sorted(needed - found.keys())
     if missing:
         some = ", ".join(missing[:3])
@@ -36,3 +61,58 @@ def check_topics(topology: Topology, settings: EngineSettings) -> None:
                 f"topic {name} has {count} partitions, needs {settings.partitions}: "
                 f"{REMEDY['partitions']}"
             )
+
+
+def check_group(selection: Selection, settings: EngineSettings) -> None:
+    """Raise WrongGroup where members of a group already run something that excludes this."""
+    found = conflict(selection, settings, groups(selection, settings))
+    if found is not None:
+        raise WrongGroup(*found)
+
+
+def groups(selection: Selection, settings: EngineSettings) -> list[Group]:
+    """The consumer groups of this base application, with their members' client ids.
+
+    Where the broker does not let us list groups, only our own and the base's are looked at.
+    """
+    client = admin_client(settings)
+    names = {selection.application, selection.base}
+    listed = _list_groups(client)
+    names |= {name for name in listed if name.startswith(selection.base + PART_SIGN)}
+    answers = client.describe_consumer_groups(sorted(names), request_timeout=TIMEOUT_SECONDS)
+    return [Group(name, _members(answer)) for name, answer in sorted(answers.items())]
+
+
+def _list_groups(client: AdminClient) -> list[str]:
+    try:
+        answer = client.list_consumer_groups(request_timeout=TIMEOUT_SECONDS)
+        return [group.group_id for group in answer.result(TIMEOUT_SECONDS).valid]
+    except KafkaException as error:
+        if error.args[0].name().endswith("AUTHORIZATION_FAILED"):
+            return []
+        raise
+
+
+def _members(answer: Future[Any]) -> tuple[str, ...]:
+    try:
+        return tuple(member.client_id for member in answer.result(TIMEOUT_SECONDS).members)
+    except KafkaException as error:
+        if error.args[0].name() == "GROUP_ID_NOT_FOUND":
+            return ()
+        raise
+
+
+def check_state(selection: Selection, settings: EngineSettings) -> None:
+    """Raise WrongState where a changelog holds the state of another version of a step."""
+    kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
+    logs = {settings.changelog(sub.name): sub for sub in selection.run}
+    for place, position in last_positions(kafka, logs, settings.partitions).items():
+        for step in logs[place.topic].steps:
+            known = position["steps"].get(step.name, step.version)
+            if known != step.version:
+                raise WrongState(
+                    f"{place.topic} holds the state of step {step.name} of version {known}, the "
+                    f"code is of version {step.version}",
+                    "run the version that wrote it, or replay: docs/how-to/operate.md, "
+                    "'A step's state changes its form'",
+                )

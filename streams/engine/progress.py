@@ -55,6 +55,10 @@ class Progress:
             topic.name, self.partition, event, retracted=retracted, written=written
         )
 
+    def none_late(self, topic: Topic, low: int, high: int) -> bool:
+        """Whether none of many asserts from ``low`` to ``high`` (ms) can be late."""
+        return topic.table or self.clock.none_late(topic.name, self.partition, low, high)
+
     def seen(self, topic: Topic, ts: int) -> None:
         """Note an accepted event."""
         if not topic.table:

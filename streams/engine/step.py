@@ -37,14 +37,15 @@ class Emit(Protocol):
     def __call__(self, topic: Topic, event: Event) -> None:
         """Write an event to one of the step's topics."""
 
-    def refuse(self, event: Event, cause: str, detail: str) -> None:
-        """Send an input event to the dead letters, with a one-word cause."""
+    def refuse(self, event: Any, cause: str, detail: str) -> None:
+        """Send an input event (or record) to the dead letters, with a one-word cause."""
 
-    def filtered(self, event: Event, rule: str) -> None:
+    def filtered(self, event: Any, rule: str) -> None:
         """Say that an input event was left out on purpose, by a named rule."""
 
 
-Process = Callable[[Batch, "Store", Emit], None]
+Process = Callable[[Any, "Store", Emit], None]
+"""Takes a ``Batch``, or ``Records`` where the topic carries original bytes."""
 Advance = Callable[[int, "Store", Emit], None]
 
 

@@ -33,6 +33,7 @@ from streams.engine.guard import (
 from streams.engine.intake import Intake
 from streams.engine.outlet import TaskEmit
 from streams.engine.progress import Progress
+from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step
 from streams.engine.stores import TaskStore, scoped
@@ -83,6 +84,15 @@ class Task:
         if after != self.position[topic_name]:
             raise StepFailed(f"{topic_name}: got {after} after {self.position[topic_name]}")
         topic = self.sub.input(topic_name)
+        self._runs(topic, messages)
+        self.position[topic_name] = position
+        self.advance()
+
+    def _runs(self, topic: Topic, messages: Sequence[Message]) -> None:
+        """Take the records between two control records at once; original bytes hold none."""
+        if topic.event_type is None:
+            self._run(topic, messages)
+            return
         run: list[Message] = []
         for message in messages:
             if is_control(message):
@@ -92,8 +102,6 @@ class Task:
             else:
                 run.append(message)
         self._run(topic, run)
-        self.position[topic_name] = position
-        self.advance()
 
     def _control(self, topic: Topic, message: Message) -> None:
         try:
@@ -101,7 +109,7 @@ class Task:
         except BadHeaders as error:
             self._dead(topic, message, "watermark", error.cause, str(error))
 
-    def _run(self, topic: Topic, messages: list[Message]) -> None:
+    def _run(self, topic: Topic, messages: Sequence[Message]) -> None:
         """Process a run of records at once; on failure one by one, so that only poison is lost."""
         if not messages:
             return
@@ -119,14 +127,15 @@ class Task:
         detail = f"{type(error).__name__}: {error}"
         self._dead(topic, message, self._emit.step, "step_failed", detail)
 
-    def _try(self, topic: Topic, messages: list[Message]) -> Exception | None:
+    def _try(self, topic: Topic, messages: Sequence[Message]) -> Exception | None:
         """Take records; on failure nothing has happened.
 
         A record that a step refuses leaves nothing but its letter: neither state nor a watermark
         nor a live id. So in a batch it may have misled those behind it, and all go one by one.
         """
         before = self._mark()
-        error = attempt(partial(self._take, topic, messages))
+        take = self._take if topic.event_type is not None else self._take_bytes
+        error = attempt(partial(take, topic, messages))
         refused = self._emit.refused
         if error is None and not refused:
             self.store.settle()
@@ -147,7 +156,7 @@ class Task:
         self.progress.clock.load(clock)
         self.store.undo()
 
-    def _take(self, topic: Topic, messages: list[Message]) -> None:
+    def _take(self, topic: Topic, messages: Sequence[Message]) -> None:
         events: list[Event] = []
         self._emit.begin(events, {topic.name: events})
         for message in messages:
@@ -158,12 +167,22 @@ class Task:
                 continue
             if self._accept(topic, item):
                 events.append(item.event)
-        if events:
+        self._use(topic, len(events))
+
+    def _take_bytes(self, topic: Topic, messages: Sequence[Message]) -> None:
+        """The same for a topic without envelopes."""
+        records = Records(topic, messages, self.advanced)
+        records = in_time(topic, records, self.progress, partial(self._late, topic))
+        self._emit.begin(records, {topic.name: records})
+        self._use(topic, len(records))
+
+    def _use(self, topic: Topic, size: int) -> None:
+        if size:
             self._steps()
         counts = self.counts[topic.name]
-        counts.read += len(events)
+        counts.read += size
         counts.filtered += self._emit.filtered_count
-        counts.used += len(events) - self._emit.filtered_count
+        counts.used += size - self._emit.filtered_count
 
     def _accept(self, topic: Topic, item: Decoded) -> bool:
         """Whether the event is in time and has an effect; what is not goes where it belongs."""
@@ -207,7 +226,9 @@ class Task:
                 arrived = inbox.get(read.name)
                 if arrived:
                     self._emit.enter(step)
-                    batch = Batch(read, arrived, self.advanced)
+                    batch = (
+                        arrived if type(arrived) is Records else Batch(read, arrived, self.advanced)
+                    )
                     step.process(batch, self._scopes[step.name], self._emit)
 
     def advance(self) -> None:

@@ -17,18 +17,30 @@ BATCHES = st.lists(
 Plain = dict[Any, Any]
 
 
-def _write(store: TaskStore, model: Plain, changes: list[tuple[Any, int | None]]) -> None:
+def _write(store: TaskStore, model: Plain, changes: list[Any]) -> None:
+    """Entries of scanned tables, of plain ones, and of a timeline, all by the same changes."""
+    scope = store.scope("s")
+    plain = scope.table("plain")
     for key, value in changes:
         if value is None:
-            store.delete(key)
+            scope.delete(key)
+            plain.delete(key[1])
             model.pop(key, None)
+            model.pop(key[1], None)
         else:
-            store.put(key, value)
-            model[key] = value
+            scope.put(key, value, due=value if key[0] == "b" else None)
+            plain[key[1]] = value
+            model[key] = model[key[1]] = value
 
 
 def _content(store: TaskStore) -> Plain:
-    return {key: value for prefix in ("a", "b") for key, value in store.scan((prefix,))}
+    scope = store.scope("s")
+    found = {key: value for prefix in ("a", "b") for key, value in scope.scan((prefix,))}
+    assert sorted(found) == [key for key, _ in scope.scan(())]
+    dues = [(value, key) for key, value in found.items() if key[0] == "b"]
+    assert [key for _, key in sorted(dues)] == scope.due("b")
+    assert [key for value, key in sorted(dues) if 1 <= value < 4] == scope.due("b", 1, 4)
+    return found | dict(scope.table("plain").items())
 
 
 @settings(max_examples=150, deadline=None)
@@ -83,12 +95,13 @@ def test_a_change_during_a_failing_checkpoint_wins_over_what_is_put_back() -> No
                        put 2                    take again: 2
     """
     store = TaskStore()
-    store.put(("a", 1), 1)
+    scope = store.scope("s")
+    scope.put(("a", 1), 1)
     taken = store.take_changes()
-    store.put(("a", 1), 2)
-    store.put(("a", 2), 7)
+    scope.put(("a", 1), 2)
+    scope.put(("a", 2), 7)
     store.put_back(taken)
-    assert [(("a", 1), 2), (("a", 2), 7)] == store.take_changes()
+    assert [(("s", "a", 1), 2), (("s", "a", 2), 7)] == store.take_changes()
 
 
 def test_scopes_share_nothing() -> None:

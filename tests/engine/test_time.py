@@ -192,7 +192,7 @@ def test_news_of_time_alone_is_worth_a_checkpoint() -> None:
 def test_a_change_of_state_alone_is_worth_a_checkpoint() -> None:
     """What a timer forgot is forgotten after a restart, too."""
     task = driver(DECLARED, checkpoint_every=0).tasks[FIRST]
-    task.store.put(("obey", "x"), 1)
+    task.store.scope("obey").put(("x",), 1)
     task.store.settle()
     assert task.dirty
     assert [(("obey", "x"), 1)] == task.snapshot().changes

@@ -1,0 +1,78 @@
+"""The last position record of tasks, read from the ends of their changelogs.
+
+A checkpoint writes its position record last, so the few records before the end hold it, however
+long the changelog is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from streams.engine.codec import decode_value
+from streams.engine.emit import POSITION
+from streams.engine.mover import READ, Place
+
+TIMEOUT_SECONDS = 15.0
+FIRST_LOOK = 32
+"""Offsets before the end; markers of transactions and aborted records are among them."""
+WIDER = 32
+"""How many times as far the next look goes back, where a position was not found."""
+
+
+def last_positions(
+    kafka: Mapping[str, Any], changelogs: Iterable[str], partitions: int
+) -> dict[Place, dict[str, Any]]:
+    """The committed position record of each partition that has one.
+
+    Raises KafkaException when the broker does not answer, or a changelog is not there.
+    """
+    # a session that nobody shares: it never joins and never commits
+    consumer = Consumer({**READ, **kafka, "auto.offset.reset": "earliest", "log_level": 2})
+    try:
+        waiting = [Place(name, p) for name in changelogs for p in range(partitions)]
+        return _look(consumer, {place: _ends(consumer, place) for place in waiting})
+    finally:
+        consumer.close()
+
+
+def _ends(consumer: Consumer, place: Place) -> tuple[int, int]:
+    low, high = consumer.get_watermark_offsets(TopicPartition(*place), timeout=TIMEOUT_SECONDS)
+    return low, high
+
+
+def _look(consumer: Consumer, ends: dict[Place, tuple[int, int]]) -> dict[Place, dict[str, Any]]:
+    """Look further and further back, until every position is found or all has been read."""
+    found: dict[Place, dict[str, Any]] = {}
+    waiting = {place: end for place, end in ends.items() if end[0] < end[1]}
+    back = FIRST_LOOK
+    while waiting:
+        starts = {place: max(low, high - back) for place, (low, high) in waiting.items()}
+        found.update(_read(consumer, starts))
+        waiting = {p: e for p, e in waiting.items() if p not in found and starts[p] > e[0]}
+        back *= WIDER
+    return found
+
+
+def _read(consumer: Consumer, starts: dict[Place, int]) -> dict[Place, dict[str, Any]]:
+    """The last position record of each partition from these offsets to their committed ends."""
+    consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+    unread, last = set(starts), dict[Place, bytes]()
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while unread:
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        for message in consumer.consume(1000, 0.1):
+            place, error = Place(message.topic() or "", message.partition() or 0), message.error()
+            if error is None:
+                key, value = message.key(), message.value()
+                if key == POSITION and value is not None:
+                    last[place] = bytes(value)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                unread.discard(place)
+            elif not error.retriable():
+                raise KafkaException(error)
+    return {place: decode_value(value) for place, value in last.items()}
