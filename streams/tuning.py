@@ -18,6 +18,10 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     they may repeat, and a correction that was under way may leave an orphan."""
     checkpoint_ms: int = 300
     """Time between two checkpoints of a task: results are visible that much later."""
+    checkpoint_busy_ms: int = 1000
+    """The same while a task is behind its inputs: fewer checkpoints, each entry written once."""
+    max_pending: int = 200_000
+    """Results that wait for a checkpoint; a task with more reads nothing until they are written."""
     lateness_ms: int = 10_000
     """Disorder that observed topics may have."""
     grace_ms: int = 0

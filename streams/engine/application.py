@@ -55,18 +55,21 @@ class Application(faust.App):
     flow: Flow
     selection: Selection
     companions: tuple[Companion, ...] = ()
+    checked = False
+    """Whether somebody has made sure already that this application may run."""
 
     async def on_start(self) -> None:
         for companion in self.companions:
             await self.add_runtime_dependency(companion(self))
-        await self._require(check)
+        if not self.checked:
+            await self._require()
         await super().on_start()
 
-    async def _require(self, checked: Callable[[Selection, EngineSettings], None]) -> None:
+    async def _require(self) -> None:
         """Make sure that this application may run; ends the process when it may not."""
         loop, settings = asyncio.get_running_loop(), self.flow.settings
         try:
-            await loop.run_in_executor(None, checked, self.selection, settings)
+            await loop.run_in_executor(None, check, self.selection, settings)
         except WrongTopics as error:
             end_process(EXIT_TOPICS, str(error))
         except WrongSelection as error:

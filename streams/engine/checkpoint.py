@@ -22,7 +22,8 @@ from schemas.headers import Headers
 
 WRITE: dict[str, Any] = {
     "transaction.timeout.ms": 60_000,  # outlives a broker that is away for a while
-    "linger.ms": 0,
+    "linger.ms": 50,  # a commit flushes at once: until then fuller batches
+    "delivery.report.only.error": True,  # a transaction tells of every record itself
     "log_level": 2,  # a broker that is away would fill the log
     "retry.backoff.ms": 10,
     "batch.size": 1_000_000,
@@ -58,7 +59,8 @@ class Repeating:
 
     def __init__(self, config: dict[str, Any]) -> None:
         own = {name: value for name, value in WRITE.items() if not name.startswith("transaction")}
-        self.producer = Producer({**own, **config, "enable.idempotence": True})
+        every = {"enable.idempotence": True, "delivery.report.only.error": False}
+        self.producer = Producer({**own, **config, **every})
 
     def send(self, outputs: Iterable[Output]) -> None:
         """Write ``outputs`` and see each of them stored; raises KafkaException or BufferError."""
@@ -119,12 +121,14 @@ class Transactions:
             raise
 
     def _produce(self, producer: Producer, outputs: Iterable[Output]) -> None:
-        produce = producer.produce
+        produce: Any = producer.produce
         for count, (topic, key, value, headers, partition) in enumerate(outputs):
-            if partition is None:
-                produce(topic, value, key, headers=list(headers or ()))
+            if headers is None:
+                produce(topic, value, key, -1 if partition is None else partition)
+            elif partition is None:
+                produce(topic, value, key, headers=headers)
             else:
-                produce(topic, value, key, partition, headers=list(headers or ()))
+                produce(topic, value, key, partition, headers=headers)
             if count % 10_000 == 9_999:
                 producer.poll(0)
 

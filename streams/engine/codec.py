@@ -5,6 +5,7 @@ Nothing executable is ever read back: a tag names a class of ours, or the record
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 from joins.state import Key
 from schemas import events
 from schemas.envelope import Anchor, Event
-from streams.engine.stores import Timed
+from streams.engine.stores import Changes, Timed
 
 _DUE = Struct(">BBq")
 """In front of the value of an entry with a time: a class of no name, the time in ms."""
@@ -130,3 +131,19 @@ def encode_key(key: Key) -> bytes:
 def decode_key(data: bytes) -> Key:
     """The state key of ``encode_key``'s bytes."""
     return tuple(_unpack.decode(data))
+
+
+def encode_changes(changes: Changes) -> Iterator[tuple[bytes, bytes | None]]:
+    """Key and value on the changelog of each entry."""
+    pack = _pack.encode
+    if changes.whole:
+        (scope,) = changes.path
+        for key, content in changes.entries:
+            yield pack((scope, *key)), None if content is None else encode_value(content)
+        return
+    front = pack((*changes.path, None))[:-1]  # an array's bytes are those of its parts
+    for key, content in changes.entries:
+        if type(content) is int:
+            yield front + pack(key), pack(content)
+        else:
+            yield front + pack(key), None if content is None else encode_value(content)

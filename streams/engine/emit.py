@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from joins.state import Key
 from schemas.envelope import Event
 from schemas.headers import to_headers
 from streams import topics
 from streams.engine.checkpoint import Output
-from streams.engine.codec import encode_key, encode_value
+from streams.engine.codec import encode_changes, encode_value
 from streams.engine.guard import Letter, oversized
+from streams.engine.stores import Changes
 from streams.engine.writers import Writer, control_headers
 from streams.topics import Topic
 
@@ -39,7 +39,7 @@ class Snapshot(msgspec.Struct):
     """All that one checkpoint writes."""
 
     outputs: list[Pending]
-    changes: list[tuple[Key, Any | None]]
+    changes: list[Changes]
     position: dict[str, Any]
     """Positions, clock, counts: the content of the position record."""
     declares: list[int | None]
@@ -70,9 +70,9 @@ class Encoder:
         """Its declared watermarks, its changelog, and its position last."""
         for watermark in snapshot.declares:
             yield from self.control(watermark, declare_to)
-        for key, value in snapshot.changes:
-            body = None if value is None else encode_value(value)
-            yield Output(self.changelog, encode_key(key), body, None, self.partition)
+        for changes in snapshot.changes:
+            for key, body in encode_changes(changes):
+                yield Output(self.changelog, key, body, None, self.partition)
         position = encode_value(snapshot.position)
         yield Output(self.changelog, POSITION, position, None, self.partition)
 

@@ -57,6 +57,8 @@ class Runner:
         self.timer: asyncio.Task[None] | None = None
         self.saved = dict(self.task.position)
         self.at_end: dict[str, float] = {}
+        self.behind: set[str] = set()
+        """Inputs of which there was more when they were read last."""
         self.paused: set[str] = set()
 
     @property
@@ -125,12 +127,19 @@ class Runner:
             end_process(EXIT_BROKEN_CHAIN, f"task {self}: {error}")
         if chunk.at_end:
             self.at_end[topic] = time.monotonic()
+            self.behind.discard(topic)
         else:
             self.at_end.pop(topic, None)
+            self.behind.add(topic)
 
     def skew(self) -> tuple[list[Place], list[Place]]:
-        """What to pause and what to resume, so that no input runs too far ahead (``max_skew``)."""
-        ahead = self.task.ahead()
+        """What to pause and what to resume.
+
+        An input waits that ran too far ahead (``max_skew``), and all of them wait while too many
+        results do (``max_pending``).
+        """
+        crowded = len(self.task.pending) > self.settings.max_pending
+        ahead = set(self.task.position) if crowded else self.task.ahead()
         pause = [Place(topic, self.partition) for topic in sorted(ahead - self.paused)]
         resume = [Place(topic, self.partition) for topic in sorted(self.paused - ahead)]
         self.paused = ahead
@@ -152,15 +161,23 @@ class Runner:
     async def keep_checkpointing(
         self, settle: Callable[[list[Runner]], Any], hold: Callable[[Runner], None]
     ) -> None:
-        """One timer a task, out of step with the others; ``hold`` is told when time moved."""
+        """One timer a task, out of step with the others; ``hold`` is told when time moved.
+
+        While the task is behind, the checkpoint waits for ``checkpoint_busy_ms``: nobody could see
+        the newest results anyway, and the more events meet in one, the less is written.
+        """
         interval, last = self.settings.checkpoint_ms / 1000, time.perf_counter()
+        busy, written = self.settings.checkpoint_busy_ms / 1000, last
         await asyncio.sleep(interval * (self.partition * 0.618 % 1))
         while True:
             await asyncio.sleep(max(0.001, interval - (time.perf_counter() - last)))
             last = time.perf_counter()
             self.watch_idleness()
             hold(self)
-            await settle([self])
+            if not self.behind or self.paused or last - written >= busy:
+                written = last
+                await settle([self])
+                hold(self)
 
     async def checkpoint(self) -> None:
         """Write what happened since the last one; on failure it is put back and raised."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from joins.state import Key, MemoryStore, Store, Table
+from joins.state import Key, MemoryStore, Table
 
 PLAIN = ""
 """Marks the keys of plain tables on the changelog: (scope, PLAIN, table, key)."""
@@ -18,14 +18,114 @@ class Timed(NamedTuple):
     due: int
 
 
-class LoggedTable(Table):
-    """A table that tells what was there before each write. As a mapping, it is what a step uses.
+class Changes(NamedTuple):
+    """What changed in one table, for the changelog."""
+
+    path: Key
+    """What stands in front of each key."""
+    whole: bool
+    """Whether keys are tuples, else single parts."""
+    entries: list[tuple[Any, Any]]
+    """Keys with their content, None where deleted."""
+
+    def keys(self) -> Iterator[Key]:
+        """The keys as the changelog has them."""
+        for key, _ in self.entries:
+            yield (*self.path, *key) if self.whole else (*self.path, key)
+
+
+class PlainTable:
+    """A mapping from str, bytes or int to values: the quickest form of state.
+
+    What a batch writes lies on top until the batch is settled. ``None`` is no value.
 
     >>> counts = TaskStore().scope("step").table("counts")
     >>> counts["a"] = counts.get("a", 0) + 1
     >>> dict(counts.items()), "b" in counts, len(counts)
     ({'a': 1}, False, 1)
     """
+
+    __slots__ = ("_base", "_dirty", "_top", "path")
+
+    def __init__(self, path: Key) -> None:
+        self.path = path
+        self._base: dict[Any, Any] = {}
+        self._top: dict[Any, Any] = {}
+        self._dirty: dict[Any, Any] = {}
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value at ``key``, or ``default``."""
+        top = self._top
+        found = top[key] if key in top else self._base.get(key)
+        return default if found is None else found
+
+    def __getitem__(self, key: Any) -> Any:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._top[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        self._top[key] = None
+
+    def update(self, entries: Mapping[Any, Any]) -> None:
+        """Set many entries at once."""
+        self._top.update(entries)
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """Keys and values."""
+        both = self._base | self._top if self._top else self._base
+        return [(key, value) for key, value in both.items() if value is not None]
+
+    def __contains__(self, key: Any) -> bool:
+        return self.get(key) is not None
+
+    def __len__(self) -> int:
+        return len(self.items()) if self._top else len(self._base)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a settled entry waits for the checkpoint."""
+        return bool(self._dirty)
+
+    def settle(self) -> None:
+        """What was written stays."""
+        top = self._top
+        if not top:
+            return
+        self._base.update(top)
+        self._dirty.update(top)
+        if None in top.values():
+            for key in [key for key, value in top.items() if value is None]:
+                del self._base[key]
+        self._top = {}
+
+    def undo(self) -> None:
+        """Forget what was written since the last ``settle``."""
+        self._top = {}
+
+    def changed(self) -> Changes:
+        """The dirty entries, which are clean from now on."""
+        found, self._dirty = self._dirty, {}
+        return Changes(self.path, False, list(found.items()))
+
+    def load(self, key: Any, value: Any) -> None:
+        """Take over an entry of the changelog; None deletes."""
+        if value is None:
+            self._base.pop(key, None)
+        else:
+            self._base[key] = value
+
+    def touch(self, key: Any) -> None:
+        """The entry is to be written at the next checkpoint."""
+        self._dirty[key] = self._base.get(key)
+
+
+class LoggedTable(Table):
+    """The entries of a step with one first part, which tell what was there before each write."""
 
     __slots__ = ("dirty", "log", "path")
 
@@ -36,21 +136,10 @@ class LoggedTable(Table):
         self.dirty: dict[Any, None] = {}
         """Entries that changed since the last checkpoint, in order of change."""
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        """The value at ``key``, or ``default``."""
-        return self.values.get(key, default)
-
     def put(self, key: Any, value: Any, due: int | None = None) -> None:
         """Set an entry."""
         self.log((self, key, self.values.get(key), self.at.get(key)))
         super().put(key, value, due)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.log((self, key, self.values.get(key), None))
-        if self.order is None and not self.at:
-            self.values[key] = value
-        else:
-            super().put(key, value)
 
     def delete(self, key: Any) -> None:
         """Remove an entry if it is there."""
@@ -59,18 +148,6 @@ class LoggedTable(Table):
             self.log((self, key, old, self.at.get(key)))
             super().delete(key)
 
-    __delitem__ = delete
-
-    def __contains__(self, key: Any) -> bool:
-        return key in self.values
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def items(self) -> Any:
-        """Keys and values, in order of insertion."""
-        return self.values.items()
-
     def change(self, key: Any, value: Any, due: int | None) -> None:
         """Write past the log; None deletes."""
         if value is None:
@@ -78,17 +155,18 @@ class LoggedTable(Table):
         else:
             super().put(key, value, due)
 
-    def changed(self) -> list[tuple[Key, Any | None]]:
-        """The dirty entries as the changelog has them: with their path, None for deleted."""
-        path, value, at = self.path, self.values.get, self.at
-        whole = len(path) == 1
+    def changed(self) -> Changes:
+        """The dirty entries, which are clean from now on."""
+        value, at, dirty, self.dirty = self.values.get, self.at, self.dirty, {}
         if at:
-            found = [(key, _timed(value(key), at.get(key))) for key in self.dirty]
+            found = [(key, _timed(value(key), at.get(key))) for key in dirty]
         else:
-            found = [(key, value(key)) for key in self.dirty]
-        if whole:
-            return [((*path, *key), content) for key, content in found]
-        return [((*path, key), content) for key, content in found]
+            found = [(key, value(key)) for key in dirty]
+        return Changes(self.path, True, found)
+
+    def touch(self, key: Any) -> None:
+        """The entry is to be written at the next checkpoint."""
+        self.dirty[key] = None
 
 
 _Written = tuple[LoggedTable, Any, Any, int | None]
@@ -104,45 +182,45 @@ class Scope(MemoryStore):
 
     def __init__(self, name: str, log: Callable[[_Written], None]) -> None:
         self.name, self._log = name, log
-        self._plain: dict[str, LoggedTable] = {}
+        self.plain: dict[str, PlainTable] = {}
         super().__init__()
 
     def _table(self) -> Table:
         return LoggedTable((self.name,), self._log)
 
-    def table(self, name: str) -> LoggedTable:
-        """A plain mapping from str, bytes or int to values: the quickest form of state."""
-        found = self._plain.get(name)
+    def table(self, name: str) -> PlainTable:
+        """A plain mapping of the step, by its name."""
+        found = self.plain.get(name)
         if found is None:
-            found = self._plain[name] = LoggedTable((self.name, PLAIN, name), self._log)
+            found = self.plain[name] = PlainTable((self.name, PLAIN, name))
         return found
 
-    def tables(self) -> Iterator[LoggedTable]:
+    def tables(self) -> Iterator[LoggedTable | PlainTable]:
         """All tables."""
-        yield from self._plain.values()
+        yield from self.plain.values()
         yield from self._tables.values()  # type: ignore[misc]
 
     def load(self, key: Key, value: Any | None, due: int | None) -> None:
         """Take over one entry of the changelog."""
         if key[0] == PLAIN:
-            self.table(str(key[1])).change(key[2], value, due)
+            self.table(str(key[1])).load(key[2], value)
         else:
             self._tables[key[0]].change(key, value, due)  # type: ignore[attr-defined]
 
     def touch(self, key: Key) -> None:
         """An entry is to be written at the next checkpoint."""
         if key[0] == PLAIN:
-            self.table(str(key[1])).dirty[key[2]] = None
+            self.table(str(key[1])).touch(key[2])
         else:
-            self._tables[key[0]].dirty[key] = None  # type: ignore[attr-defined]
+            self._tables[key[0]].touch(key)  # type: ignore[attr-defined]
 
     def dump(self) -> dict[Key, Any]:
         """All entries; one of a plain table is at (table, key)."""
-        plain = {(n, k): v for n, table in self._plain.items() for k, v in table.items()}
+        plain = {(n, k): v for n, table in self.plain.items() for k, v in table.items()}
         return super().dump() | plain
 
     def __len__(self) -> int:
-        return super().__len__() + sum(map(len, self._plain.values()))
+        return super().__len__() + sum(map(len, self.plain.values()))
 
 
 class TaskStore:
@@ -164,35 +242,38 @@ class TaskStore:
         for table, key, _, _ in self._log:
             table.dirty[key] = None
         self._log.clear()
+        for plain in self._plain():
+            plain.settle()
 
     def undo(self) -> None:
         """Put back everything since the last ``settle``."""
         for table, key, old, due in reversed(self._log):
             table.change(key, old, due)
         self._log.clear()
+        for plain in self._plain():
+            plain.undo()
 
-    def _tables(self) -> Iterator[LoggedTable]:
+    def _plain(self) -> list[PlainTable]:
+        return [table for scope in self._scopes.values() for table in scope.plain.values()]
+
+    def _tables(self) -> Iterator[LoggedTable | PlainTable]:
         for scope in self._scopes.values():
             yield from scope.tables()
 
     @property
     def dirty(self) -> bool:
         """Whether entries changed since the last ``take_changes``."""
-        return bool(self._log) or any(table.dirty for table in self._tables())
-
-    def take_changes(self) -> list[tuple[Key, Any | None]]:
-        """The entries changed since the last call, with their present value (None: deleted)."""
         self.settle()
-        changes: list[tuple[Key, Any | None]] = []
-        for table in self._tables():
-            if table.dirty:
-                changes += table.changed()
-                table.dirty = {}
-        return changes
+        return any(table.dirty for table in self._tables())
 
-    def put_back(self, changes: list[tuple[Key, Any | None]]) -> None:
+    def take_changes(self) -> list[Changes]:
+        """The entries changed since the last call, with their present value."""
+        self.settle()
+        return [table.changed() for table in self._tables() if table.dirty]
+
+    def put_back(self, changes: list[Changes]) -> None:
         """A checkpoint failed: these entries are still to be written."""
-        for key, _ in changes:
+        for key in (key for change in changes for key in change.keys()):
             self.scope(str(key[0])).touch(key[1:])
 
     def load(self, key: Key, content: Any | None) -> None:
@@ -204,6 +285,6 @@ class TaskStore:
         return sum(map(len, self._scopes.values()))
 
 
-def scoped(store: TaskStore, scope: str) -> Store:
+def scoped(store: TaskStore, scope: str) -> Scope:
     """The view of ``store`` that step ``scope`` gets."""
     return store.scope(scope)

@@ -8,6 +8,7 @@ command line. Its acks, offsets, tables and windows are not used.
 from __future__ import annotations
 
 import asyncio
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,6 +30,10 @@ from streams.engine.mover import (
 from streams.engine.runner import Report, Runner, settle
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
+
+
+GC_THRESHOLDS = (50_000, 20, 100)
+"""State is large and free of cycles: the defaults would walk through it all the time."""
 
 
 class Flow(msgspec.Struct):
@@ -75,6 +80,8 @@ class Consumer(driver.Consumer):
         """Faust's own stall detector looks at acks, which are not used."""
 
     async def on_start(self) -> None:
+        gc.freeze()  # what was imported stays: no collection need look at it
+        gc.set_threshold(*GC_THRESHOLDS)
         await super().on_start()
         self.flow = self.app.flow  # type: ignore[attr-defined]
         self.pool = ThreadPoolExecutor(16, "checkpoint")
