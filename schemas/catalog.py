@@ -92,6 +92,8 @@ TYPES: tuple[EventType, ...] = (
     EventType("ml.example.v1", e.Example, None, lambda v: str(v.model_id)),
     EventType("ml.model.v1", e.ModelSnapshot, None, lambda v: str(v.model_id)),
     EventType("patterns.match.v1", e.PatternMatch, None, lambda v: str(v.subject)),
+    EventType("patterns.hop.v1", e.PeelHop, None, _network),
+    EventType("patterns.contact.v1", e.Contact, None, lambda v: f"{v.address}/{v.look}"),
     EventType("entities.joined.v1", e.EntityWindow, None, lambda v: str(v.entity)),
     EventType("payments.decision.v1", e.Decision, None, _address),
     EventType("alerts.alert.v1", e.Alert, None, lambda v: str(v.entity)),

@@ -298,6 +298,33 @@ class PatternMatch(Value, frozen=True):
     addresses: list[str]
 
 
+class PeelHop(Value, frozen=True):
+    """A confirmed transaction that peels a small amount off one coin: a hop of a peel chain."""
+
+    network: str
+    txid: str
+    prev_txid: str
+    prev_vout: int
+    change_vout: int
+    input_sat: int
+    peel_sat: int
+    change_sat: int
+    address: str | None = None
+    peel_address: str | None = None
+    change_address: str | None = None
+
+
+class Contact(Value, frozen=True):
+    """An address met another one: it paid it, or got dust that may come from it."""
+
+    network: str
+    address: str
+    look: str
+    other: str
+    txid: str
+    amount_sat: int
+
+
 class EntityWindow(Value, frozen=True):
     """What happened to one entity in one window: Bitcoin, Web5 and ML side by side."""
 

@@ -56,13 +56,32 @@ def time_ts(text: str) -> int:
 
 def to_headers(event: Event, writer: bytes | None = None) -> Headers:
     """The headers of an event; attributes at their default are left out."""
+    return [*_COMMON, ("ce_id", event.ce_id.encode()), *shared_headers(event, writer)]
+
+
+def fan_headers(ids: Iterable[str], event: Event, version: int, writer: bytes) -> list[Headers]:
+    """The headers of events that share all but their ids with ``event``, versions from here on."""
+    shared, op = shared_headers(event, writer), event.op
+    first, second = _COMMON
+    return [
+        [first, second, ("ce_id", f"{id_}:{op}:{number}".encode()), *shared]
+        for number, id_ in enumerate(ids, version)
+    ]
+
+
+@lru_cache(1024)
+def _named(name: str, text: str) -> tuple[str, bytes]:
+    """A header that comes again and again."""
+    return name, text.encode()
+
+
+def shared_headers(event: Event, writer: bytes | None = None) -> Headers:
+    """The headers of an event but for those that are its own: its id, and what all have."""
     headers = [
-        *_COMMON,
-        ("ce_id", event.ce_id.encode()),
-        ("ce_type", event.type.encode()),
-        ("ce_source", event.producer.encode()),
-        ("ce_time", time_text(event.ts).encode()),
-        ("ce_op", event.op.encode()),
+        _named("ce_type", event.type),
+        _named("ce_source", event.producer),
+        _named("ce_time", time_text(event.ts)),
+        _named("ce_op", event.op),
     ]
     if event.correction:
         headers.append(("ce_correction", b"true"))

@@ -12,6 +12,7 @@ import fastavro
 import msgspec
 
 from schemas.catalog import BY_NAME, EventType
+from schemas.compiled import Encode, compile_encoder
 from schemas.errors import EmptyValue, NotFramed, UnknownSchema, WrongSchema
 from schemas.events import Value
 from schemas.registry import locked_ids
@@ -51,26 +52,41 @@ class Codec:
         locked = locked_ids()
         self.ids = dict(locked if ids is None else ids)
         self._schemas: dict[str, Any] = {}
+        self._encoders: dict[str, Encode] = {}
         self._frames: dict[str, bytes] = {}
         self._by_id: dict[int, EventType] = {}
         self._by_lock = {number: BY_NAME[name] for name, number in locked.items()}
         for name, number in self.ids.items():
             event_type = BY_NAME[name]
-            schema = json.loads(event_type.path.read_text())
-            self._schemas[name] = fastavro.parse_schema(schema, named_schemas={})
-            self._frames[name] = _FRAME.pack(0, number)
-            self._by_id[number] = event_type
+            self.learn(event_type, number, json.loads(event_type.path.read_text()))
+
+    def learn(self, event_type: EventType, number: int, schema: Any) -> None:
+        """Know one more type, by its schema id and its Avro schema (parsed JSON)."""
+        name = event_type.name
+        self.ids[name] = number
+        self._schemas[name] = fastavro.parse_schema(schema, named_schemas={})
+        self._encoders[name] = compile_encoder(schema)
+        self._frames[name] = _FRAME.pack(0, number)
+        self._by_id[number] = event_type
 
     def encode(self, type_name: str, value: Value) -> bytes:
         """Frame and encode a value; raises WrongSchema when it does not fit its schema."""
-        out = io.BytesIO()
-        out.write(self._frames[type_name])
-        plain = msgspec.to_builtins(value, builtin_types=(bytes,))
         try:
-            fastavro.schemaless_writer(out, self._schemas[type_name], plain)
+            return self._frames[type_name] + self._encoders[type_name](value)
         except _HOSTILE as error:
             raise WrongSchema(f"value does not fit {type_name}: {error}") from error
-        return out.getvalue()
+
+    def encoder(self, type_name: str) -> Encode:
+        """What ``encode`` does for one type, to be called again and again."""
+        frame, body = self._frames[type_name], self._encoders[type_name]
+
+        def encode(value: Value) -> bytes:
+            try:
+                return frame + body(value)
+            except _HOSTILE as error:
+                raise WrongSchema(f"value does not fit {type_name}: {error}") from error
+
+        return encode
 
     def decode(self, data: bytes | None, expected: str | None = None) -> tuple[EventType, Any]:
         """Read one framed value; ``expected`` names the type that its topic carries.

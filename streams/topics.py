@@ -6,20 +6,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import msgspec
 
+from schemas import events as e
 from schemas.catalog import BY_NAME, EventType
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    V_co = TypeVar("V_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    V_co = TypeVar("V_co", covariant=True)
 
 MEBIBYTE = 1 << 20
 DAY_MS = 86_400_000
 FOREVER = -1
-By = Literal["network", "txid", "address", "did", "model", "entity", "any"]
+By = Literal["network", "txid", "address", "pair", "did", "model", "entity", "any"]
 
 
-class Topic(msgspec.Struct, frozen=True):
-    """One topic."""
+class Topic(msgspec.Struct, Generic[V_co], frozen=True):
+    """One topic; ``Topic[Alert]`` tells type checkers what its values are."""
 
     name: str
     by: By
@@ -65,7 +75,7 @@ class Topic(msgspec.Struct, frozen=True):
 SOURCE_BYTES = 12 * MEBIBYTE
 LETTER_BYTES = 16 * MEBIBYTE
 
-blocks = Topic(
+blocks: Topic[e.Block] = Topic(
     "bitcoin.blocks",
     "network",
     "blocks connected to and disconnected from the chain; one order a network",
@@ -73,7 +83,7 @@ blocks = Topic(
     source=True,
     max_message_bytes=SOURCE_BYTES,
 )
-transactions = Topic(
+transactions: Topic[e.Transaction] = Topic(
     "bitcoin.transactions",
     "txid",
     "confirmed transactions with every prevout",
@@ -81,7 +91,7 @@ transactions = Topic(
     source=True,
     max_message_bytes=SOURCE_BYTES,
 )
-mempool = Topic(
+mempool: Topic[e.MempoolEvent] = Topic(
     "bitcoin.mempool",
     "txid",
     "what a node's mempool saw: added, replaced, evicted, confirmed",
@@ -89,7 +99,7 @@ mempool = Topic(
     source=True,
     max_message_bytes=SOURCE_BYTES,
 )
-records = Topic(
+records: Topic[e.DwnMessage] = Topic(
     "web5.records",
     "did",
     "verified DWN messages, whole",
@@ -97,7 +107,7 @@ records = Topic(
     source=True,
     max_message_bytes=SOURCE_BYTES,
 )
-labels = Topic(
+labels: Topic[e.Label] = Topic(
     "ml.labels",
     "txid",
     "truths about transactions that became known later",
@@ -105,54 +115,60 @@ labels = Topic(
     source=True,
     max_message_bytes=SOURCE_BYTES,
 )
-tip = Topic(
+tip: Topic[e.Tip] = Topic(
     "bitcoin.tip",
     "any",
     "height and hash of each tip, in every partition",
     "bitcoin.tip.v1",
     broadcast=True,
 )
-facts = Topic(
+facts: Topic[e.Transaction] = Topic(
     "bitcoin.facts",
     "txid",
     "the one live form of each transaction: confirmed, else in the mempool",
     "bitcoin.transaction.v1",
     stored=False,
 )
-lifecycle = Topic(
+lifecycle: Topic[e.Lifecycle] = Topic(
     "bitcoin.lifecycle",
     "txid",
     "where a transaction stands: mempool, confirmed, replaced, evicted",
     "bitcoin.lifecycle.v1",
 )
-activity = Topic(
+activity: Topic[e.Activity] = Topic(
     "bitcoin.activity",
     "address",
     "one debit or credit of one address",
     "bitcoin.activity.v1",
 )
-cancellations = Topic(
+cancellations: Topic[e.Cancellation] = Topic(
     "bitcoin.cancellations",
     "address",
     "unconfirmed payments that will not come: replaced, evicted, expired, conflicted",
     "bitcoin.cancellation.v1",
 )
-identity_links = Topic(
+identity_links: Topic[e.IdentityLink] = Topic(
     "web5.identity_links",
     "address",
     "versions of a link between an address and a DID",
     "web5.identity_link.v1",
 )
-features = Topic("ml.features", "txid", "named feature vector of a transaction", "ml.features.v1")
-results = Topic("ml.results", "txid", "score of a transaction with its reasons", "ml.result.v1")
-address_results = Topic(
+features: Topic[e.Features] = Topic(
+    "ml.features", "txid", "named feature vector of a transaction", "ml.features.v1"
+)
+results: Topic[e.Score] = Topic(
+    "ml.results", "txid", "score of a transaction with its reasons", "ml.result.v1"
+)
+address_results: Topic[e.AddressScore] = Topic(
     "ml.address_results",
     "address",
     "scores sent on to the addresses that take part",
     "ml.address_result.v1",
 )
-examples = Topic("ml.examples", "model", "feature vectors with their labels", "ml.example.v1")
-models = Topic(
+examples: Topic[e.Example] = Topic(
+    "ml.examples", "model", "feature vectors with their labels", "ml.example.v1"
+)
+models: Topic[e.ModelSnapshot] = Topic(
     "ml.models",
     "any",
     "model snapshots and the event time from which they score, in every partition",
@@ -160,22 +176,48 @@ models = Topic(
     broadcast=True,
     table=True,
 )
-matches = Topic(
+matches: Topic[e.PatternMatch] = Topic(
     "patterns.matches", "txid", "patterns found, with reasons and evidence", "patterns.match.v1"
 )
-entities = Topic(
+peel_hops: Topic[e.PeelHop] = Topic(
+    "patterns.peel_hops",
+    "network",
+    "transactions that peel a small amount off one coin: hops of peel chains",
+    "patterns.hop.v1",
+)
+payments: Topic[e.Contact] = Topic(
+    "patterns.payments",
+    "pair",
+    "whom an address paid, keyed by the address and what the payee's address looks like",
+    "patterns.contact.v1",
+)
+baits: Topic[e.Contact] = Topic(
+    "patterns.baits",
+    "pair",
+    "dust that came to an address, keyed by the address and what the sender's looks like",
+    "patterns.contact.v1",
+)
+history_matches: Topic[e.PatternMatch] = Topic(
+    "patterns.history_matches",
+    "txid",
+    "patterns that take more than one transaction, with reasons and evidence",
+    "patterns.match.v1",
+)
+entities: Topic[e.EntityWindow] = Topic(
     "entities.joined",
     "entity",
     "Bitcoin, Web5 and ML of one entity and window, side by side",
     "entities.joined.v1",
 )
-decisions = Topic(
+decisions: Topic[e.Decision] = Topic(
     "payments.decisions",
     "address",
     "credit, wait, review or refuse, one decision an outpoint",
     "payments.decision.v1",
 )
-alerts = Topic("alerts", "entity", "what a person should look at, and why", "alerts.alert.v1")
+alerts: Topic[e.Alert] = Topic(
+    "alerts", "entity", "what a person should look at, and why", "alerts.alert.v1"
+)
 dead_letters = Topic(
     "dead_letters",
     "any",
@@ -213,6 +255,10 @@ ALL: tuple[Topic, ...] = (
     examples,
     models,
     matches,
+    peel_hops,
+    payments,
+    baits,
+    history_matches,
     entities,
     decisions,
     alerts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from joins.state import Store
 from streams import topics
-from streams.engine.step import Batch, Emit, Step, derived
+from streams.engine.step import Batch, Emit, Step
 from streams.features import extract
 
 NAME = "extract_features"
@@ -13,7 +13,7 @@ NAME = "extract_features"
 def process(batch: Batch, state: Store, emit: Emit) -> None:
     """Extract the features of each fact."""
     for fact in batch:
-        emit(topics.features, derived(NAME, fact, topics.features, extract(fact.value)))
+        emit.derive(topics.features, fact, [("", extract(fact.value))])
 
 
 step = Step(NAME, (topics.facts,), (topics.features,), process)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from joins.state import Store
 from schemas.events import Activity, Transaction
 from streams import topics
-from streams.engine.step import Batch, Emit, Step, derived
+from streams.engine.step import Batch, Emit, Step
 
 NAME = "fan_out_activity"
 MAX_REPLACEABLE = 0xFFFFFFFE
@@ -17,9 +17,8 @@ MAX_REPLACEABLE = 0xFFFFFFFE
 def process(batch: Batch, state: Store, emit: Emit) -> None:
     """Pass every debit and credit on."""
     for fact in batch:
-        for row in activity(fact.value):
-            part = f"{row.direction}:{row.index}"
-            emit(topics.activity, derived(NAME, fact, topics.activity, row, part))
+        rows = [(f"{row.direction}:{row.index}", row) for row in activity(fact.value)]
+        emit.derive(topics.activity, fact, rows)
 
 
 def activity(tx: Transaction) -> Iterator[Activity]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from streams.agents import (
     decide_payments,
     detect_patterns,
+    detect_poisoning,
     extract_features,
     fan_out_activity,
     follow_lifecycle,
+    follow_peel_chains,
     join_entities,
     label_examples,
     link_identities,
     raise_alerts,
+    raise_history_alerts,
     raise_payment_alerts,
     score_transactions,
+    trace_history,
     track_tip,
     train_model,
 )
@@ -30,6 +34,7 @@ def steps(config: Config) -> tuple[Step, ...]:
         fan_out_activity.step,
         extract_features.step,
         detect_patterns.step,
+        trace_history.step,
         score_transactions.step,
         label_examples.step(config),
         raise_alerts.step,
@@ -38,6 +43,9 @@ def steps(config: Config) -> tuple[Step, ...]:
         join_entities.step(config),
         decide_payments.step(config),
         raise_payment_alerts.step,
+        follow_peel_chains.step(config),
+        detect_poisoning.step(config),
+        raise_history_alerts.step,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.envelope import Event
-from schemas.headers import to_headers
+from schemas.headers import fan_headers, to_headers
+from schemas.ids import fan_ids
 from streams import topics
 from streams.engine.checkpoint import Output
 from streams.engine.codec import encode_changes, encode_value
@@ -35,10 +36,34 @@ class Pending(NamedTuple):
     schema is the fault of the step and of one record, not of a checkpoint."""
 
 
+class Fan(NamedTuple):
+    """Events that follow from one input alone and are nobody's input in the task."""
+
+    topic: Topic
+    step: str
+    cause: Event
+    version: int
+    """Of the first one."""
+    correction: bool
+    rows: list[tuple[str | int, str, bytes]]
+    """Part of the id, key, encoded value."""
+
+    def shared(self) -> Event:
+        """The envelope that all of them have."""
+        cause = self.cause
+        return Event(
+            "", "", cause.ts, cause.op, None,
+            correction=self.correction or cause.correction or cause.op == "retract",
+            type=self.topic.event_type or "", anchor=cause.anchor, ingest_ts=cause.ingest_ts,
+            producer=self.step, correlation_id=cause.correlation_id, causation_id=cause.id,
+            priority=cause.priority,
+        )  # fmt: skip
+
+
 class Snapshot(msgspec.Struct):
     """All that one checkpoint writes."""
 
-    outputs: list[Pending]
+    outputs: list[Pending | Fan]
     changes: list[Changes]
     position: dict[str, Any]
     """Positions, clock, counts: the content of the position record."""
@@ -64,7 +89,23 @@ class Encoder:
     def outputs(self, snapshot: Snapshot) -> Iterator[Output]:
         """The records of its events and letters."""
         for pending in snapshot.outputs:
-            yield from self.output(*pending)
+            if type(pending) is Fan:
+                yield from self.fan(pending)
+            else:
+                yield from self.output(*pending)
+
+    def fan(self, fan: Fan) -> Iterator[Output]:
+        """The records of a fan-out."""
+        topic, shared = fan.topic, fan.shared()
+        ids = fan_ids(fan.step, fan.cause.id, [row[0] for row in fan.rows])
+        room = topic.max_message_bytes - RECORD_ROOM
+        all_headers = fan_headers(ids, shared, fan.version, self._writer)
+        for id_, headers, (_, key, value) in zip(ids, all_headers, fan.rows, strict=True):
+            if len(key) + len(value) > room:
+                event = msgspec.structs.replace(shared, id=id_, key=key)
+                yield from self._too_large(topic, event, value)
+            else:
+                yield Output(topic.name, key.encode(), value, headers)
 
     def state(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Output]:
         """Its declared watermarks, its changelog, and its position last."""
@@ -84,14 +125,17 @@ class Encoder:
         headers = to_headers(content, self._writer)
         key = content.key.encode()
         if len(key) + len(value) > topic.max_message_bytes - RECORD_ROOM:
-            why = oversized(topic.name, self.partition, content, value)
-            yield from self.output(topics.dead_letters, Letter(key, None, why), b"")
+            yield from self._too_large(topic, content, value)
             return
         if topic.broadcast:
             for partition in range(self.partitions):
                 yield Output(topic.name, key, value, headers, partition)
         else:
             yield Output(topic.name, key, value, headers)
+
+    def _too_large(self, topic: Topic, event: Event, value: bytes) -> Iterator[Output]:
+        why = oversized(topic.name, self.partition, event, value)
+        yield from self.output(topics.dead_letters, Letter(event.key.encode(), None, why), b"")
 
     def control(self, watermark: int | None, to: tuple[Topic, ...]) -> Iterator[Output]:
         """A control record for every partition of every topic in ``to``."""

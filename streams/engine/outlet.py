@@ -10,6 +10,7 @@ from streams.engine.step import Step
 from streams.topics import Topic
 
 Route = Callable[[Topic, Event, dict[str, list[Event]]], None]
+Fan = Callable[[str, Topic, Event, list[tuple[str | int, Any]], dict[str, list[Event]]], None]
 
 
 class Refusal(NamedTuple):
@@ -23,8 +24,8 @@ class Refusal(NamedTuple):
 class TaskEmit:
     """The ``Emit`` of a task; its owner says which step and which batch it stands for."""
 
-    def __init__(self, route: Route) -> None:
-        self._route = route
+    def __init__(self, route: Route, fan: Fan) -> None:
+        self._route, self._fan = route, fan
         self.inbox: dict[str, Any] = {}
         self.step = "decode"
         self.refused: list[Refusal] = []
@@ -44,9 +45,18 @@ class TaskEmit:
         self._writes = frozenset(topic.name for topic in step.writes)
 
     def __call__(self, topic: Topic, event: Event) -> None:
+        self._require(topic)
+        self._route(topic, event, self.inbox)
+
+    def derive(self, topic: Topic, cause: Event, rows: Iterable[tuple[str | int, Any]]) -> None:
+        self._require(topic)
+        found = list(rows)
+        if found:
+            self._fan(self.step, topic, cause, found, self.inbox)
+
+    def _require(self, topic: Topic) -> None:
         if topic.name not in self._writes:
             raise ValueError(f"step {self.step} does not declare that it writes {topic.name}")
-        self._route(topic, event, self.inbox)
 
     def _judge(self, event: Any) -> None:
         """One disposition a record: an input of the task, and not yet refused or filtered."""

@@ -7,23 +7,21 @@ to the process that imports the module which makes it, and to nobody else.
 from __future__ import annotations
 
 import json
-import struct
 import types
 import typing
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-import fastavro
 import msgspec
 
 from schemas.catalog import BY_NAME, EventType, Parts
 from schemas.events import Value
 from schemas.wire import Codec
+from streams.engine.codec import register
 
 FIRST_ID = 1 << 30
 """Ids of own types lie above; locks and registries count from 1."""
-_FRAME = struct.Struct(">bI")
 _PLAIN: dict[Any, str] = {
     str: "string", int: "long", float: "double", bool: "boolean", bytes: "bytes"
 }  # fmt: skip
@@ -73,7 +71,10 @@ def event_type(
     if name in BY_NAME and name not in OWN:
         raise BadType(f"{name} is a type of ours: name yours after you, such as shop.{name}")
     made = OwnType(name, cls, identity, key, schema=json.dumps(avro_of(cls, name)))
-    msgspec.msgpack.Decoder(cls)  # msgspec learns a class at its first use, unguarded
+    try:
+        register(cls)
+    except ValueError as error:
+        raise BadType(f"the class of {name}: {error}") from error
     OWN[name] = BY_NAME[name] = made
     return made
 
@@ -86,10 +87,7 @@ def forget(name: str) -> None:
 def teach(codec: Codec) -> Codec:
     """Let a codec write and read the own types; returns it."""
     for own in OWN.values():
-        codec.ids[own.name] = own.number
-        codec._schemas[own.name] = fastavro.parse_schema(json.loads(own.schema), named_schemas={})
-        codec._frames[own.name] = _FRAME.pack(0, own.number)
-        codec._by_id[own.number] = own
+        codec.learn(own, own.number, json.loads(own.schema))
     return codec
 
 

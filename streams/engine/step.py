@@ -6,7 +6,7 @@ checkpoints, counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -17,6 +17,7 @@ from streams.topics import Topic
 
 if TYPE_CHECKING:
     from joins.state import Key, Store
+    from streams.engine.stores import Scope
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -37,6 +38,12 @@ class Emit(Protocol):
     def __call__(self, topic: Topic, event: Event) -> None:
         """Write an event to one of the step's topics."""
 
+    def derive(self, topic: Topic, cause: Event, rows: Iterable[tuple[str | int, Any]]) -> None:
+        """Write events that follow from one input alone: ``derived`` of each (part, value).
+
+        The quickest way to say many things about one event.
+        """
+
     def refuse(self, event: Any, cause: str, detail: str) -> None:
         """Send an input event (or record) to the dead letters, with a one-word cause."""
 
@@ -44,9 +51,9 @@ class Emit(Protocol):
         """Say that an input event was left out on purpose, by a named rule."""
 
 
-Process = Callable[[Any, "Store", Emit], None]
+Process = Callable[[Any, "Scope", Emit], None]
 """Takes a ``Batch``, or ``Records`` where the topic carries original bytes."""
-Advance = Callable[[int, "Store", Emit], None]
+Advance = Callable[[int, "Scope", Emit], None]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -58,7 +65,7 @@ class Step(msgspec.Struct, frozen=True):
     process: Process
     advance: Advance | None = None
     """Called with the new watermark (ms) whenever it moved: fires due timers, expires state."""
-    holdback: Callable[[Store], int | None] | None = None
+    holdback: Callable[[Scope], int | None] | None = None
     """The least event time of a result not yet emitted, corrections excepted."""
     version: int = 1
     """Raised when the step's state changes its form."""

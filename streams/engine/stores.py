@@ -28,7 +28,7 @@ class Changes(NamedTuple):
     entries: list[tuple[Any, Any]]
     """Keys with their content, None where deleted."""
 
-    def keys(self) -> Iterator[Key]:
+    def places(self) -> Iterator[Key]:
         """The keys as the changelog has them."""
         for key, _ in self.entries:
             yield (*self.path, *key) if self.whole else (*self.path, key)
@@ -183,6 +183,8 @@ class Scope(MemoryStore):
     def __init__(self, name: str, log: Callable[[_Written], None]) -> None:
         self.name, self._log = name, log
         self.plain: dict[str, PlainTable] = {}
+        self.scratch: dict[Any, Any] = {}
+        """What a step hands from one of its inputs to the next; gone after the batch."""
         super().__init__()
 
     def _table(self) -> Table:
@@ -242,19 +244,20 @@ class TaskStore:
         for table, key, _, _ in self._log:
             table.dirty[key] = None
         self._log.clear()
-        for plain in self._plain():
-            plain.settle()
+        for scope in self._scopes.values():
+            scope.scratch.clear()
+            for plain in scope.plain.values():
+                plain.settle()
 
     def undo(self) -> None:
         """Put back everything since the last ``settle``."""
         for table, key, old, due in reversed(self._log):
             table.change(key, old, due)
         self._log.clear()
-        for plain in self._plain():
-            plain.undo()
-
-    def _plain(self) -> list[PlainTable]:
-        return [table for scope in self._scopes.values() for table in scope.plain.values()]
+        for scope in self._scopes.values():
+            scope.scratch.clear()
+            for plain in scope.plain.values():
+                plain.undo()
 
     def _tables(self) -> Iterator[LoggedTable | PlainTable]:
         for scope in self._scopes.values():
@@ -273,7 +276,7 @@ class TaskStore:
 
     def put_back(self, changes: list[Changes]) -> None:
         """A checkpoint failed: these entries are still to be written."""
-        for key in (key for change in changes for key in change.keys()):
+        for key in (key for change in changes for key in change.places()):
             self.scope(str(key[0])).touch(key[1:])
 
     def load(self, key: Key, content: Any | None) -> None:

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
+from streams.engine.ends import EARLIEST, Ends
 from streams.engine.mover import READ, Place
 
 TIMEOUT_SECONDS = 15.0
@@ -30,18 +31,23 @@ def last_positions(
 
     Raises KafkaException when the broker does not answer, or a changelog is not there.
     """
-    # a session that nobody shares: it never joins and never commits
+    waiting = [Place(name, p) for name in changelogs for p in range(partitions)]
+    ends = _ends(kafka, waiting)
     consumer = Consumer({**READ, **kafka, "auto.offset.reset": "earliest", "log_level": 2})
     try:
-        waiting = [Place(name, p) for name in changelogs for p in range(partitions)]
-        return _look(consumer, {place: _ends(consumer, place) for place in waiting})
+        return _look(consumer, ends)
     finally:
         consumer.close()
 
 
-def _ends(consumer: Consumer, place: Place) -> tuple[int, int]:
-    low, high = consumer.get_watermark_offsets(TopicPartition(*place), timeout=TIMEOUT_SECONDS)
-    return low, high
+def _ends(kafka: Mapping[str, Any], places: list[Place]) -> dict[Place, tuple[int, int]]:
+    asking = Ends(kafka, committed=True)
+    try:
+        low = asking.ask(places, TIMEOUT_SECONDS, EARLIEST)
+        high = asking.ask(places, TIMEOUT_SECONDS)
+        return {place: (low[place], high[place]) for place in places}
+    finally:
+        asking.close()
 
 
 def _look(consumer: Consumer, ends: dict[Place, tuple[int, int]]) -> dict[Place, dict[str, Any]]:

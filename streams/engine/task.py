@@ -18,7 +18,7 @@ from schemas.envelope import Event
 from schemas.errors import BadHeaders, SchemaError
 from schemas.wire import Codec
 from streams import topics
-from streams.engine.emit import Pending, Snapshot
+from streams.engine.emit import Fan, Pending, Snapshot
 from streams.engine.guard import (
     Counts,
     Decoded,
@@ -35,7 +35,7 @@ from streams.engine.outlet import TaskEmit
 from streams.engine.progress import Progress
 from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
-from streams.engine.step import Batch, Step
+from streams.engine.step import Batch, Step, derived
 from streams.engine.stores import TaskStore, scoped
 from streams.engine.topology import SubTopology, Topology
 from streams.engine.writers import Writer
@@ -65,13 +65,13 @@ class Task:
         writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
         self.progress = Progress(sub.inputs, writers, partition, settings)
         self.writer = Writer(sub.name, settings.generation, partition, settings.partitions)
-        self.pending: list[Pending] = []
+        self.pending: list[Pending | Fan] = []
         self.sequence = 0
         self.advanced = NEG_INF
         self.published = NEG_INF
         """The greatest watermark that this task has declared (ms)."""
         self.said_idle = False
-        self._emit = TaskEmit(self.route)
+        self._emit = TaskEmit(self.route, self.fan)
         self._scopes = {step.name: scoped(self.store, step.name) for step in sub.steps}
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
@@ -268,6 +268,21 @@ class Task:
             self.pending.append(Pending(topic, event, value))
         if topic.name in self._inner and not topic.broadcast:
             inbox.setdefault(topic.name, []).append(event)
+
+    def fan(
+        self, step: str, topic: Topic, cause: Event, rows: list[tuple[str | int, Any]],
+        inbox: dict[str, list[Event]],
+    ) -> None:  # fmt: skip
+        """Write what follows from ``cause`` alone: made into events only where a step reads them."""
+        if topic.name in self._inner or topic.broadcast or not topic.stored:
+            for part, value in rows:
+                self.route(topic, derived(step, cause, topic, value, part), inbox)
+            return
+        key_of, encode = topic.key_of, self.codec.encoder(topic.event_type or "")
+        content = [(part, key_of(value), encode(value)) for part, value in rows]
+        late = cause.ts < self.published
+        self.pending.append(Fan(topic, step, cause, self.sequence + 1, late, content))
+        self.sequence += len(content)
 
     # Letters --------------------------------------------------------------------------------------
 

@@ -10,23 +10,31 @@ from __future__ import annotations
 import msgspec
 
 from schemas.events import PatternMatch, Transaction, TxOutput
+from streams.patterns.about import About
 from streams.patterns.words import btc, count, input_addresses, output_addresses
 
 PATTERN_ID = "large_transaction"
+
+ABOUT = About(
+    definition="One transaction moves more than `limit_sat` to scripts other than its own. What "
+    "returns to a script spent from is change; where prevouts are unknown all is counted, and the "
+    "confidence is lower. A coinbase moves nothing.",
+    severity="`medium`; `high` above `high_sat`",
+    source="common practice of monitoring; the limit is the operator's",
+)
 
 MAX_NAMED = 10
 """Receivers named, the largest first: enough to act on, and the row stays small."""
 
 
 class LargeTransactionConfig(msgspec.Struct, frozen=True):
-    """Limits in satoshi.
-
-    ``limit_sat``: in real blocks of 2013 to 2024 none to 17 in 1,000 transactions pay out more than
-    100 BTC; an exchange sets its own. ``high_sat``: above ten times that the severity is high.
-    """
+    """Limits in satoshi."""
 
     limit_sat: int = 10_000_000_000
+    """In real blocks of 2013 to 2024 none to 17 in 1,000 transactions pay out more than 100 BTC; an
+    exchange sets its own."""
     high_sat: int = 100_000_000_000
+    """Above ten times that the severity is high."""
     confidence_without_prevouts: float = 0.5
     """An amount that may be half change is right about half of the time."""
 
@@ -36,7 +44,10 @@ DEFAULTS = LargeTransactionConfig()
 
 def detect(tx: Transaction, config: LargeTransactionConfig = DEFAULTS) -> PatternMatch | None:
     """Match when the amount moved is above ``limit_sat``; a coinbase moves nothing."""
-    if tx.is_coinbase:
+    total = 0
+    for output in tx.outputs:
+        total += output.value_sat
+    if total <= config.limit_sat or tx.is_coinbase:
         return None
     paid = _paid(tx)
     moved = sum(output.value_sat for _, output in paid)

@@ -15,17 +15,24 @@ THORChain memos; VeriBlock, Hemi, Factom, Po.et and Komodo by what blocks show o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from schemas.events import PatternMatch, Transaction, TxOutput
+from streams.patterns.about import About
 from streams.patterns.rc4 import rc4
 from streams.patterns.words import count, input_addresses
 
 PATTERN_ID = "op_return"
 
-OP_RETURN, OP_13 = 0x6A, 0x5D
+ABOUT = About(
+    definition="Whose message a data output carries, told by its first bytes: `runes`, `omni`, "
+    "`counterparty`, `stacks` and others, one match for each protocol in a transaction.",
+    severity="`info`",
+    source="the protocols' specifications; BIP 141",
+)
+
+RUNESTONE = b"\x6a\x5d"
+"""OP_RETURN OP_13."""
 _PUSH_SIZES = {0x4C: 1, 0x4D: 2, 0x4E: 4}
 
 COUNTERPARTY_MARK = b"CNTRPRTY"
@@ -66,14 +73,13 @@ CONFIDENCE = {"veriblock": 0.9, "thorchain": 0.8, "hash32": 0.5, "text": 0.5}
 
 
 class OpReturnConfig(msgspec.Struct, frozen=True):
-    """Which classes make a match.
-
-    ``ignored``: the witness commitment stands in every block and says nothing; of text and of
-    unknown bytes no protocol is known.
-    """
+    """Which classes make a match."""
 
     ignored: frozenset[str] = frozenset({"witness_commitment", "text", "unknown", "empty"})
+    """The witness commitment stands in every block and says nothing; of text and of unknown bytes
+    no protocol is known."""
     severity: str = "info"
+    """Severity of a match."""
 
 
 DEFAULTS = OpReturnConfig()
@@ -81,19 +87,23 @@ DEFAULTS = OpReturnConfig()
 
 def detect(tx: Transaction, config: OpReturnConfig = DEFAULTS) -> list[PatternMatch]:
     """One match for each protocol found, in order of the first output that carries it."""
+    classes = protocols(tx)
+    if not classes:
+        return []
     found: dict[str, list[int]] = {}
-    for index, protocol in protocols(tx):
+    for index, protocol in classes:
         if protocol not in config.ignored:
             found.setdefault(protocol, []).append(index)
     return [_match(tx, protocol, places, config) for protocol, places in found.items()]
 
 
-def protocols(tx: Transaction) -> Iterable[tuple[int, str]]:
+def protocols(tx: Transaction) -> list[tuple[int, str]]:
     """Each data output's index and class, in order."""
+    scripts = [(n, o.script) for n, o in enumerate(tx.outputs) if o.script[:1] == b"\x6a"]
+    if not scripts:
+        return []
     key = None if tx.is_coinbase else bytes.fromhex(tx.inputs[0].prev_txid)
-    for index, output in enumerate(tx.outputs):
-        if output.script[:1] == b"\x6a":
-            yield index, classify(output.script, key)
+    return [(index, classify(script, key)) for index, script in scripts]
 
 
 def classify(script: bytes, first_input_txid: bytes | None) -> str:
@@ -102,7 +112,7 @@ def classify(script: bytes, first_input_txid: bytes | None) -> str:
     ``first_input_txid`` (32 bytes, display order) is the key of Counterparty's RC4; None where
     there is none, as in a coinbase.
     """
-    if script[1:2] == bytes([OP_13]):
+    if script[:2] == RUNESTONE:
         return "runes"
     data = pushed(script)
     if not data:

@@ -18,17 +18,29 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.events import PatternMatch, Transaction
+from streams.patterns.about import About
 from streams.patterns.words import all_addresses, btc
 
 PATTERN_ID = "replacement"
+
+ABOUT = About(
+    definition="A transaction in the mempool gave way to another one that spends the same output. "
+    "`bump`: every payee keeps its amount; `redirect`: a payee loses; `unknown`: a body is not "
+    "known. What counts as a payee: outputs that carry no data and return to no script spent from.",
+    severity="`info` for a bump, `high` for a redirect, `low` where it cannot be told",
+    source="BIP 125; full replacement by fee in Bitcoin Core",
+)
 
 
 class ReplacementConfig(msgspec.Struct, frozen=True):
     """Severities by class, and how sure each finding is."""
 
     bump_severity: str = "info"
+    """Nobody loses."""
     redirect_severity: str = "high"
+    """A payment that was announced is withdrawn."""
     unknown_severity: str = "low"
+    """A body is not known."""
     change_confidence: float = 0.7
     """One output shrank by no more than the fee grew: nearly always change that pays for it."""
     single_loss_confidence: float = 0.6

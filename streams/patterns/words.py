@@ -42,7 +42,12 @@ def percent(part: int, whole: int) -> str:
 
 def input_addresses(tx: Transaction) -> list[str]:
     """The distinct addresses that the transaction spends from, in order of input."""
-    return _distinct(i.prevout.address for i in tx.inputs if i.prevout is not None)
+    found: dict[str, None] = {}
+    for spent in tx.inputs:  # asked of most transactions: no generators
+        prevout = spent.prevout
+        if prevout is not None and prevout.address is not None:
+            found[prevout.address] = None
+    return list(found)
 
 
 def output_addresses(outputs: Iterable[TxOutput]) -> list[str]:

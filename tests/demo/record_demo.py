@@ -42,7 +42,8 @@ from streams.client import Read, read_all
 from streams.config import Config
 from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin
-from streams.ops.live import run_bitcoin, run_dwn
+from streams.ops.dwn import run_dwn
+from streams.ops.live import run_bitcoin
 from streams.ops.record import record
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.bitcoin_node import BitcoinNode

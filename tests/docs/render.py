@@ -11,10 +11,12 @@ from streams.agents.pipeline import topology
 from streams.config import Config
 from streams.ops.drawing import as_mermaid
 from streams.topics import ALL, Topic
+from tests.docs.patterns_page import page
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 TOPICS = ROOT / "docs" / "topics.md"
+PATTERNS = ROOT / "docs" / "patterns.md"
 
 
 def picture() -> str:
@@ -49,7 +51,11 @@ def _notes(topic: Topic) -> Iterator[str]:
 
 def parts() -> dict[Path, dict[str, str]]:
     """By document, each marker's name and what belongs between its marks."""
-    return {README: {"topology": picture()}, TOPICS: {"topics": table()}}
+    return {
+        README: {"topology": picture()},
+        TOPICS: {"topics": table()},
+        PATTERNS: {"patterns": page()},
+    }
 
 
 def between(text: str, name: str) -> str:

@@ -52,9 +52,9 @@ def _differences(driver: TopologyDriver) -> dict[str, Any]:
 
 
 def test_the_undisturbed_run_says_something() -> None:
-    """The other tests compare with it: nearly every derived topic has results."""
+    """The other tests compare with it: every topic has results, but what takes an attack."""
     silent = {topic.name for topic in DERIVED if not _undisturbed().net(topic)}
-    assert set() == silent
+    assert {topics.baits.name, topics.history_matches.name} == silent
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from schemas.events import Prevout, Transaction, TxInput, TxOutput
 from streams.chain.address import address_of
-from streams.chain.build import prevout, transaction_value
+from streams.chain.build import Place, prevout, transaction_value
 from streams.chain.parse import RawTx, parse_block
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "bitcoin"
@@ -35,6 +35,7 @@ def coinjoins() -> list[tuple[str, Transaction]]:
     return [(row["kind"], _coinjoin(row)) for row in map(json.loads, lines)]
 
 
+@lru_cache(maxsize=4)
 def block(height: int, with_prevouts: bool = False) -> list[Transaction]:
     """A real block's transactions, with or without every prevout."""
     raw = parse_block(read("blocks", f"{height}.raw.xz"))
@@ -93,3 +94,27 @@ def _prevout(value: int, script: bytes) -> Prevout:
 
 def _output(value: int, script: bytes) -> TxOutput:
     return TxOutput(value, script, address_of(script, "main"))
+
+
+@lru_cache(maxsize=2)
+def block_alone(height: int) -> list[Transaction]:
+    """A real block's transactions with the prevouts that the block itself holds."""
+    raw = parse_block(read("blocks", f"{height}.raw.xz"))
+    made = {tx.txid: tx.outputs for tx in block(height)}
+    block_hash = f"{height:064x}"
+    return [
+        transaction_value(tx, "main", _within(tx, made), Place(block_hash, height, position))
+        for position, tx in enumerate(raw.transactions)
+    ]
+
+
+def _within(tx: RawTx, made: dict[str, list[TxOutput]]) -> list[Prevout | str]:
+    spent: list[Prevout | str] = []
+    for prev_txid, prev_vout, *_ in tx.inputs:
+        found = made.get(prev_txid)
+        if found is None:
+            spent.append(NO_PREVOUTS)
+        else:
+            output = found[prev_vout]
+            spent.append(Prevout(output.value_sat, output.script, output.address))
+    return spent
