@@ -8,6 +8,7 @@ mark, and never a growing list.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -60,27 +61,88 @@ class _Top:
 _TOP = (_Top(),)
 
 
-class Table:
-    """The entries with one first part: a hash map, and an order once somebody scans it."""
+class _Run:
+    """Keys in order: a list while there are few, a tree of lists when there are many."""
 
-    __slots__ = ("at", "fresh", "order", "timeline", "values")
+    __slots__ = ("_fresh", "_keys")
+    MANY = 2000
+
+    def __init__(self) -> None:
+        self._keys: Any = []
+        self._fresh: list[Key] = []
+        """Keys that came since somebody looked."""
+
+    def add(self, key: Key) -> None:
+        self._fresh.append(key)
+
+    def remove(self, key: Key) -> None:
+        keys = self._settled()
+        if type(keys) is list:
+            del keys[bisect_left(keys, key)]
+        else:
+            keys.remove(key)
+
+    def _settled(self) -> Any:
+        keys, fresh = self._keys, self._fresh
+        if fresh:
+            self._fresh = []
+            if type(keys) is not list:
+                keys.update(fresh)
+            elif len(keys) + len(fresh) > self.MANY:
+                self._keys = keys = SortedList(keys + fresh)
+            elif len(fresh) == 1:
+                insort(keys, fresh[0])
+            else:
+                keys += fresh
+                keys.sort()
+        return keys
+
+    def __bool__(self) -> bool:
+        return bool(self._keys or self._fresh)
+
+    def between(self, first: Any, last: Any, reverse: bool) -> Iterator[Key]:
+        """Keys with ``first <= key < last``."""
+        keys = self._settled()
+        if type(keys) is not list:
+            found: Iterator[Key] = keys.irange(first, last, (True, False), reverse=reverse)
+            return found
+        low = bisect_left(keys, first)
+        high = bisect_left(keys, last, low)
+        return iter(keys[low:high]) if not reverse else iter(keys[low:high][::-1])
+
+
+class Table:
+    """The entries with one first part: a hash map, and runs in order where somebody scans.
+
+    A run holds the keys with the same first parts, as many as the prefixes of scans have: so a scan
+    of one key's events looks at these alone.
+    """
+
+    __slots__ = ("at", "runs", "timeline", "values")
+    DEEPEST = 3
 
     def __init__(self) -> None:
         self.values: dict[Key, Any] = {}
-        self.order: Any = None
-        """The keys in order; None until the first scan, since many tables are never scanned."""
-        self.fresh: list[Key] = []
-        """Keys that are not in the order yet."""
+        self.runs: dict[int, dict[Key, _Run]] = {}
+        """By length of prefix; empty until the first scan: many tables are never scanned."""
         self.at: dict[Key, int] = {}
         self.timeline: Any = SortedDict()
 
     def put(self, key: Any, value: Any, due: int | None = None) -> None:
         """Set an entry."""
-        if self.order is not None and key not in self.values:
-            self.fresh.append(key)
+        if self.runs and key not in self.values:
+            self._add(key)
         self.values[key] = value
         if due is not None or self.at:
             self._time(key, due)
+
+    def _add(self, key: Key) -> None:
+        for depth, runs in self.runs.items():
+            front = key[:depth]
+            run = runs.get(front)
+            if run is None:
+                run = runs[front] = _Run()
+            run.add(key)
 
     def _time(self, key: Key, due: int | None) -> None:
         known = self.at.get(key)
@@ -106,21 +168,28 @@ class Table:
         """Remove an entry if it is there."""
         if key not in self.values:
             return
-        if self.order is not None:
-            self.ordered().remove(key)
+        for depth, runs in self.runs.items():
+            run = runs[key[:depth]]
+            run.remove(key)
+            if not run:
+                del runs[key[:depth]]
         del self.values[key]
         known = self.at.get(key)
         if known is not None:
             self._forget(key, known)
 
-    def ordered(self) -> Any:
-        """The keys in order."""
-        if self.order is None:
-            self.order = SortedList(self.values)
-        elif self.fresh:
-            self.order.update(self.fresh)
-            self.fresh = []
-        return self.order
+    def between(self, prefix: Key, first: Any, last: Any, reverse: bool) -> Iterator[Key]:
+        """Keys with ``first <= key < last``, which all begin with ``prefix``."""
+        depth = min(len(prefix), self.DEEPEST)
+        if depth not in self.runs:
+            runs = self.runs[depth] = {}
+            for key in self.values:
+                front = key[:depth]
+                if front not in runs:
+                    runs[front] = _Run()
+                runs[front].add(key)
+        run = self.runs[depth].get(prefix[:depth])
+        return iter(()) if run is None else run.between(first, last, reverse)
 
     def due(self, low: int | None = None, high: int | None = None) -> list[Key]:
         """Keys with ``low <= due < high``, by (due, key)."""
@@ -177,7 +246,7 @@ class MemoryStore:
             if table is None or not table.values:
                 continue
             values = table.values
-            for key in table.ordered().irange(first, last, (True, False), reverse=reverse):
+            for key in table.between(prefix, first, last, reverse):
                 yield key, values[key]
 
     def due(self, table: str, low: int | None = None, high: int | None = None) -> list[Key]:

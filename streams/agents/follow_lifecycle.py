@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
-from joins.state import Store
 from schemas.envelope import Event
 from schemas.events import Cancellation, MempoolEvent, Transaction
 from schemas.ids import digest_id
 from streams import topics
 from streams.chain.lifecycle import Standing, fold
-from streams.engine.step import Batch, Emit, Rows, Step, retraction
+from streams.engine.codec import register
+from streams.engine.step import Batch, Emit, Rows, Step, retraction, row_event
+from streams.engine.stores import Scope
 from streams.patterns.replacement import detect_replacement
 from streams.topics import DAY_MS
 
@@ -23,67 +24,82 @@ HORIZON_MS = DAY_MS
 """How long after its last event a transaction can still change."""
 
 
-def process(batch: Batch, state: Store, emit: Emit) -> None:
+@register
+class Followed(msgspec.Struct):
+    """All that is kept of a transaction, due at the greatest time of its events."""
+
+    events: list[Event]
+    """The live ones, in order of arrival."""
+    row: Event | None
+    """What ``bitcoin.lifecycle`` says of it."""
+    gone: list[int]
+    """Outputs that were said to be cancelled."""
+
+
+def process(batch: Batch, state: Scope, emit: Emit) -> None:
     """Fold each event into its transaction and say what changed."""
     for event in batch:
-        _keep(state, event)
-        events = [e for _, e in state.scan(("event", event.key))]
-        _say(state, emit, event, fold(events))
+        place = ("tx", event.key)
+        known: Followed = state.get(place) or Followed([], None, [])
+        events = [e for e in known.events if e.id != event.id]
+        if event.op == "assert":
+            events.append(event)
+        before, after = fold(known.events), fold(events)
+        row = _say_row(emit, event, known.row, after)
+        _say_fact(emit, event, before, after)
+        gone = _say_cancellations(state, emit, event, known.gone, after)
+        _say_replacement(Rows(NAME, state, emit), event, after)
+        if events or row is not None:
+            state.put(
+                place, Followed(events, row, gone), max((e.ts for e in events), default=event.ts)
+            )
+        else:
+            state.delete(place)
 
 
-def advance(watermark: int, state: Store, emit: Emit) -> None:
+def advance(watermark: int, state: Scope, emit: Emit) -> None:
     """Forget transactions that nothing can change any more."""
-    limit = watermark - HORIZON_MS
-    for key, _ in list(state.scan(("due",), None, (limit,))):
-        state.delete(key)
-        txid = str(key[2])
-        events = list(state.scan(("event", txid)))
-        if any(e.ts >= limit for _, e in events):
+    for place in state.due("tx", None, watermark - HORIZON_MS):
+        known: Followed | None = state.get(place)
+        assert known is not None
+        row = known.row
+        if row is not None and row.value.state == "mempool":
+            state.put(place, known, watermark)  # it may still leave the mempool
             continue
-        standing = fold([e for _, e in events])
-        if standing is not None and standing.lifecycle.state == "mempool":
-            state.put(("due", watermark, txid), True)  # it may still leave the mempool
-            continue
-        for place, _ in events:
-            state.delete(place)
-        state.delete(("fact", txid))
-        for prefix in (("row", topics.lifecycle.name, txid), ("row", topics.matches.name, txid)):
-            state.delete(prefix)
-        for place, _ in list(state.scan(("gone", txid))):
-            state.delete(place)
-
-
-def _keep(state: Store, event: Event) -> None:
-    place = ("event", event.key, event.id)
-    if event.op == "retract":
+        txid = str(place[1])
         state.delete(place)
-    else:
-        state.put(place, event)
-        state.put(("due", event.ts, event.key), True)
+        state.delete(("row", topics.matches.name, txid))
+        for vout in known.gone:
+            state.delete(("row", topics.cancellations.name, f"{txid}:{vout}"))
 
 
-def _say(state: Store, emit: Emit, cause: Event, standing: Standing | None) -> None:
-    rows = Rows(NAME, state, emit)
-    txid = cause.key
-    lifecycle = standing.lifecycle if standing is not None else None
-    rows.set(topics.lifecycle, txid, lifecycle, cause.ts, cause)
-    _say_fact(state, emit, cause, standing)
-    _say_cancellations(rows, state, cause, standing)
-    _say_replacement(rows, cause, standing)
+def _say_row(
+    emit: Emit, cause: Event, old: Event | None, standing: Standing | None
+) -> Event | None:
+    """Say where the transaction stands, if that changed; returns what is said from now on."""
+    value = standing.lifecycle if standing is not None else None
+    if (old.value if old is not None else None) == value:
+        return old
+    if old is not None:
+        emit(topics.lifecycle, retraction(old, cause))
+    if value is None:
+        return None
+    new = row_event(
+        NAME, topics.lifecycle, cause.key, value, cause.ts, cause, old is not None, cause.anchor
+    )
+    emit(topics.lifecycle, new)
+    return new
 
 
-def _say_fact(state: Store, emit: Emit, cause: Event, standing: Standing | None) -> None:
-    old: Event | None = state.get(("fact", cause.key))
-    new = _fact(standing)
+def _say_fact(emit: Emit, cause: Event, before: Standing | None, after: Standing | None) -> None:
+    old, new = _fact(before), _fact(after)
     if old is not None and new is not None and (old.id, old.value) == (new.id, new.value):
         return
     if old is not None:
         emit(topics.facts, retraction(old, cause))
-        state.delete(("fact", cause.key))
     if new is not None:
         new.correction = cause.correction or cause.op == "retract"
         emit(topics.facts, new)
-        state.put(("fact", cause.key), new)
 
 
 def _fact(standing: Standing | None) -> Event | None:
@@ -100,18 +116,20 @@ def _fact(standing: Standing | None) -> Event | None:
     )
 
 
-def _say_cancellations(rows: Rows, state: Store, cause: Event, standing: Standing | None) -> None:
-    txid = cause.key
+def _say_cancellations(
+    state: Scope, emit: Emit, cause: Event, gone: list[int], standing: Standing | None
+) -> list[int]:
+    """Say which payments will not come; returns the outputs that are said."""
     wanted: dict[int, Cancellation] = {}
     if standing is not None and standing.gone is not None and standing.last_body is not None:
         wanted = cancellations(standing.last_body, standing.gone)
-    standing_vouts = {int(key[2]) for key, _ in state.scan(("gone", txid))}
-    for vout in standing_vouts | set(wanted):
-        rows.set(topics.cancellations, f"{txid}:{vout}", wanted.get(vout), cause.ts, cause)
-        if vout in wanted:
-            state.put(("gone", txid, vout), True)
-        else:
-            state.delete(("gone", txid, vout))
+    if not wanted and not gone:
+        return gone
+    rows = Rows(NAME, state, emit)
+    for vout in sorted(wanted.keys() | set(gone)):
+        row = f"{cause.key}:{vout}"
+        rows.set(topics.cancellations, row, wanted.get(vout), cause.ts, cause)
+    return sorted(wanted)
 
 
 def cancellations(body: Transaction, gone: MempoolEvent) -> dict[int, Cancellation]:

@@ -6,12 +6,15 @@ transaction's time. A snapshot that arrives later corrects the scores it should 
 
 from __future__ import annotations
 
-from joins.state import Store
+import msgspec
+
 from schemas.envelope import Event
-from schemas.events import AddressScore, Features, ModelSnapshot, Score
+from schemas.events import AddressScore, ModelSnapshot, Score
 from streams import topics
-from streams.engine.step import Batch, Emit, Rows, Step
-from streams.models.scorer import score
+from streams.engine.codec import register
+from streams.engine.step import Batch, Emit, Step, retraction, row_event
+from streams.engine.stores import Scope
+from streams.models.scorer import Scorer, score
 from streams.patterns.words import all_addresses
 from streams.topics import DAY_MS
 
@@ -20,86 +23,109 @@ HORIZON_MS = DAY_MS
 MODEL_ID = "transactions"
 
 
-def process(batch: Batch, state: Store, emit: Emit) -> None:
+@register
+class Scored(msgspec.Struct):
+    """All that is kept of a transaction, due at its time."""
+
+    vector: Event
+    addresses: list[str]
+    score: Score
+
+
+def process(batch: Batch, state: Scope, emit: Emit) -> None:
     """Keep addresses, features and snapshots; score what each of them touches."""
     for event in batch:
         if batch.topic is topics.facts:
-            _keep_addresses(state, event)
+            state.scratch[event.key] = all_addresses(event.value)  # its features follow at once
         elif batch.topic is topics.models:
             _take_snapshot(state, emit, event)
         else:
             _take_features(state, emit, event)
 
 
-def advance(watermark: int, state: Store, emit: Emit) -> None:
+def advance(watermark: int, state: Scope, emit: Emit) -> None:
     """Forget vectors that no snapshot can correct any more; keep the newest snapshot of then."""
     limit = watermark - HORIZON_MS
-    for key, event in list(state.scan(("vector",), None, (limit,))):
+    for key in state.due("vector", None, limit):
         state.delete(key)
-        state.delete(("addresses", event.key))
-        state.delete(("row", topics.results.name, event.id))
-        for address in _addresses(state, event.key):
-            state.delete(("row", topics.address_results.name, f"{event.id}:{address}"))
     old = list(state.scan(("snapshot",), None, (limit,)))
     for key, _ in old[:-1]:
         state.delete(key)
 
 
-def _keep_addresses(state: Store, fact: Event) -> None:
-    if fact.op == "assert":
-        state.put(("addresses", fact.key), all_addresses(fact.value))
-
-
-def _addresses(state: Store, txid: str) -> list[str]:
-    return list(state.get(("addresses", txid)) or ())
-
-
-def _take_features(state: Store, emit: Emit, event: Event) -> None:
-    place = ("vector", event.ts, event.id)
-    if event.op == "retract":
+def _take_features(state: Scope, emit: Emit, event: Event) -> None:
+    place = ("vector", event.id)
+    old: Scored | None = state.get(place)
+    new = None
+    if event.op == "assert":
+        addresses = state.scratch.get(event.key) or (old.addresses if old is not None else [])
+        new = Scored(event, addresses, _score(state, event))
+        state.put(place, new, event.ts)
+    elif old is not None:
         state.delete(place)
-        _say(state, emit, event, event, None)
-        return
-    state.put(place, event)
-    _say(state, emit, event, event, _scored(state, event))
+    _say(emit, event, old, new)
 
 
-def _take_snapshot(state: Store, emit: Emit, event: Event) -> None:
+def _take_snapshot(state: Scope, emit: Emit, event: Event) -> None:
     snapshot: ModelSnapshot = event.value
     place = ("snapshot", snapshot.valid_from_ts, snapshot.snapshot_id)
     if event.op == "retract":
         state.delete(place)
     else:
         state.put(place, snapshot)
-    for _, vector in list(state.scan(("vector",), (snapshot.valid_from_ts,))):
-        _say(state, emit, vector, event, _scored(state, vector))
+    state.scratch.clear()
+    for key in state.due("vector", snapshot.valid_from_ts):
+        old: Scored | None = state.get(key)
+        assert old is not None
+        new = Scored(old.vector, old.addresses, _score(state, old.vector))
+        if new.score != old.score:
+            state.put(key, new, old.vector.ts)
+            _say(emit, event, old, new)
 
 
-def _scored(state: Store, vector: Event) -> Score:
-    features: Features = vector.value
-    newest = next(state.scan(("snapshot",), None, (vector.ts + 1,), reverse=True), None)
-    return score(features, newest[1] if newest is not None else None, MODEL_ID)
+def _score(state: Scope, vector: Event) -> Score:
+    """By the newest snapshot that is valid at the vector's time."""
+    at = ("scorer", vector.ts)
+    if at not in state.scratch:
+        newest = next(state.scan(("snapshot",), None, (vector.ts + 1,), reverse=True), None)
+        state.scratch[at] = Scorer(newest[1]) if newest is not None else None
+    scorer: Scorer | None = state.scratch[at]
+    return score(vector.value, None, MODEL_ID) if scorer is None else scorer.score(vector.value)
 
 
-def _say(state: Store, emit: Emit, vector: Event, cause: Event, found: Score | None) -> None:
-    rows = Rows(NAME, state, emit)
-    anchor = vector.anchor
-    rows.set(topics.results, vector.id, found, vector.ts, cause, anchor=anchor)
-    for address in _addresses(state, vector.key):
-        row = f"{vector.id}:{address}"
-        value = _at(address, found) if found is not None else None
-        rows.set(topics.address_results, row, value, vector.ts, cause, anchor=anchor)
+def _say(emit: Emit, cause: Event, old: Scored | None, new: Scored | None) -> None:
+    """Withdraw the old score and say the new one, with all that follows for addresses."""
+    if old is not None and new is not None and old.score == new.score:
+        return
+    if old is not None:
+        _emit(emit, retraction(_result(old, old.vector, False), cause), old)
+    if new is not None:
+        _emit(emit, _result(new, cause, old is not None), new)
+
+
+def _result(scored: Scored, cause: Event, replaces: bool) -> Event:
+    vector = scored.vector
+    return row_event(
+        NAME, topics.results, vector.id, scored.score, vector.ts, cause, replaces, vector.anchor
+    )
+
+
+def _emit(emit: Emit, result: Event, scored: Scored) -> None:
+    emit(topics.results, result)
+    found = scored.score
+    rows = [(address, _at(address, found)) for address in scored.addresses]
+    emit.derive(topics.address_results, result, rows)
 
 
 def _at(address: str, found: Score) -> AddressScore:
     return AddressScore(
-        network=found.network,
-        address=address,
-        txid=found.txid,
-        score=found.score,
-        reason=found.reason,
-        partial=found.partial,
-        snapshot_id=found.snapshot_id,
+        found.network,
+        address,
+        found.txid,
+        found.score,
+        found.reason,
+        found.partial,
+        found.snapshot_id,
     )
 
 

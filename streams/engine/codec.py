@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
 from joins.state import Key
 from schemas import events
+from schemas.catalog import BY_NAME
 from schemas.envelope import Anchor, Event
 from streams.engine.stores import Changes, Timed
 
@@ -46,8 +47,25 @@ def register(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
     """Let states hold instances of ``cls`` (a class decorator); the name must be its own."""
     if _CLASSES.setdefault(cls.__name__, cls) is not cls:
         raise ValueError(f"two state classes are named {cls.__name__}: rename one of them")
+    _HELD[cls.__name__] = _held(cls)
     _prepare(cls)
     return cls
+
+
+_HELD: dict[str, tuple[str, ...]] = {}
+"""The fields of a state class that hold events."""
+
+
+def _held(cls: type[msgspec.Struct]) -> tuple[str, ...]:
+    forms = (Event, list[Event], Event | None)
+    return tuple(name for name, hint in get_type_hints(cls).items() if hint in forms)
+
+
+def _revive(held: Any) -> None:
+    """Give events their typed values back: MessagePack only keeps the fields."""
+    for event in held if isinstance(held, list) else (held,):
+        if event is not None and event.type in BY_NAME:
+            event.value = msgspec.convert(event.value, BY_NAME[event.type].cls)
 
 
 def _tag(value: Any) -> Any:
@@ -118,6 +136,8 @@ def decode_value(data: bytes) -> Any:
         found: Any = msgspec.msgpack.decode(memoryview(data)[end:], type=_CLASSES[outer])
         if inner:
             found.value = msgspec.convert(found.value, _CLASSES[inner])
+        for field in _HELD.get(outer, ()):
+            _revive(getattr(found, field))
     except (LookupError, AttributeError) as error:
         raise ValueError(f"a state record holds no class of ours: {error!r}") from error
     return found

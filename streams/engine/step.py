@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from schemas.envelope import Event
+from schemas.envelope import Anchor, Event
 from schemas.ids import digest_id
 from streams.topics import Topic
 
@@ -125,24 +125,32 @@ class Rows:
         if value is None:
             self.state.delete(place)
             return True
-        event = Event(
-            digest_id(self.step, topic.name, row),
-            topic.key_of(value),
-            ts,
-            "assert",
+        event = row_event(
+            self.step,
+            topic,
+            row,
             value,
-            correction=cause.correction or old is not None,
-            type=topic.event_type or "",
-            anchor=envelope.get("anchor", cause.anchor),
-            ingest_ts=cause.ingest_ts,
-            producer=self.step,
-            correlation_id=cause.correlation_id,
-            causation_id=cause.id,
-            priority=cause.priority,
+            ts,
+            cause,
+            old is not None,
+            envelope.get("anchor", cause.anchor),
         )
         self.state.put(place, event)
         self.emit(topic, event)
         return True
+
+
+def row_event(
+    step: str, topic: Topic, row: str, value: Any, ts: int, cause: Event, replaces: bool,
+    anchor: Anchor | None,
+) -> Event:  # fmt: skip
+    """The assert of a row's content; its id hashes the step, the topic and the row."""
+    return Event(
+        digest_id(step, topic.name, row), topic.key_of(value), ts, "assert", value,
+        correction=cause.correction or replaces, type=topic.event_type or "", anchor=anchor,
+        ingest_ts=cause.ingest_ts, producer=step, correlation_id=cause.correlation_id,
+        causation_id=cause.id, priority=cause.priority,
+    )  # fmt: skip
 
 
 def retraction(old: Event, cause: Event | None = None) -> Event:

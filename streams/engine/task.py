@@ -273,7 +273,7 @@ class Task:
         self, step: str, topic: Topic, cause: Event, rows: list[tuple[str | int, Any]],
         inbox: dict[str, list[Event]],
     ) -> None:  # fmt: skip
-        """Write what follows from ``cause`` alone: made into events only where a step reads them."""
+        """Write what follows from ``cause`` alone; events are made only where a step reads them."""
         if topic.name in self._inner or topic.broadcast or not topic.stored:
             for part, value in rows:
                 self.route(topic, derived(step, cause, topic, value, part), inbox)

@@ -17,12 +17,14 @@ same as its mean, and the score is marked partial.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from heapq import nsmallest
+from math import sqrt
 from typing import NamedTuple
 
-from schemas.events import Contribution, Features, ModelSnapshot, Score, Weight
+from schemas.events import Contribution, Features, ModelSnapshot, Score
 from streams.features import WORDS
-from streams.models.logistic import calibrated, probability, standardise
+from streams.models.logistic import CLIP, calibrated, probability
 
 NOTHING_LEARNED = "no label has been learned yet"
 """The reason for no score before a model has a snapshot."""
@@ -39,50 +41,70 @@ def score(features: Features, snapshot: ModelSnapshot | None, model_id: str = ""
 
     ``model_id`` names the model while there is no snapshot to name it.
     """
-    if snapshot is None:
-        return _unscored(features, model_id)
-    effects = weighed(features.values, snapshot.weights)
-    logit = snapshot.intercept + sum(effect.logit for effect in effects)
-    slope, intercept = snapshot.calibration_slope, snapshot.calibration_intercept
-    missing = [w.feature for w in snapshot.weights if w.feature not in features.values]
-    return Score(
-        network=features.network,
-        txid=features.txid,
-        model_id=snapshot.model_id,
-        score=probability(calibrated(logit, slope, intercept)),
-        reason=None,
-        partial=bool(missing),
-        missing=missing,
-        snapshot_id=snapshot.snapshot_id,
-        valid_from_ts=snapshot.valid_from_ts,
-        contributions=_largest(effects, slope),
-    )
+    return _unscored(features, model_id) if snapshot is None else Scorer(snapshot).score(features)
 
 
 class Effect(NamedTuple):
     """What one feature did to the log-odds before calibration."""
 
-    logit: float
+    size: float
+    """Minus the absolute log-odds, so that the largest comes first."""
     feature: str
     value: float
+    logit: float
     distance: float
     """Standard deviations from the mean of this stream, bounded."""
 
 
-def weighed(values: Mapping[str, float], weights: Iterable[Weight]) -> list[Effect]:
-    """The effect of every feature that has a value, in the order of the weights.
+class Scorer:
+    """A snapshot made ready to score many transactions."""
 
-    >>> fee = Weight(feature="fee_sat", mean=10.0, variance=4.0, weight=0.5)
-    >>> weighed({"fee_sat": 14.0}, [fee]), weighed({}, [fee])
-    ([Effect(logit=1.0, feature='fee_sat', value=14.0, distance=2.0)], [])
-    """
-    effects = []
-    for weight in weights:
-        value = values.get(weight.feature)
-        if value is not None:
-            distance = standardise(value, weight.mean, weight.variance)
-            effects.append(Effect(weight.weight * distance, weight.feature, value, distance))
-    return effects
+    def __init__(self, snapshot: ModelSnapshot) -> None:
+        self.snapshot = snapshot
+        self._weights = [
+            (w.feature, w.mean, sqrt(w.variance) if w.variance > 0.0 else 0.0, w.weight)
+            for w in snapshot.weights
+        ]
+
+    def score(self, features: Features) -> Score:
+        """The score of one transaction, with its reasons."""
+        snapshot, values = self.snapshot, features.values
+        effects = self.effects(values)
+        logit = snapshot.intercept + sum([effect.logit for effect in effects])
+        slope, intercept = snapshot.calibration_slope, snapshot.calibration_intercept
+        missing = [w.feature for w in snapshot.weights if w.feature not in values]
+        return Score(
+            network=features.network,
+            txid=features.txid,
+            model_id=snapshot.model_id,
+            score=probability(calibrated(logit, slope, intercept)),
+            reason=None,
+            partial=bool(missing),
+            missing=missing,
+            snapshot_id=snapshot.snapshot_id,
+            valid_from_ts=snapshot.valid_from_ts,
+            contributions=_largest(effects, slope),
+        )
+
+    def effects(self, values: Mapping[str, float]) -> list[Effect]:
+        """What each feature that has a value and ever varied does, in the order of the weights.
+
+        >>> from schemas.events import Weight
+        >>> fee = Weight(feature="fee_sat", mean=10.0, variance=4.0, weight=0.5)
+        >>> model = ModelSnapshot("m", "s", 0, 1, 1, 0.0, 1.0, 0.0, [fee])
+        >>> Scorer(model).effects({"fee_sat": 14.0}), Scorer(model).effects({})
+        ([Effect(size=-1.0, feature='fee_sat', value=14.0, logit=1.0, distance=2.0)], [])
+        """
+        found: list[Effect] = []
+        for feature, mean, deviation, weight in self._weights:
+            value = values.get(feature)
+            if value is None or deviation == 0.0:
+                continue
+            distance = (value - mean) / deviation
+            distance = CLIP if distance > CLIP else -CLIP if distance < -CLIP else distance
+            logit = weight * distance
+            found.append(Effect(-abs(logit), feature, value, logit, distance))
+        return found
 
 
 def in_words(effect: Effect, moved: float) -> str:
@@ -94,10 +116,10 @@ def in_words(effect: Effect, moved: float) -> str:
 
 
 def _largest(effects: list[Effect], slope: float) -> list[Contribution]:
-    moving = sorted((-abs(e.logit), e.feature, e) for e in effects if e.logit)
     return [
         Contribution(e.feature, e.value, slope * e.logit, in_words(e, slope * e.logit))
-        for _, _, e in moving[:MAX_CONTRIBUTIONS]
+        for e in nsmallest(MAX_CONTRIBUTIONS, effects)
+        if e.logit
     ]
 
 
