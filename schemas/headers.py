@@ -118,9 +118,8 @@ def number(text: str, name: str) -> int:
     return int(text)
 
 
-def _anchor(text: str | None) -> Anchor | None:
-    if text is None:
-        return None
+@lru_cache(1024)
+def _anchor(text: str) -> Anchor:
     try:
         return Anchor.parse(text)
     except ValueError as error:
@@ -147,7 +146,8 @@ def from_headers(
     if op not in ("assert", "retract"):
         raise BadHeaders(f"header ce_op is neither assert nor retract: {op[:40]!r}")
     time = found.get("ce_time")
-    ingest = found.get("ce_ingestts")
+    ingest, anchor = found.get("ce_ingestts"), found.get("ce_anchor")
+    priority, retries = found.get("ce_priority"), found.get("ce_retrycount")
     return Event(
         id_,
         key,
@@ -156,12 +156,12 @@ def from_headers(
         None,
         correction=found.get("ce_correction") == "true",
         type=found.get("ce_type", fallback_type),
-        anchor=_anchor(found.get("ce_anchor")),
+        anchor=None if anchor is None else _anchor(anchor),
         ingest_ts=None if ingest is None else number(ingest, "ce_ingestts"),
         producer=found.get("ce_source", ""),
         correlation_id=found.get("ce_correlationid"),
         causation_id=found.get("ce_causationid"),
-        priority=number(found.get("ce_priority", "0"), "ce_priority"),
-        retry_count=number(found.get("ce_retrycount", "0"), "ce_retrycount"),
+        priority=0 if priority is None else number(priority, "ce_priority"),
+        retry_count=0 if retries is None else number(retries, "ce_retrycount"),
         version=version,
     )

@@ -21,9 +21,10 @@ def _hash(text: str | None, name: str) -> None:
         raise BadValue(f"{name} is not 64 lower-case hex characters: {str(text)[:80]!r}")
 
 
-def _amount(value: int | None, name: str) -> None:
+def _amount(value: int | None, name: str, index: int | str = "") -> None:
     if value is not None and not is_amount(value):
-        raise BadValue(f"{name} is not an amount between 0 and 21 million bitcoin: {value} sat")
+        what = f"{name} {index}".strip()
+        raise BadValue(f"{what} is not an amount between 0 and 21 million bitcoin: {value} sat")
 
 
 def _network(value: Any) -> None:
@@ -49,12 +50,14 @@ def _body(v: e.Transaction) -> None:
     _height(v.block_height)
     if v.vsize_vb <= 0 or v.weight_wu <= 0:
         raise BadValue(f"a transaction has a positive size, not {v.vsize_vb} vB")
+    total = 0
     for index, output in enumerate(v.outputs):
-        _amount(output.value_sat, f"output {index}")
-    _amount(sum(output.value_sat for output in v.outputs), "the sum of the outputs")
+        _amount(output.value_sat, "output", index)
+        total += output.value_sat
+    _amount(total, "the sum of the outputs")
     for index, spent in enumerate(v.inputs):
         if spent.prevout is not None:
-            _amount(spent.prevout.value_sat, f"prevout {index}")
+            _amount(spent.prevout.value_sat, "prevout", index)
         elif not v.is_coinbase and not spent.prevout_missing:
             raise BadValue(f"input {index} has neither a prevout nor a reason")
     _amount(v.fee_sat, "fee_sat")

@@ -55,17 +55,25 @@ def extract(tx: Transaction) -> Extracted:
 
 def _outputs(amounts: list[int]) -> Extracted:
     total, largest = sum(amounts), max(amounts, default=0)
-    values = {
+    if not total:
+        share, missing = {}, {"max_output_share": "the outputs are worth 0 sat in all"}
+    else:
+        share, missing = {"max_output_share": largest / total}, {}
+    return {
         "log10_output_sat": magnitude(total),
         "log10_max_output_sat": magnitude(largest),
-        "equal_output_count": float(max(Counter(amounts).values(), default=0)),
-        "round_output_count": float(sum(1 for a in amounts if a and a % ROUND_SAT == 0)),
-        "small_output_count": float(sum(1 for a in amounts if a <= SMALL_SAT)),
-    }
-    if not total:
-        return values, {"max_output_share": "the outputs are worth 0 sat in all"}
-    values["max_output_share"] = largest / total
-    return {name: values[name] for name in WORDS if name in values}, {}
+        **share,
+        "equal_output_count": float(_most_alike(amounts)),
+        "round_output_count": float(sum([1 for a in amounts if a and a % ROUND_SAT == 0])),
+        "small_output_count": float(sum([1 for a in amounts if a <= SMALL_SAT])),
+    }, missing
+
+
+def _most_alike(amounts: list[int]) -> int:
+    distinct = len(set(amounts))
+    if distinct == len(amounts):
+        return min(distinct, 1)
+    return max(Counter(amounts).values())
 
 
 def _inputs(spent: list[Prevout]) -> dict[str, float]:

@@ -36,7 +36,7 @@ def extract(tx: Transaction) -> Extracted:
         "feerate_msat_per_vb": float(rate),
         "log10_feerate_msat_per_vb": magnitude(rate),
     }
-    spent = tx.fee_sat + sum(output.value_sat for output in tx.outputs)
+    spent = tx.fee_sat + sum([output.value_sat for output in tx.outputs])
     if not spent:
         return values, {"fee_share": "the inputs are worth 0 sat in all"}
     return values | {"fee_share": tx.fee_sat / spent}, {}

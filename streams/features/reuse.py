@@ -39,7 +39,7 @@ def extract(tx: Transaction) -> Extracted:
         "distinct_input_script_share": len(own) / len(spent),
         "self_output_count": float(len(returned)),
     }
-    total = sum(output.value_sat for output in tx.outputs)
+    total = sum([output.value_sat for output in tx.outputs])
     if not total:
         return values, {"self_output_value_share": "the outputs are worth 0 sat in all"}
     return values | {"self_output_value_share": sum(returned) / total}, {}

@@ -32,6 +32,6 @@ def extract(tx: Transaction) -> Extracted:
         "output_count": float(len(tx.outputs)),
         "outputs_per_input": len(tx.outputs) / inputs,
         "vsize_vb": float(tx.vsize_vb),
-        "witness_input_share": sum(1 for i in tx.inputs if i.witness) / inputs,
+        "witness_input_share": sum([1 for i in tx.inputs if i.witness]) / inputs,
         "version": float(tx.version),
     }, {}

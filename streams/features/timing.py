@@ -35,12 +35,12 @@ WORDS = {
 def extract(tx: Transaction) -> Extracted:
     """Flags of the lock time and sequences: known for every transaction."""
     sequences = [i.sequence for i in tx.inputs]
-    locked = tx.locktime > 0 and any(s != FINAL_SEQUENCE for s in sequences)
+    locked = tx.locktime > 0 and sequences.count(FINAL_SEQUENCE) < len(sequences)
     by_height = tx.locktime < LOCKTIME_THRESHOLD
     relative = [s for s in sequences if not s & NO_RELATIVE_LOCK] if tx.version >= 2 else []
     return {
         "locktime_height_set": flag(locked and by_height),
         "locktime_time_set": flag(locked and not by_height),
-        "replaceable": flag(any(s <= MAX_REPLACEABLE_SEQUENCE for s in sequences)),
+        "replaceable": flag(min(sequences, default=FINAL_SEQUENCE) <= MAX_REPLACEABLE_SEQUENCE),
         "relative_lock_count": 0.0 if tx.is_coinbase else float(len(relative)),
     }, {}
