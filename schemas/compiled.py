@@ -24,6 +24,8 @@ _LENGTH = [bytes((n << 1,)) for n in range(64)]
 
 def _long(number: int) -> bytes:
     """Zig-zag and variable length; raises OverflowError beyond 64 bits."""
+    if 0 <= number < 64:
+        return _ONE[number << 1]
     if not -(1 << 63) <= number < 1 << 63:
         raise OverflowError(f"{number} does not fit 64 bits")
     rest = (number << 1) ^ (number >> 63)

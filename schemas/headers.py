@@ -75,6 +75,16 @@ def _named(name: str, text: str) -> tuple[str, bytes]:
     return name, text.encode()
 
 
+@lru_cache(1024)
+def _anchor_header(anchor: Anchor) -> tuple[str, bytes]:
+    return "ce_anchor", str(anchor).encode()
+
+
+@lru_cache(4096)
+def _ingest_header(ts: int) -> tuple[str, bytes]:
+    return "ce_ingestts", b"%d" % ts
+
+
 def shared_headers(event: Event, writer: bytes | None = None) -> Headers:
     """The headers of an event but for those that are its own: its id, and what all have."""
     headers = [
@@ -86,9 +96,9 @@ def shared_headers(event: Event, writer: bytes | None = None) -> Headers:
     if event.correction:
         headers.append(("ce_correction", b"true"))
     if event.anchor is not None:
-        headers.append(("ce_anchor", str(event.anchor).encode()))
+        headers.append(_anchor_header(event.anchor))
     if event.ingest_ts is not None:
-        headers.append(("ce_ingestts", b"%d" % event.ingest_ts))
+        headers.append(_ingest_header(event.ingest_ts))
     if event.correlation_id is not None:
         headers.append(("ce_correlationid", event.correlation_id.encode()))
     if event.causation_id is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 
 _NULL = b"\xff\xff\xff\xff"
@@ -19,26 +20,19 @@ def digest_id(*parts: str | int | None) -> str:
     >>> digest_id("ab", "c") == digest_id("a", "bc")
     False
     """
-    return sha256(_joined(parts)).hexdigest()
+    return sha256(b"".join(map(_part, parts))).hexdigest()
 
 
-_LENGTH = [n.to_bytes(4, "big") for n in range(256)]
-
-
-def _joined(parts: Iterable[str | int | None]) -> bytes:
-    pieces = []
-    for part in parts:
-        if part is None:
-            pieces.append(_NULL)
-            continue
-        text = part.encode() if part.__class__ is str else str(part).encode()
-        size = len(text)
-        pieces.append(_LENGTH[size] if size < 256 else size.to_bytes(4, "big"))
-        pieces.append(text)
-    return b"".join(pieces)
+@lru_cache(8192)
+def _part(part: str | int | None) -> bytes:
+    """A part as it is hashed; step names, causes and numbers come again and again."""
+    if part is None:
+        return _NULL
+    text = str(part).encode()
+    return len(text).to_bytes(4, "big") + text
 
 
 def fan_ids(step: str, cause: str, parts: Iterable[str | int]) -> list[str]:
     """``digest_id(step, cause, str(part))`` for many parts."""
-    front = _joined((step, cause))
-    return [sha256(front + _joined((part,))).hexdigest() for part in parts]
+    front = _part(step) + _part(cause)
+    return [sha256(front + _part(part)).hexdigest() for part in parts]

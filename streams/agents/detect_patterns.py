@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from joins.state import Store
 from streams import topics
-from streams.engine.step import Batch, Emit, Step, derived
+from streams.engine.step import Batch, Emit, Step
 from streams.patterns import detect_all
 
 NAME = "detect_patterns"
@@ -13,9 +13,10 @@ NAME = "detect_patterns"
 def process(batch: Batch, state: Store, emit: Emit) -> None:
     """Pass every match on; several of one pattern are told apart by their order."""
     for fact in batch:
-        for number, match in enumerate(detect_all(fact.value)):
-            part = f"{match.pattern}:{number}"
-            emit(topics.matches, derived(NAME, fact, topics.matches, match, part))
+        found = detect_all(fact.value)
+        if found:
+            rows = [(f"{match.pattern}:{number}", match) for number, match in enumerate(found)]
+            emit.derive(topics.matches, fact, rows)
 
 
 step = Step(NAME, (topics.facts,), (topics.matches,), process)
