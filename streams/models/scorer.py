@@ -18,9 +18,8 @@ same as its mean, and the score is marked partial.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from heapq import nsmallest
+from functools import lru_cache
 from math import sqrt
-from typing import NamedTuple
 
 from schemas.events import Contribution, Features, ModelSnapshot, Score
 from streams.features import WORDS
@@ -44,16 +43,9 @@ def score(features: Features, snapshot: ModelSnapshot | None, model_id: str = ""
     return _unscored(features, model_id) if snapshot is None else Scorer(snapshot).score(features)
 
 
-class Effect(NamedTuple):
-    """What one feature did to the log-odds before calibration."""
-
-    size: float
-    """Minus the absolute log-odds, so that the largest comes first."""
-    feature: str
-    value: float
-    logit: float
-    distance: float
-    """Standard deviations from the mean of this stream, bounded."""
+Effect = tuple[float, str, float, float, float]
+"""What one feature did to the log-odds before calibration: minus their size (so that the largest
+comes first), the feature, its value, the log-odds, and the standard deviations from the mean."""
 
 
 class Scorer:
@@ -70,9 +62,9 @@ class Scorer:
         """The score of one transaction, with its reasons."""
         snapshot, values = self.snapshot, features.values
         effects = self.effects(values)
-        logit = snapshot.intercept + sum([effect.logit for effect in effects])
+        logit = snapshot.intercept + sum([effect[3] for effect in effects])
         slope, intercept = snapshot.calibration_slope, snapshot.calibration_intercept
-        missing = [w.feature for w in snapshot.weights if w.feature not in values]
+        missing = [weight[0] for weight in self._weights if weight[0] not in values]
         return Score(
             network=features.network,
             txid=features.txid,
@@ -93,7 +85,7 @@ class Scorer:
         >>> fee = Weight(feature="fee_sat", mean=10.0, variance=4.0, weight=0.5)
         >>> model = ModelSnapshot("m", "s", 0, 1, 1, 0.0, 1.0, 0.0, [fee])
         >>> Scorer(model).effects({"fee_sat": 14.0}), Scorer(model).effects({})
-        ([Effect(size=-1.0, feature='fee_sat', value=14.0, logit=1.0, distance=2.0)], [])
+        ([(-1.0, 'fee_sat', 14.0, 1.0, 2.0)], [])
         """
         found: list[Effect] = []
         for feature, mean, deviation, weight in self._weights:
@@ -103,30 +95,38 @@ class Scorer:
             distance = (value - mean) / deviation
             distance = CLIP if distance > CLIP else -CLIP if distance < -CLIP else distance
             logit = weight * distance
-            found.append(Effect(-abs(logit), feature, value, logit, distance))
+            found.append((-abs(logit), feature, value, logit, distance))
         return found
 
 
 def in_words(effect: Effect, moved: float) -> str:
     """Say what one feature did: its value, how it compares with this stream, what it moved."""
-    level = "usual" if abs(effect.distance) <= USUAL else "high" if effect.distance > 0 else "low"
-    phrase = WORDS.get(effect.feature, effect.feature + " of {}")
-    said = phrase.format(_number(effect.feature, effect.value))
-    return f"{said} is {level} for this stream: {moved:+.2f}"
+    _, feature, value, _, distance = effect
+    level = "usual" if -USUAL <= distance <= USUAL else "high" if distance > 0 else "low"
+    before, after = _phrase(feature)
+    return f"{before}{_number(feature, value)}{after} is {level} for this stream: {moved:+.2f}"
+
+
+@lru_cache(1024)
+def _phrase(feature: str) -> tuple[str, str]:
+    """What stands before and after the value in a feature's words."""
+    before, _, after = WORDS.get(feature, feature + " of {}").partition("{}")
+    return before, after
 
 
 def _largest(effects: list[Effect], slope: float) -> list[Contribution]:
     return [
-        Contribution(e.feature, e.value, slope * e.logit, in_words(e, slope * e.logit))
-        for e in nsmallest(MAX_CONTRIBUTIONS, effects)
-        if e.logit
+        Contribution(effect[1], effect[2], slope * effect[3], in_words(effect, slope * effect[3]))
+        for effect in sorted(effects)[:MAX_CONTRIBUTIONS]
+        if effect[3]
     ]
 
 
 def _number(feature: str, value: float) -> str:
     shown = 10.0**value - 1.0 if feature.startswith("log10_") and 0.0 <= value < 18.0 else value
-    if abs(shown - round(shown)) < 1e-6 or abs(shown) >= 1000.0:
-        return f"{round(shown):,}"
+    whole = round(shown)
+    if abs(shown - whole) < 1e-6 or abs(shown) >= 1000.0:
+        return f"{whole:,}"
     return f"{shown:.3g}"
 
 

@@ -1,20 +1,14 @@
-"""Read our topics in any program, without Faust: decoded events, committed only."""
+"""Partitions of topics, read from given offsets on: decoded, committed only, without a group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from schemas.catalog import EventType
-from schemas.envelope import Event
-from schemas.errors import SchemaError, WrongSchema
-from schemas.headers import WATERMARK, from_headers, texts
-from schemas.ids import digest_id
 from schemas.wire import Codec
-from streams.topics import BY_TOPIC
+from streams.client.decode import LETTERS, Read, is_control, read_message
 
 OPTIONS: dict[str, Any] = {
     "group.id": "streams-reader",
@@ -27,64 +21,6 @@ OPTIONS: dict[str, Any] = {
     "fetch.message.max.bytes": 2 << 20,
     "receive.message.max.bytes": 80 << 20,
 }
-
-
-LETTERS = ("dead_letters", "late_records")
-"""Topics of other records' bytes: a broken control record may be among them."""
-
-
-class Read(msgspec.Struct, frozen=True):
-    """One record: where it was, its raw parts, and its event where it could be decoded."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-    append_ts: int
-    event: Event | None
-    error: str | None = None
-
-
-def is_control(message: Message) -> bool:
-    """Whether a record only declares a watermark."""
-    if message.value() is not None or message.key() is not None:
-        return False
-    headers: Any = message.headers() or ()
-    return any(name == WATERMARK for name, _ in headers)
-
-
-def read_message(message: Message, codec: Codec) -> Read:
-    """The parts and the event of a record; what cannot be decoded says why."""
-    topic: str = message.topic() or ""
-    partition: int = message.partition() or 0
-    offset: int = message.offset() or 0
-    append_ts: int = message.timestamp()[1]
-    key: Any = message.key()
-    value: Any = message.value()
-    headers: Any = message.headers() or []
-    event, error = None, None
-    try:
-        event_type, content = _decode(value, topic, codec)
-        fallback = event_type.event_id(content) or digest_id(topic, partition, offset)
-        text = (key or b"").decode(errors="replace")
-        event = from_headers(texts(headers), text, fallback, append_ts, event_type.name)
-        event.value = content
-    except SchemaError as problem:
-        error = f"{problem.cause}: {problem}"
-    return Read(topic, partition, offset, key, value, headers, append_ts, event, error)
-
-
-def _decode(value: bytes | None, topic: str, codec: Codec) -> tuple[EventType, Any]:
-    """A value of the family that the topic carries: another one means that its id is not ours."""
-    known = BY_TOPIC.get(topic)
-    if known is None or known.event_type is None:
-        return codec.decode(value)
-    event_type, content = codec.decode(value, known.event_type)
-    if event_type.family != known.type.family:
-        raise WrongSchema(f"{topic} carries {known.event_type}, not {event_type.name}")
-    return event_type, content
 
 
 class Reader:
@@ -175,19 +111,3 @@ def read_topics(bootstrap: str, names: Iterable[str], codec: Codec) -> dict[str,
 def read_all(bootstrap: str, topic: str, codec: Codec) -> list[Read]:
     """Every committed record of a topic, up to its present end."""
     return read_topics(bootstrap, [topic], codec)[topic]
-
-
-def fold(reads: list[Read]) -> dict[str, Any]:
-    """The net set of what was read: id to value of what is live (SEMANTICS 5)."""
-    return net_set(read.event for read in reads if read.event is not None)
-
-
-def net_set(events: Iterable[Event]) -> dict[str, Any]:
-    """The net set of events in their order: id to value of what is live (SEMANTICS 5)."""
-    live: dict[str, Any] = {}
-    for event in events:
-        if event.op == "assert":
-            live[event.id] = event.value
-        else:
-            live.pop(event.id, None)
-    return live
