@@ -58,6 +58,9 @@ class ChoiceJoin(Join):
         low, high = self.rule.touched(store, events, change.event)
         lefts = self._events(store, change.event.key, self.sides[0], low, high)
         choosers = [event for event in lefts if self._seen(event.ts, watermark)]
+        if not choosers:  # most versions come before anybody asks
+            self._record(store, change)
+            return []
         before = [row for event in choosers for row in self._rows(store, event)]
         self._record(store, change)
         after = [row for event in choosers for row in self._rows(store, event)]

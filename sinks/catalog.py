@@ -25,6 +25,8 @@ BUILT_IN = {
     "memory": "sinks.memory:MemorySink",
     "ndjson": "sinks.ndjson:NdjsonSink",
     "parquet": "sinks.parquet:ParquetSink",
+    "postgres": "sinks.postgres:PostgresSink",
+    "webhook": "sinks.webhook:WebhookSink",
 }
 """Our own sinks; an entry point cannot take their names."""
 

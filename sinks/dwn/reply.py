@@ -21,6 +21,8 @@ class Reply(msgspec.Struct, frozen=True):
     data: bytes | None = None
     data_cut: bool = False
     """Whether there was data, but more than the client reads."""
+    raw: bytes = b""
+    """The whole response as it came, JSON text."""
 
     def entries(self) -> list[Any]:
         """The entries of a query."""
@@ -32,10 +34,56 @@ class Reply(msgspec.Struct, frozen=True):
         found = self.body.get("entry", {})
         return found if isinstance(found, dict) else {}
 
+    def raw_message(self) -> bytes:
+        """The bytes of the one entry's message as they came; the whole response without one."""
+        try:
+            found = _READ.decode(self.raw).result.reply.entry.message
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return self.raw
+        return bytes(found) or self.raw
+
     def cursor(self) -> dict[str, Any] | None:
         """Where the next query goes on; None when this one had nothing."""
         found = self.body.get("cursor")
         return found if isinstance(found, dict) else None
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    message: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Body(msgspec.Struct, frozen=True):
+    entry: _Entry = _Entry()
+
+
+class _Result(msgspec.Struct, frozen=True):
+    reply: _Body = _Body()
+
+
+class _Response(msgspec.Struct, frozen=True):
+    result: _Result = _Result()
+
+
+_READ = msgspec.json.Decoder(_Response)
+
+
+class _ToldEvent(msgspec.Struct, frozen=True):
+    event: _Entry = _Entry()
+
+
+class _Told(msgspec.Struct, frozen=True):
+    result: _ToldEvent = _ToldEvent()
+
+
+_TOLD = msgspec.json.Decoder(_Told)
+
+
+def raw_event(raw: bytes) -> bytes:
+    """The bytes of the message that a subscription told of, as they came."""
+    try:
+        return bytes(_TOLD.decode(raw).result.event.message) or raw
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return raw
 
 
 def parse_object(raw: bytes | str) -> dict[str, Any]:
@@ -51,11 +99,16 @@ def parse_object(raw: bytes | str) -> dict[str, Any]:
 
 def read_reply(raw: bytes | str, *, data: bytes | None = None, data_cut: bool = False) -> Reply:
     """Read a JSON-RPC response; raises DwnRefused, DwnUnavailable or DwnGarbled."""
-    return reply_of(parse_object(raw), data=data, data_cut=data_cut)
+    text = raw.encode() if isinstance(raw, str) else raw
+    return reply_of(parse_object(text), data=data, data_cut=data_cut, raw=text)
 
 
 def reply_of(
-    response: dict[str, Any], *, data: bytes | None = None, data_cut: bool = False
+    response: dict[str, Any],
+    *,
+    data: bytes | None = None,
+    data_cut: bool = False,
+    raw: bytes = b"",
 ) -> Reply:
     """The reply in a parsed JSON-RPC response."""
     if "error" in response:
@@ -68,7 +121,7 @@ def reply_of(
         raise DwnUnavailable(f"the DWN failed inside ({code}): {detail}")
     if code >= 300:
         raise DwnRefused(code, detail, reply)
-    return Reply(code, detail, reply or {}, data, data_cut)
+    return Reply(code, detail, reply or {}, data, data_cut, raw)
 
 
 def _status(status: Any) -> tuple[int, str]:

@@ -12,11 +12,13 @@ import aiohttp
 import msgspec
 
 from sinks.dwn.errors import DwnUnavailable
-from sinks.dwn.reply import Reply, parse_object, reply_of
+from sinks.dwn.reply import Reply, parse_object, raw_event, reply_of
 
 MAX_FRAME_BYTES = 8 * 1_048_576
 MAX_BUFFERED = 10_000
 """Most events held for a reader that is busy; more are dropped and ``overflowed`` says so."""
+MAX_BUFFERED_BYTES = 32 * 1_048_576
+"""Most bytes of them, likewise."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -24,6 +26,8 @@ class Event(msgspec.Struct, frozen=True):
 
     message: Any
     initial_write: Any | None = None
+    raw: bytes = b""
+    """The message as it came, JSON text."""
 
 
 class Subscription:
@@ -41,8 +45,9 @@ class Subscription:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
         self._events: deque[Event] = deque()
+        self._held = 0
         self._wake = asyncio.Event()
-        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._answers: dict[str, asyncio.Future[tuple[dict[str, Any], bytes]]] = {}
         self._broken: str | None = None
         self.overflowed = False
         """Set when events were dropped; the reader must catch up and clear it."""
@@ -75,12 +80,14 @@ class Subscription:
         """Send a JSON-RPC request and wait for its answer; raises as ``reply_of`` does."""
         if self._socket is None or self._broken is not None:
             raise DwnUnavailable(self._broken or "the WebSocket is not open")
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[tuple[dict[str, Any], bytes]]
+        answer = asyncio.get_running_loop().create_future()
         self._answers[request["id"]] = answer
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._socket.send_str(msgspec.json.encode(request).decode())
-                return reply_of(await answer)
+                response, raw = await answer
+                return reply_of(response, raw=raw)
         except TimeoutError:
             raise DwnUnavailable(f"no answer within {self._timeout_s} s") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -106,7 +113,9 @@ class Subscription:
                 raise DwnUnavailable(f"the subscription ended: {self._broken}")
             self._wake.clear()
             await self._wake.wait()
-        return self._events.popleft()
+        event = self._events.popleft()
+        self._held -= len(event.raw)
+        return event
 
     async def wait(self, timeout_s: float | None = None) -> list[Event]:
         """All events at hand, after waiting for one; none when the time is up."""
@@ -117,31 +126,36 @@ class Subscription:
             return []
         found = [first, *self._events]
         self._events.clear()
+        self._held = 0
         return found
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
             async for frame in socket:
                 if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                    self._take(parse_object(frame.data))
+                    data = frame.data
+                    self._take(data.encode() if isinstance(data, str) else bytes(data))
             self._fail(f"the server closed the WebSocket ({socket.close_code})")
         except (aiohttp.ClientError, OSError, DwnUnavailable) as error:
             self._fail(str(error) or type(error).__name__)
 
-    def _take(self, response: dict[str, Any]) -> None:
+    def _take(self, raw: bytes) -> None:
+        response = parse_object(raw)
         answer = self._answers.get(str(response.get("id")))
         if answer is not None and not answer.done():
-            answer.set_result(response)
+            answer.set_result((response, raw))
             return
         result = response.get("result")
         event = result.get("event") if isinstance(result, dict) else None
         if isinstance(event, dict):
-            self._push(Event(event.get("message"), event.get("initialWrite")))
+            self._push(Event(event.get("message"), event.get("initialWrite"), raw_event(raw)))
 
     def _push(self, event: Event) -> None:
-        if len(self._events) >= MAX_BUFFERED:
+        full = self._held + len(event.raw) > MAX_BUFFERED_BYTES
+        if full or len(self._events) >= MAX_BUFFERED:
             self.overflowed = True
         else:
+            self._held += len(event.raw)
             self._events.append(event)
         self._wake.set()
 

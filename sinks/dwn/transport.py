@@ -21,8 +21,6 @@ from sinks.dwn.reply import Reply, read_reply
 from sinks.dwn.subscription import Subscription
 
 MAX_HEADER_BYTES = 1_048_576
-MAX_REPLY_BYTES = 64 * 1_048_576
-"""Largest JSON reply read; a MessagesQuery answers with every CID at once, 62 bytes each."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -34,6 +32,10 @@ class Limits(msgspec.Struct, frozen=True):
     """Larger record data is not read: the reply then has no data and says so."""
     heartbeat_s: float = 20.0
     """How often a subscription asks whether the server is still there."""
+    max_query_bytes: int = 64 * 1_048_576
+    """Largest answer to a query; a MessagesQuery gives every CID at once, 62 bytes each."""
+    max_reply_bytes: int = 2 * 1_048_576
+    """Largest answer to anything else, record data apart."""
 
 
 class DwnTransport:
@@ -79,22 +81,28 @@ class DwnTransport:
         usable answer came in time.
         """
         request = _request("dwn.processMessage", tenant, message)
+        limit = self._limit(message)
         # In a header only ASCII is safe
         headers = {"dwn-request": json.dumps(request, separators=(",", ":"))}
         try:
             try:
-                return await self._post(headers, data)
+                return await self._post(headers, data, limit)
             except aiohttp.ServerDisconnectedError:
                 # A kept connection that died meanwhile; the same message twice has no effect
-                return await self._post(headers, data)
+                return await self._post(headers, data, limit)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unavailable(error) from error
 
-    async def _post(self, headers: Mapping[str, str], data: bytes | None) -> Reply:
+    def _limit(self, message: Mapping[str, Any]) -> int:
+        descriptor = message.get("descriptor")
+        is_query = isinstance(descriptor, Mapping) and descriptor.get("method") == "Query"
+        return self.limits.max_query_bytes if is_query else self.limits.max_reply_bytes
+
+    async def _post(self, headers: Mapping[str, str], data: bytes | None, limit: int) -> Reply:
         async with self.session.post(
             self.url, headers=headers, data=_body(data), allow_redirects=False
         ) as answer:
-            return await self._answer(answer)
+            return await self._answer(answer, limit)
 
     async def process_by_socket(self, tenant: str, message: Mapping[str, Any]) -> Reply:
         """The same over a WebSocket: for a message too large for a header; replies have no data.
@@ -126,14 +134,15 @@ class DwnTransport:
         limits = self.limits
         return Subscription(self.session, address, limits.timeout_s, limits.heartbeat_s)
 
-    async def _answer(self, answer: aiohttp.ClientResponse) -> Reply:
+    async def _answer(self, answer: aiohttp.ClientResponse, limit: int) -> Reply:
         in_header = answer.headers.get("dwn-response")
         if in_header is not None:
             data, cut = await self._data(answer)
             return read_reply(_header_text(in_header), data=data, data_cut=cut)
-        body = await _bounded(answer, MAX_REPLY_BYTES)
+        body = await _bounded(answer, limit)
         if body is None:
-            raise DwnGarbled(f"the reply of {self.url} exceeds {MAX_REPLY_BYTES} bytes")
+            answer.close()
+            raise DwnGarbled(f"the reply of {self.url} exceeds {limit} bytes")
         if answer.status >= 300 and not body.startswith(b"{"):
             self._raise_http(answer.status, answer.reason or "")
         return read_reply(body)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import asyncpg
 import duckdb
 import msgspec
 
@@ -17,6 +19,8 @@ from sinks.catalog import open_sink
 from sinks.memory import MemorySink
 from sinks.ndjson import net_set, read_lines
 from sinks.parquet import net_set_sql
+from sinks.postgres_cells import unescape
+from tests import postgres
 
 TOPIC = "test.samples"
 
@@ -197,8 +201,52 @@ class DuckDBTarget:
         return sorted(map(str, self._query(topic.replace(".", "_"))))
 
 
-TARGETS: list[type[Target]] = [MemoryTarget, NdjsonTarget, ParquetTarget, DuckDBTarget]
+class PostgresTarget:
+    """PostgreSQL: the live view, read through a connection of its own; a schema a place."""
+
+    name = "postgres"
+
+    def __init__(self, root: Path) -> None:
+        self.uri = postgres.shared()
+        self.schema = f"Test {sha256(str(root).encode()).hexdigest()[:16]}"
+
+    def open(self) -> Sink:
+        return open_sink("postgres", {"uri": self.uri, "schema": self.schema})
+
+    def query(self, relation: str) -> list[dict[str, Any]]:
+        try:
+            return postgres.query(self.uri, f'select * from "{self.schema}"."{relation}"')
+        except asyncpg.UndefinedTableError:
+            return []
+
+    def live(self, topic: str = TOPIC) -> dict[str, Any]:
+        rows = self.query(topic.replace(".", "_") + "_live")
+        for row in rows:
+            del row["event_time"]
+            if row.get("table") is not None:  # jsonb writes the double 7e16 as an integer
+                doubles = {name: float(n) for name, n in json.loads(row["table"]).items()}
+                row["table"] = json.dumps(doubles)
+        return cast(dict[str, Any], _unescaped(_values(rows)))
+
+    def raw(self, topic: str = TOPIC) -> list[Any]:
+        return sorted(map(str, self.query(topic.replace(".", "_"))))
+
+
+def _unescaped(plain: Any) -> Any:
+    """Plain data with every text as it was before PostgreSQL."""
+    if isinstance(plain, str):
+        return unescape(plain)
+    if isinstance(plain, dict):
+        return {unescape(name): _unescaped(content) for name, content in plain.items()}
+    return [_unescaped(item) for item in plain] if isinstance(plain, list) else plain
+
+
+TARGETS: list[type[Target]] = [
+    MemoryTarget, NdjsonTarget, ParquetTarget, DuckDBTarget, PostgresTarget
+]  # fmt: skip
 FILE_TARGETS: list[type[Target]] = [NdjsonTarget, ParquetTarget, DuckDBTarget]
+STORING_TARGETS: list[type[Target]] = [*FILE_TARGETS, PostgresTarget]
+"""Those that keep what they have outside of the process."""
 
 
 def dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from sinks import catalog
 from sinks.base import MissingDriver, Permanent
 from sinks.memory import MemorySink
 
-OURS = ["duckdb", "memory", "ndjson", "parquet"]
+OURS = ["duckdb", "memory", "ndjson", "parquet", "postgres", "webhook"]
 
 
 class NeverSink(MemorySink):
@@ -83,6 +83,10 @@ def test_a_sink_that_nobody_has() -> None:
         ("duckdb", "duckdb", "duckdb"),
         ("duckdb", "pyarrow", "duckdb"),
         ("parquet", "pyarrow", "parquet"),
+        ("postgres", "asyncpg", "postgres"),
+        ("webhook", "httpx2", "webhook"),
+        ("webhook", "standardwebhooks", "webhook"),
+        ("webhook", "tenacity", "webhook"),
     ],
 )
 def test_a_missing_driver_says_how_to_install_it(
@@ -91,7 +95,13 @@ def test_a_missing_driver_says_how_to_install_it(
     """Settings can be described without the driver; opening names the line to run."""
     monkeypatch.setitem(sys.modules, module, None)
     assert catalog.describe(name)
-    settings = {"path": "x"} if name == "duckdb" else {"directory": str(tmp_path)}
+    monkeypatch.setenv("HOOK", "whsec_" + "QUJD" * 8)
+    settings = {
+        "duckdb": {"path": "x"},
+        "parquet": {"directory": str(tmp_path)},
+        "postgres": {"uri": "postgresql://127.0.0.1/x"},
+        "webhook": {"url": "http://127.0.0.1/", "secret": "env:HOOK"},
+    }[name]
     with pytest.raises(MissingDriver) as caught:
         catalog.open_sink(name, settings)
     assert f"pip install 'streams[{extra}]'" in str(caught.value)
@@ -110,3 +120,10 @@ def test_a_sink_of_another_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "never" in catalog.names()
     assert "Another package's sink." == catalog.load("never").summary
     assert "DuckDBSink" == catalog.load("duckdb").__name__  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["postgres", "webhook"])
+def test_every_setting_is_in_the_guide(name: str) -> None:
+    """What can be set is explained where people look for it."""
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "sinks.md").read_text()
+    assert [] == [s.name for s in catalog.describe(name) if f"| `{s.name}` |" not in text]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sink_cases import (
-    FILE_TARGETS,
+    STORING_TARGETS,
     TARGETS,
     TOPIC,
     Part,
@@ -39,7 +39,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     return made
 
 
-@pytest.fixture(params=FILE_TARGETS, ids=lambda t: t.name)
+@pytest.fixture(params=STORING_TARGETS, ids=lambda t: t.name)
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     """Return the place of one sink that stores outside of the process."""
     made: Target = request.param(tmp_path)
