@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     INCOMPATIBLE = 9
     UNHEALTHY = 10
     REGISTRY = 11
+    SINK = 12
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -40,6 +41,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.UNHEALTHY: "`streams doctor` found something that must be repaired",
     ExitCode.REGISTRY: "the schema registry does not answer or gives no access, and its ids are "
     "not kept here",
+    ExitCode.SINK: "a sink's target refused us, or was away for longer than `--give-up-after`",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",
     ExitCode.PIPE_CLOSED: "the reader of our output went away, as `head` does",
 }
@@ -67,9 +69,13 @@ _TYPED = {
     ("streams.ops.target", "BadAddress"): ExitCode.USAGE,
     ("streams.ops.dead_letters", "NoRecord"): ExitCode.USAGE,
     ("streams.ops.admin", "OpsError"): ExitCode.TOPICS,
+    ("streams.client.errors", "BadOption"): ExitCode.USAGE,
+    ("streams.client.errors", "NoTopic"): ExitCode.TOPICS,
+    ("streams.client.errors", "Refused"): ExitCode.INPUT,
+    ("streams.client.errors", "ClientError"): ExitCode.BROKER,
     ("streams.broker.errors", "BrokerError"): ExitCode.BROKER,
     ("streams.sources.errors", "SourceError"): ExitCode.INPUT,
-    ("sinks.base", "SinkError"): ExitCode.INPUT,
+    ("sinks.base", "SinkError"): ExitCode.SINK,
     ("streams.config", "ConfigError"): ExitCode.CONFIG,
     ("streams.registry.errors", "Incompatible"): ExitCode.INCOMPATIBLE,
     ("streams.registry.errors", "RegistryError"): ExitCode.REGISTRY,
