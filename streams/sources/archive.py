@@ -1,195 +1,203 @@
-"""Block files to events: raw consensus bytes, one block a file, plain or xz.
+"""Many raw blocks to events: in the order of their chain, with what their inputs spend.
 
-Blocks come out in chain order wherever their headers connect, and by height otherwise. An input's
-prevout comes from the block's own or an earlier given block, or from a prevouts file; where
-neither has it the event says so. A prevouts file ``<height or hash>.json[.xz]`` lists what every
-input of that block spends, in block order without the coinbase:
-``[value, script_pubkey hex, creation height, is_coinbase, creation time or null]``.
+Blocks come from files of one block each and from a node's own blk*.dat files, in whatever order.
+Their headers are read first; the chain with the most work is written, what is beside it is stale. A
+prevout comes from the outputs of earlier blocks (a table on disk), from the node's rev*.dat files,
+or from prevouts files; where none has it, the event says so.
 """
 
 from __future__ import annotations
 
-import json
-import lzma
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from schemas.events import Prevout
-from streams.chain.build import COINBASE, BlockEvents, Spent, block_events, block_ts, prevout
-from streams.chain.check import check_block
-from streams.chain.outpoints import OutpointTable
-from streams.chain.parse import (
-    HEADER_BYTES,
-    MAX_BLOCK_BYTES,
-    ParseError,
-    RawBlock,
-    RawHeader,
-    RawTx,
-    bip34_height,
-    parse_block,
-    parse_header,
+import msgspec
+
+from schemas.envelope import Event
+from streams.chain.build import (
+    BlockEvents,
+    Place,
+    block_event,
+    block_value,
+    transaction_event,
+    transaction_value,
 )
+from streams.chain.parse import NULL_HASH, ParseError
+from streams.sources.archive_headers import Anchor
+from streams.sources.archive_index import Index
+from streams.sources.archive_outpoints import OutpointStore
+from streams.sources.archive_plan import Plan, Standing, Step, anchors_of, cursor_of
+from streams.sources.archive_prevouts import PrevoutFiles
+from streams.sources.archive_spends import NOT_IN_ARCHIVE, Spends
 from streams.sources.errors import SourceError
 
-NOT_IN_ARCHIVE = "not in archive"
-_MAX_PREVOUTS_BYTES = 64 * MAX_BLOCK_BYTES
-_NAMING = "name the file <height>.raw or <height>.raw.xz"
+ALL = 2**31 - 1
+"""Above every height."""
 
 
-class BlockFile(NamedTuple):
-    """A block file whose header has been read; ``height`` is known once files are in order."""
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of an archive, and how."""
 
-    path: Path
-    header: RawHeader
-    height: int = -1
+    network: str = "main"
+    first: int = 0
+    """Lowest height to write; blocks below only give prevouts."""
+    last: int = ALL
+    tip: str | None = None
+    """Hash of the block with which the chain ends, whatever has more work."""
+    forks: bool = False
+    """Write stale branches too, connected and undone."""
+    parent_ts: int | None = None
+    """Event time (ms) of the first block's parent, where the archive does not have it."""
+    skip_damaged: bool = False
+    table: bool | None = None
+    """Keep a table of outputs; None: only where undo files do not give all prevouts."""
+
+
+class Portion(NamedTuple):
+    """The events of one step, in the order in which they are written."""
+
+    step: Step
+    events: list[Event]
+    watermark_ts: int
+    cursor: dict[str, Any]
+    size: int
+    """Bytes that the block takes in its file."""
+
+
+class Archive:
+    """One archive, its headers read; ``portions`` reads the blocks. Raises SourceError."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        prevouts: Sequence[Path] = (),
+        wanted: Wanted | None = None,
+        cursor: dict[str, Any] | None = None,
+        table: Path | None = None,
+    ) -> None:
+        self.wanted = wanted = wanted or Wanted()
+        self.index = Index(paths, wanted.network, wanted.skip_damaged)
+        self.forest = self.index.forest
+        fits = cursor is not None and cursor.get("network") == wanted.network and "op" in cursor
+        cursor = cursor if fits else None
+        anchors = anchors_of(cursor)
+        self.chain = self.index.settle(anchors, wanted.parent_ts, wanted.tip)
+        self._base = self._base_of(anchors)
+        self.plan = Plan(self.forest, self.chain, wanted.first, wanted.last, wanted.forks)
+        self.standing: Standing = self.plan.start(cursor)
+        self._files = PrevoutFiles(prevouts, wanted.network)
+        self._files.check(self._has)
+        keep = wanted.table if wanted.table is not None else not self.index.has_undo()
+        store = OutpointStore(table, wanted.network) if keep else None
+        self.spends = Spends(self.index, self._files, store, wanted.network)
+
+    def close(self) -> None:
+        """Close all files."""
+        self.index.close()
+        if self.spends.table is not None:
+            self.spends.table.close()
+
+    def portions(self, told: Callable[[int], None] = lambda blocks: None) -> Iterator[Portion]:
+        """What is left to write, a block at a time.
+
+        The table of outputs is saved when the caller says by ``stored`` that all is written.
+        ``told`` hears of each earlier block that is read for its outputs alone. Raises SourceError.
+        """
+        self._fill(told)
+        for step in self.standing.steps:
+            yield self._portion(step)
+
+    def stored(self, at_end: bool = False) -> None:
+        """Everything that was given out is committed: save the table when it is large.
+
+        ``at_end``: in any case, so that later blocks find it without the earlier ones.
+        """
+        table = self.spends.table
+        if table is not None and (at_end or table.is_full) and self._last is not None:
+            table.save(self._last)
+
+    _last: str | None = None
+    """The last block of the chain whose outputs are in the table, while no stale one stands."""
+
+    def _portion(self, step: Step) -> Portion:
+        number = step.block
+        raw, height = self.index.block(number), self.forest.height[number]
+        spent = self.spends.of(number, raw, height, step.stale)
+        ts, network = self.forest.ts[number], self.wanted.network
+        block = block_event(block_value(raw, network, height), ts, correction=step.corrects)
+        block.op = "retract" if step.undo else "assert"
+        try:
+            transactions = [
+                transaction_event(
+                    transaction_value(tx, network, of, Place(raw.header.hash, height, i)), block
+                )
+                for i, (tx, of) in enumerate(zip(raw.transactions, spent, strict=True))
+            ]
+        except ParseError as problem:
+            cause = f"{self.index.where(number)}: {problem}"
+            raise SourceError(cause, "check its prevouts file") from problem
+        self._last = raw.header.hash if not step.stale else None
+        events = [*reversed(transactions), block] if step.undo else [block, *transactions]
+        cursor = cursor_of(self.forest, step, network, self._base)
+        return Portion(step, events, ts, cursor, self.index.size(number))
+
+    def _fill(self, told: Callable[[int], None]) -> None:
+        """Bring the table to where the earlier run stands."""
+        table, upto = self.spends.table, self.standing.upto
+        if table is None:
+            return
+        begin = self._filled(table.block)
+        if begin is None or begin > upto + 1:
+            table.clear()
+            begin = 0
+        for place in range(begin, upto + 1):
+            number = self.chain.blocks[place]
+            self.spends.apply(self.index.block(number), self.forest.height[number])
+            self._last = self.forest.hash(number)
+            self.stored()
+            told(1)
+        for number in self.standing.connected:
+            self.spends.apply(self.index.block(number), self.forest.height[number], stale=True)
+            self._last = None
+
+    def _filled(self, block: str | None) -> int | None:
+        """The first place in the chain whose outputs the table lacks; None: it is of no use."""
+        if block is None or not self.chain.blocks:
+            return None
+        if block == self.forest.missing_parent(self.chain.blocks[0]):
+            return 0
+        number = self.forest.find(block)
+        place = None if number is None else self.plan.place_of(number)
+        return None if place is None else place + 1
+
+    def _base_of(self, anchors: Sequence[Anchor]) -> Anchor | None:
+        """The parent of the chain's first block as this run takes it."""
+        if not self.chain.blocks:
+            return None
+        root = self.chain.blocks[0]
+        parent = self.forest.missing_parent(root)
+        if parent == NULL_HASH:
+            return None
+        known = next((a for a in anchors if a.hash == parent), None)
+        return known or Anchor(parent, self.forest.height[root] - 1, self.wanted.parent_ts)
+
+    def _has(self, name: str) -> bool:
+        """Whether a height or hash is that of a block here."""
+        if len(name) == 64:
+            return self.forest.find(name) is not None
+        return name.isascii() and name.isdigit() and int(name) in set(self.forest.height)
 
 
 def read_blocks(
     paths: Sequence[Path], prevouts: Sequence[Path] = (), network: str = "main"
 ) -> Iterator[BlockEvents]:
-    """Yield one ``BlockEvents`` a file, in chain order. Raises SourceError.
-
-    Nothing but headers is held for later blocks. A block's event time is the greatest header time
-    of it and the given blocks before it.
-    """
-    files = in_chain_order([BlockFile(path, _peek(path)) for path in paths])
-    spends = _PrevoutFiles(prevouts, files)
-    outpoints, ts = OutpointTable(network), None
-    for file in files:
-        raw = _load(file.path)
-        ts = block_ts(raw.header.time, ts)
-        listed = spends.of(file, raw)
-        spent = [_spent(tx, outpoints, file.height, listed, network) for tx in raw.transactions]
-        try:
-            yield block_events(raw, network, file.height, ts, spent)
-        except ParseError as problem:
-            raise SourceError(f"{file.path}: {problem}", "check its prevouts file") from problem
+    """Yield one ``BlockEvents`` a block of the best chain. Raises SourceError."""
+    with closing(Archive(paths, prevouts, Wanted(network=network))) as archive:
+        for portion in archive.portions():
+            archive.stored()
+            yield BlockEvents(portion.events[0], portion.events[1:])
 
 
-def in_chain_order(files: Sequence[BlockFile]) -> list[BlockFile]:
-    """Order files by their headers, give each its height. Raises SourceError for a fork."""
-    children = _children(files)
-    hashes = {file.header.hash for file in files}
-    heads = [(_height(file), file) for file in files if file.header.previous not in hashes]
-    ordered: list[BlockFile] = []
-    for height, head in sorted(heads):
-        if ordered and ordered[-1].height >= height:
-            raise SourceError(f"{head.path} and {ordered[-1].path} overlap in height", _NAMING)
-        ordered.extend(_segment(head, height, children))
-    return ordered
-
-
-def _children(files: Sequence[BlockFile]) -> dict[str, BlockFile]:
-    """Each file by the block that it follows."""
-    children: dict[str, BlockFile] = {}
-    for file in files:
-        other = children.setdefault(file.header.previous, file)
-        if other is not file:
-            cause = f"{other.path} and {file.path} follow the same block"
-            raise SourceError(cause, "give the files of one branch, each once")
-    return children
-
-
-def _segment(head: BlockFile, height: int, children: dict[str, BlockFile]) -> Iterator[BlockFile]:
-    """A file and all that follow it without a gap, with their heights."""
-    file: BlockFile | None = head
-    while file is not None:
-        yield file._replace(height=height)
-        height, file = height + 1, children.get(file.header.hash)
-
-
-def _height(file: BlockFile) -> int:
-    """From the file's name when that is a number, else what the coinbase states (BIP 34)."""
-    stem = file.path.name.split(".")[0]
-    if stem.isascii() and stem.isdigit():
-        return int(stem)
-    stated = bip34_height(_load(file.path).transactions[0]) if file.header.version >= 2 else None
-    if stated is None:
-        raise SourceError(f"{file.path} does not state its height", _NAMING)
-    return stated
-
-
-def _peek(path: Path) -> RawHeader:
-    try:
-        return parse_header(_read(path, HEADER_BYTES))
-    except ParseError as problem:
-        raise SourceError(f"{path}: {problem}", "give raw block files, one block each") from problem
-
-
-def _load(path: Path) -> RawBlock:
-    try:
-        raw = parse_block(_read(path, MAX_BLOCK_BYTES + 1))
-        check_block(raw)
-    except ParseError as problem:
-        raise SourceError(f"{path}: {problem}", "fetch the block again") from problem
-    return raw
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """At most ``limit`` bytes of a plain or xz file, so that no archive can fill the memory."""
-    try:
-        with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as stream:
-            return stream.read(limit)
-    except (OSError, EOFError, lzma.LZMAError) as problem:
-        raise SourceError(f"cannot read {path}: {problem}", "check the path and the file") from (
-            problem
-        )
-
-
-class _PrevoutFiles:
-    """Finds and reads the prevouts file of a block by its height or hash."""
-
-    def __init__(self, paths: Sequence[Path], files: Iterable[BlockFile]) -> None:
-        self._paths = {path.name.split(".")[0]: path for path in paths}
-        known = {name for file in files for name in (str(file.height), file.header.hash)}
-        stray = sorted(self._paths.keys() - known)
-        if stray:
-            raise SourceError(
-                f"prevouts {self._paths[stray[0]]} belong to no given block",
-                "name the file <height>.json.xz or <block hash>.json.xz",
-            )
-
-    def of(self, file: BlockFile, raw: RawBlock) -> Iterator[Any] | None:
-        """The listed prevouts of a block in input order, or None when it has no file."""
-        path = self._paths.get(str(file.height)) or self._paths.get(file.header.hash)
-        if path is None:
-            return None
-        listed = _listed(path)
-        expected = sum(len(tx.inputs) for tx in raw.transactions[1:])
-        if not isinstance(listed, list) or len(listed) != expected:
-            raise SourceError(f"{path} does not list {expected} prevouts", "take the block's own")
-        return iter(listed)
-
-
-def _listed(path: Path) -> Any:
-    try:
-        return json.loads(_read(path, _MAX_PREVOUTS_BYTES))
-    except ValueError as problem:
-        raise SourceError(f"{path}: {problem}", "give a JSON list of prevouts") from problem
-
-
-def _spent(
-    tx: RawTx, outpoints: OutpointTable, height: int, listed: Iterator[Any] | None, network: str
-) -> list[Spent]:
-    """What each input spends; then the transaction's own outputs become spendable."""
-    if tx.is_coinbase:
-        outpoints.add(tx, height)
-        return [COINBASE]
-    spent: list[Spent] = []
-    for previous, index, *_ in tx.inputs:
-        row = next(listed) if listed else None
-        seen = outpoints.spend(previous, index)
-        spent.append(seen or (NOT_IN_ARCHIVE if row is None else _row(row, network)))
-    outpoints.add(tx, height)
-    return spent
-
-
-def _row(row: Any, network: str) -> Prevout:
-    try:
-        value, script, height, is_coinbase = row[:4]
-        return prevout(int(value), bytes.fromhex(script), network, height, is_coinbase)
-    except (TypeError, ValueError) as problem:
-        raise SourceError(f"bad prevout {row!r}", "see the format in the documentation") from (
-            problem
-        )
+__all__ = ["ALL", "NOT_IN_ARCHIVE", "Archive", "Portion", "Wanted", "read_blocks"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from schemas.envelope import Event
@@ -15,3 +16,5 @@ class SourceBatch(NamedTuple):
     """No event below this ts (ms) will follow, corrections excepted; None: nothing declared yet."""
     cursor: dict[str, Any]
     """Plain data from which the source can go on."""
+    kept: Mapping[str, bytes | None] = {}
+    """What the batch changes of the state that is kept by key; None: forget it."""

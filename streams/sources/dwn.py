@@ -17,19 +17,21 @@ import msgspec
 
 from schemas.dwn.event import to_event
 from sinks.dwn import DwnClient, DwnRefused, DwnTransport, DwnUnavailable, Limits
+from streams.sources.dwn_reader import TenantReader
 from streams.sources.dwn_tenant import (
     Counts,
     DwnItem,
     Grants,
     Refused,
+    State,
     Tenant,
-    TenantReader,
+    place_of,
 )
 from streams.sources.errors import SourceError
 
 MAX_DATA_BYTES = 524_288
 """Default for the largest record data read; an event must fit into one Kafka record."""
-_QUEUED = 256
+_QUEUED = 64
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -40,7 +42,11 @@ class Patience(msgspec.Struct, frozen=True):
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
     attempts: int = 5
-    """Not following: unavailable that often in a row, the source gives up. Following: never."""
+    """Not following: unavailable that often in a row, the tenant is given up. Following: never."""
+    refused_pause_s: float = 60.0
+    """Following, how long after a refusal a tenant is asked again."""
+    away_s: float = 30.0
+    """Unavailable for so long, a server holds up nobody's time any longer."""
 
 
 class DwnSource:
@@ -55,24 +61,30 @@ class DwnSource:
         limits: Limits | None = None,
         patience: Patience | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        say: Callable[[str], None] = lambda words: None,
     ) -> None:
-        self._tenants, self._cursors = tuple(tenants), dict(cursors or {})
-        self._follow, self._now_ms = follow, now_ms
+        self._tenants, self._cursors = _merged(tenants), dict(cursors or {})
+        self._follow, self._now_ms, self._say = follow, now_ms, say
         self._limits = limits or Limits(max_data_bytes=MAX_DATA_BYTES)
         self._patience = patience or Patience()
+        self._refused: dict[int, str] = {}
         self.counts: dict[str, Counts] = {}
         """Of each tenant, by its DID."""
 
     @property
-    def dids(self) -> tuple[str, ...]:
-        """The tenants' DIDs."""
-        return tuple(tenant.did for tenant in self._tenants)
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """The names of all logs, by the DID of their tenant."""
+        found: dict[str, tuple[str, ...]] = {}
+        for tenant in self._tenants:
+            found[tenant.did] = found.get(tenant.did, ()) + tenant.places
+        return found
 
     async def items(self) -> AsyncIterator[DwnItem]:
-        """The messages of all tenants, each tenant's in the order of its log.
+        """The messages of all tenants, each log's in its order.
 
-        Ends at the end of every log, or never when following. Raises SourceError when a tenant
-        refuses or stays unavailable; other tenants are read to their end first unless following.
+        Ends at the end of every log, or never when following. A tenant that fails is named, by an
+        item and by ``say``, and does not stop the others; SourceError is raised when all have
+        ended and some of them failed, or when every one is refused.
         """
         queue: asyncio.Queue[DwnItem | int] = asyncio.Queue(_QUEUED)
         async with AsyncExitStack() as stack:
@@ -86,76 +98,124 @@ class DwnSource:
                 for number, tenant in enumerate(self._tenants)
             ]
             try:
-                async for item in self._merged(tasks, queue):
+                async for item in self._until_all_ended(tasks, queue):
                     yield item
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _merged(
+    async def _until_all_ended(
         self, tasks: list[asyncio.Task[None]], queue: asyncio.Queue[DwnItem | int]
     ) -> AsyncIterator[DwnItem]:
-        running, failure = len(tasks), None
+        running = len(tasks)
         while running:
             item = await queue.get()
             if isinstance(item, DwnItem):
                 yield item
+                if item.state == "lost" and len(self._refused) == len(tasks):
+                    break
                 continue
             running -= 1
-            try:
-                await tasks[item]
-            except SourceError as error:
-                failure = error
-                if self._follow:
-                    break
-        if failure is not None:
-            raise failure
+            await tasks[item]
+        if self._refused:
+            words = "; ".join(self._refused.values())
+            raise SourceError(words, "check the signer, its grants, the protocols and the address")
 
     async def _run(
         self, number: int, transport: DwnTransport, queue: asyncio.Queue[DwnItem | int]
     ) -> None:
         tenant = self._tenants[number]
-        try:
-            client = DwnClient(transport, tenant.signer, tenant.did)
-            reader = TenantReader(client, tenant, self._cursors.get(tenant.did), self._now_ms)
-            self.counts[tenant.did] = reader.counts
-            await self._read(reader, queue)
-        except DwnRefused as refused:
-            remedy = "check the signer, its grants and the protocols"
-            raise SourceError(f"the DWN of {tenant.did} refused: {refused}", remedy) from refused
-        finally:
-            if not _is_cancelled():
-                await queue.put(number)
+        client = DwnClient(transport, tenant.signer, tenant.did)
+        reader = TenantReader(client, tenant, self._cursors, self._now_ms, self._say)
+        self.counts[tenant.did] = reader.counts
+        while True:
+            try:
+                await self._read(number, reader, queue)
+                break
+            except DwnRefused as refused:
+                words = f"the DWN of {tenant.did} refused: {refused}"
+                await self._lose(number, tenant, words, queue)
+            if not self._follow:
+                break
+            await asyncio.sleep(self._patience.refused_pause_s * random.uniform(0.5, 1))
+        await queue.put(number)
 
-    async def _read(self, reader: TenantReader, queue: asyncio.Queue[DwnItem | int]) -> None:
+    async def _lose(
+        self, number: int, tenant: Tenant, words: str, queue: asyncio.Queue[DwnItem | int]
+    ) -> None:
+        """Name a tenant that cannot be read; the others go on."""
+        if number not in self._refused:
+            self._say(words)
+        self._refused[number] = words
+        await queue.put(DwnItem(tenant.did, state="lost", words=words))
+
+    async def _read(
+        self, number: int, reader: TenantReader, queue: asyncio.Queue[DwnItem | int]
+    ) -> None:
         """Read to the end, or for ever; try again after a pause while the server is away."""
-        failed = 0
+        outage = _Outage(self._patience)
         while True:
             try:
                 items = reader.follow(self._patience.poll_s) if self._follow else reader.catch_up()
                 async for item in items:
                     await queue.put(item)
-                    failed = 0
+                    self._refused.pop(number, None)
+                    outage.end()
                 return
             except DwnUnavailable as unavailable:
-                failed += 1
-                self._give_up(reader, failed, unavailable)
-            await asyncio.sleep(self._pause_s(failed))
+                words = f"the DWN of {reader.tenant.did} did not answer: {unavailable}"
+            outage.failed += 1
+            if not self._follow and outage.failed >= self._patience.attempts:
+                await self._lose(number, reader.tenant, words, queue)
+                return
+            state = outage.state()
+            if state != "":
+                self._say(words)
+                await queue.put(DwnItem(reader.tenant.did, state=state, words=words))
+            await asyncio.sleep(outage.pause_s())
 
-    def _give_up(self, reader: TenantReader, failed: int, why: DwnUnavailable) -> None:
-        if not self._follow and failed >= self._patience.attempts:
-            cause = f"the DWN of {reader.tenant.did} did not answer {failed} times: {why}"
-            raise SourceError(cause, "start the server, or correct its address") from why
 
-    def _pause_s(self, failed: int) -> float:
-        longest = min(self._patience.longest_pause_s, self._patience.first_pause_s * 2**failed)
+class _Outage:
+    """How long a server has been away."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self.failed = 0
+        self._since: float | None = None
+        self._lost = False
+
+    def end(self) -> None:
+        self.failed, self._since, self._lost = 0, None, False
+
+    def state(self) -> State:
+        """``away`` at the first failure, ``lost`` once it has lasted; else nothing new."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            return "away"
+        if not self._lost and now - self._since > self._patience.away_s:
+            self._lost = True
+            return "lost"
+        return ""
+
+    def pause_s(self) -> float:
+        """Twice as long each time, between half of it and the whole."""
+        doubled = self._patience.first_pause_s * 2 ** min(self.failed, 16)
+        longest = min(self._patience.longest_pause_s, doubled)
         return random.uniform(longest / 2, longest)
 
 
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _merged(tenants: Sequence[Tenant]) -> tuple[Tenant, ...]:
+    """Each tenant of a server once, with all its protocols."""
+    found: dict[tuple[str, str], Tenant] = {}
+    for tenant in tenants:
+        key = tenant.url.rstrip("/"), tenant.did
+        other = found.get(key)
+        known = other.protocols if other is not None else ()
+        protocols = tuple(dict.fromkeys((*known, *tenant.protocols)))
+        found[key] = msgspec.structs.replace(tenant, protocols=protocols)
+    return tuple(found.values())
 
 
 __all__ = [
@@ -166,5 +226,6 @@ __all__ = [
     "Patience",
     "Refused",
     "Tenant",
+    "place_of",
     "to_event",
 ]

@@ -111,12 +111,12 @@ def test_old_block_without_a_height_is_refused(tmp_path: Path) -> None:
         list(read_blocks([path]))
 
 
-def test_rival_blocks_are_refused(tmp_path: Path) -> None:
-    """Two files that follow the same block are refused by name."""
+def test_a_block_given_twice_comes_once(tmp_path: Path) -> None:
+    """The same block in two files is one block."""
     for name in ("a.raw", "b.raw"):
         (tmp_path / name).write_bytes(raw_block(413567))
-    with pytest.raises(SourceError, match="give the files of one branch"):
-        list(read_blocks([tmp_path / "a.raw", tmp_path / "b.raw"]))
+    events = list(read_blocks([tmp_path / "a.raw", tmp_path / "b.raw"]))
+    assert [413567] == [block.block.value.height for block in events]
 
 
 def test_damaged_files_are_refused_with_cause_and_remedy(tmp_path: Path) -> None:

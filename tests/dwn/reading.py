@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from sinks.dwn import DwnClient, DwnTransport, Limits
-from streams.sources.dwn import DwnSource, Patience, Tenant
+from streams.sources.dwn import DwnSource, Patience, Tenant, place_of
 
 from .actors import LINK, LINKS, someone
 
@@ -31,13 +31,21 @@ async def alice_at(url, limits=None):
 def source(url, alice, cursor=None, **more):
     """A source of Alice's links, read as herself."""
     tenant = Tenant(alice.tenant, url, alice.signer, (LINK,))
-    cursors = {} if cursor is None else {alice.tenant: cursor}
+    cursors = {} if cursor is None else {place_of(url, alice.tenant, LINK): cursor}
     return DwnSource([tenant], cursors, patience=QUICK, **more)
 
 
 async def everything(found) -> list:
     """All messages of a source that ends."""
     return [item async for item in found.items() if item.event or item.refused]
+
+
+async def message(items):
+    """The next message of a source that follows; news of its logs are passed over."""
+    while True:
+        item = await asyncio.wait_for(anext(items), NEWS_S)
+        if item.event or item.refused:
+            return item
 
 
 def cids(items) -> list[str]:

@@ -11,11 +11,11 @@ import pytest
 from schemas.dwn.message import Authority, Record, message_cid
 from sinks.dwn import DwnClient, DwnTransport, Limits
 from streams.chain.links import links_of, verify_record
-from streams.sources.dwn import DwnSource, Grants, Tenant
+from streams.sources.dwn import DwnSource, Grants, Patience, Tenant
 from streams.sources.errors import SourceError
 
 from .actors import LINK, PERMISSIONS, link, someone
-from .reading import NEWS_S, QUICK, alice_at, cids, everything, run, source
+from .reading import QUICK, alice_at, cids, everything, message, run, source
 from .server import dwn_server
 
 pytestmark = pytest.mark.dwn
@@ -74,11 +74,11 @@ def test_follow_gives_old_and_new_once(server):
             old = await alice.write(*link("bc1qfollow00", "regtest"))
             following = source(server.url, alice, follow=True)
             async with aclosing(following.items()) as items:
-                first = [await asyncio.wait_for(anext(items), NEWS_S) for _ in range(2)]
+                first = [await message(items) for _ in range(2)]
                 assert cids(first)[1] == message_cid(old)
                 new = [await alice.write(*link(f"bc1qfollow1{n}", "regtest")) for n in range(5)]
                 gone = await alice.delete(new[0]["recordId"])
-                rest = [await asyncio.wait_for(anext(items), NEWS_S) for _ in range(6)]
+                rest = [await message(items) for _ in range(6)]
             wanted = [message_cid(m) for m in (*new, gone)]
             assert sorted(cids(rest)) == sorted(wanted)
             assert following.counts[alice.tenant].events == 8
@@ -100,7 +100,7 @@ def test_writes_in_a_storm_are_all_found(server):
             found = []
             async with aclosing(source(server.url, alice, follow=True).items()) as items:
                 while len(found) < 41:
-                    found += cids([await asyncio.wait_for(anext(items), NEWS_S)])
+                    found += cids([await message(items)])
             written = {message_cid(await task) for task in writes}
             assert written < set(found)
             assert len(found) == len(set(found))
@@ -120,11 +120,11 @@ def test_server_restart():
             async with alice_at(server.url) as alice:
                 one = await alice.write(*link("bc1qbefore00", "regtest"))
                 async with aclosing(source(server.url, alice, follow=True).items()) as items:
-                    first = [await asyncio.wait_for(anext(items), NEWS_S) for _ in range(2)]
+                    first = [await message(items) for _ in range(2)]
                     server.kill()
                     server.start()
                     two = await alice.write(*link("bc1qafter000", "regtest"))
-                    rest = await asyncio.wait_for(anext(items), NEWS_S)
+                    rest = await message(items)
                 assert cids(first)[1] == message_cid(one)
                 assert cids([rest]) == [message_cid(two)]
 
@@ -155,7 +155,7 @@ def test_several_tenants(server):
             items = await everything(DwnSource(tenants, patience=QUICK))
             keys = [item.event.key for item in items]
             assert sorted(keys) == sorted([alice.tenant, carol.tenant] * 2)
-            assert len({item.cursor for item in items if item.cursor}) == 2
+            assert len({item.place for item in items}) == 2
 
     run(story())
 
@@ -213,8 +213,8 @@ def test_a_grantee_reads_until_the_grant_is_revoked(server):
     run(story())
 
 
-def test_the_end_of_the_log_is_told(server):
-    """Each tenant's end is told once: by its last message, or by itself where there was none."""
+def test_the_end_of_each_log_is_told_once(server):
+    """Each log's end is told when it is reached, also where nothing was in it, and not again."""
 
     async def story():
         async with alice_at(server.url) as alice:
@@ -223,10 +223,18 @@ def test_the_end_of_the_log_is_told(server):
             empty = Tenant(nobody.did, server.url, nobody, (LINK,))
             mine = Tenant(alice.tenant, server.url, alice.signer, (LINK,))
             items = [i async for i in DwnSource([empty, mine], patience=QUICK).items()]
-            ends = {item.tenant: item for item in items if item.caught_up}
-            assert len(items) == 3
-            assert (ends[empty.did].event, ends[empty.did].cursor) == (None, None)
-            assert ends[mine.did].event.value.data == link("bc1qtheend00", "regtest")[0]
+            ends = [(i.tenant, i.state, i.event) for i in items if i.state]
+            assert sorted([(did, "caught_up", None) for did in (empty.did, mine.did)]) == sorted(
+                ends
+            )
+            assert (4, "caught_up") == (len(items), items[-1].state)
+            eager = Patience(poll_s=0.05)
+            following = DwnSource([empty, mine], follow=True, patience=eager).items()
+            async with aclosing(following) as found:
+                again = [await asyncio.wait_for(anext(found), 5) for _ in range(4)]
+                assert 2 == sum(item.state == "caught_up" for item in again)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(found), 0.5)
 
     run(story())
 
@@ -305,7 +313,7 @@ def test_refusals_of_a_grantee_without_initial_writes(server):
             tenant = Tenant(alice.tenant, server.url, pipeline, (LINK,), ids)
             first = await everything(DwnSource([tenant], patience=QUICK))
             await alice.delete(written["recordId"])
-            cursors = {alice.tenant: first[-1].cursor}
+            cursors = {first[-1].place: first[-1].cursor}
             items = await everything(DwnSource([tenant], cursors, patience=QUICK))
             assert [item.refused.cause for item in items] == ["initial_write"]
 

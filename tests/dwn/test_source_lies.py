@@ -30,7 +30,7 @@ async def liar(url, change):
                 head = json.loads(reply or body)
             method = asked["params"]["message"]["descriptor"]["method"]
             head, body = change(method, head, body if reply else None)
-            text = json.dumps(head)
+            text = head if isinstance(head, str) else json.dumps(head)
             if body is None:
                 return web.Response(text=text, content_type="application/json")
             return web.Response(body=body, headers={"dwn-response": text})
