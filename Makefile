@@ -45,6 +45,11 @@ test-deep: $(VENV)/.dev ## The tests with many more generated examples
 record-demo: $(VENV)/.dev ## Make the demo's recording again, from fresh real servers
 	@$(BIN)/python -m tests.demo.record_demo $(ARGS)
 
+.PHONY: bench
+bench: ## Measure: make bench NAME=keyed_count ARGS=--json (see bench/RESULTS.md)
+	@$(MAKE) -s --no-print-directory $(VENV)/.run >&2
+	@$(BIN)/python -m bench $(NAME) $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev ## Style, types, import rule, spelling
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,0 +1,151 @@
+"""``python -m bench NAME``: run a bench and print its results."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bench.harness import cores, machine, profile, table
+from bench.harness.envs import python_of
+from bench.harness.errors import BenchError
+from bench.harness.ground import Ground
+from bench.harness.progress import say
+from bench.harness.rounds import Bench, Measured, measure
+from bench.keyed_count import KeyedCount
+from bench.latency import Latency
+from bench.transaction_path import TransactionPath
+from streams.broker import BrokerError
+
+BENCHES: dict[str, type[Bench]] = {
+    "keyed_count": KeyedCount,
+    "transaction_path": TransactionPath,
+    "latency": Latency,
+}
+EXAMPLE = """\
+benches:
+  keyed_count        count by key with durable state, beside six other ways to do it
+  transaction_path   a real block through the steps keyed by txid, beside stock Faust
+  latency            from a transaction to its score, at a fixed rate
+
+example: python -m bench keyed_count --only ours,bare_confluent --rounds 1 --json
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be asked for."""
+    own = argparse.ArgumentParser(
+        "python -m bench", epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    own.add_argument("name", choices=sorted(BENCHES), metavar="NAME", help="which bench, see below")
+    own.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    own.add_argument("--rounds", type=int, default=3, help="rounds, of which medians (default 3)")
+    own.add_argument("--only", type=_names, help="contenders, separated by commas (default: all)")
+    own.add_argument("--case", type=_names, help="cases, separated by commas (default: all)")
+    own.add_argument("--quick", action="store_true", help="little input: does it work? no figures")
+    own.add_argument("--profile", action="store_true", help="where the time goes, not how much")
+    own.add_argument("--write", action="store_true", help="write the table into bench/RESULTS.md")
+    return own
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; returns the exit code: 0, 1 (failed, with cause and remedy), 2 (wrong usage)."""
+    own = parser()
+    asked = own.parse_args(argv)
+    if asked.rounds < 1:
+        own.error("--rounds must be at least 1")
+    if asked.write and (asked.quick or (not asked.profile and (asked.only or asked.case))):
+        own.error("--write is for whole runs: leave --quick, --only and --case out")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with us
+    try:
+        run(asked, own)
+    except (BenchError, BrokerError) as error:
+        say(f"bench: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def run(asked: argparse.Namespace, own: argparse.ArgumentParser) -> None:
+    """Set up, measure, print."""
+    kind = BENCHES[asked.name]
+    cases = _chosen(own, "case", asked.case, kind.cases)
+    contenders = _chosen(own, "contender", asked.only, kind.contenders)
+    about = machine.describe(cores.choose())
+    for name in [*contenders, *([profile.TOOL] if asked.profile else [])]:
+        python_of(name)
+    with Ground(asked.profile) as ground:
+        bench = kind(ground, asked.quick)
+        if asked.profile:
+            _profile(asked, bench, ground, cases, contenders, about)
+            return
+        measured = measure(bench, cases, contenders, asked.rounds)
+    if asked.json:
+        print(json.dumps(report(asked.name, measured, about)))
+    _show(asked, bench, measured, about)
+
+
+def _profile(
+    asked: argparse.Namespace,
+    bench: Bench,
+    ground: Ground,
+    cases: Sequence[str],
+    contenders: Sequence[str],
+    about: dict[str, str | int],
+) -> None:
+    """Run each contender once, sampled, and print where its time went."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for case in cases:
+        bench.prepare(case, contenders)
+        for contender in contenders:
+            ground.samples.clear()
+            bench.run(case, contender)
+            for number, samples in enumerate(ground.samples, 1):
+                run = f"{contender} {case}, run {number}"
+                found[run] = profile.shares(samples.read_text())
+    print(table.plain(profile.rows(found)))
+    if asked.write:
+        _write("profile", profile.rows(found), about)
+
+
+def report(name: str, measured: Measured, about: dict[str, str | int]) -> dict[str, Any]:
+    """What ``--json`` prints: medians by contender and case."""
+    return {"bench": name, "machine": about, "results": measured.results()}
+
+
+def _show(
+    asked: argparse.Namespace, bench: Bench, measured: Measured, about: dict[str, str | int]
+) -> None:
+    found = list(table.rows(bench, measured))
+    if not asked.json:
+        print(table.plain(found))
+    if asked.write:
+        _write(asked.name, found, about)
+
+
+def _write(name: str, found: list[list[str]], about: dict[str, str | int]) -> None:
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    table.write(name, table.markdown(found), about, today)
+    say(f"written to {table.RESULTS.name}")
+
+
+def _chosen(
+    own: argparse.ArgumentParser, what: str, asked: list[str] | None, known: Sequence[str]
+) -> list[str]:
+    wrong = set(asked or ()) - set(known)
+    if wrong:
+        own.error(f"no {what} {', '.join(sorted(wrong))}: there are {', '.join(known)}")
+    return [name for name in known if asked is None or name in asked]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What our contenders share: run an application until its checkpoints cover the input."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from time import sleep
+from typing import Any
+
+import msgspec
+from stamps import SETTINGS, Stamps, leave
+
+from streams.engine.selection import Selection
+from streams.engine.settings import EngineSettings
+from streams.engine.step import Emit, Step
+from streams.engine.tails import last_positions
+
+settings = EngineSettings(
+    application=SETTINGS["name"],
+    bootstrap=SETTINGS["bootstrap"],
+    partitions=SETTINGS["partitions"],
+    checkpoint_ms=SETTINGS["checkpoint_ms"],
+)
+
+
+def run(app: Any) -> None:
+    """Run the application as ``streams worker`` does."""
+    app.checked = True  # its topics have just been made
+    sys.argv = ["ours", "worker", "-l", "warn", "--without-web"]
+    app.main()
+
+
+class Watch:
+    """Sees the first and the last record of each input that is waited for."""
+
+    def __init__(
+        self, stamps: Stamps, until: Mapping[str, int], tell: Callable[[], None] | None = None
+    ) -> None:
+        self.stamps, self.until, self.tell = stamps, until, tell or stamps.say
+        self.left = dict(until)
+        self.changelogs: list[str] = []
+
+    def watched(self, step: Step, topic: str) -> Step:
+        """The same step, whose input is counted."""
+        inner = step.process
+
+        def process(batch: Any, state: Any, emit: Emit) -> None:
+            if batch.topic.name != topic:
+                inner(batch, state, emit)
+                return
+            if not self.stamps.began:  # its batch was decoded before: it does not count
+                self.stamps.begin(already=len(batch.events))
+            inner(batch, state, emit)
+            self.counted(topic, len(batch.events))
+
+        return msgspec.structs.replace(step, process=process)
+
+    def counted(self, topic: str, events: int) -> None:
+        """Note events that a step has worked off; the last ones end the run, once durable."""
+        self.left[topic] -= events
+        if not any(self.left.values()):
+            threading.Thread(target=self.finish).start()
+
+    def finish(self) -> None:
+        """Wait until the position records cover everything, then tell the time."""
+        while not self.durable():
+            sleep(0.01)
+        self.stamps.end()
+        self.tell()
+        leave()
+
+    def durable(self) -> bool:
+        """Whether committed checkpoints have counted everything that is waited for."""
+        kafka = {"bootstrap.servers": settings.bootstrap}
+        records = last_positions(kafka, self.changelogs, settings.partitions).values()
+        read = [(name, counts["read"]) for r in records for name, counts in r["counts"].items()]
+        return all(
+            sum(count for topic, count in read if topic == name) >= wanted
+            for name, wanted in self.until.items()
+        )
+
+
+def changelogs(selection: Selection) -> list[str]:
+    """The changelog topics of what runs."""
+    return [settings.changelog(name) for name in selection.names]

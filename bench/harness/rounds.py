@@ -1,0 +1,95 @@
+"""Runs contenders in turn, several rounds, so that a busy minute hits all of them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from bench.harness.ground import Ground
+from bench.harness.process import Outcome
+from bench.harness.progress import say
+from bench.harness.stats import Spread, spread
+
+Figures = dict[str, Any]
+Results = dict[str, dict[str, Figures]]
+"""Contender, case, figures."""
+
+
+class Bench(Protocol):
+    """One bench: its input, its contenders, its oracle."""
+
+    name: str
+    about: str
+    cases: Sequence[str]
+    contenders: Sequence[str]
+    baselines: Mapping[str, float]
+    """Contender, or contender/case, to the goal of ours: this many times its rate."""
+
+    def __init__(self, ground: Ground, quick: bool = False) -> None: ...
+
+    def prepare(self, case: str, contenders: Sequence[str]) -> None:
+        """Load the input of a case."""
+
+    def run(self, case: str, contender: str) -> Figures:
+        """Run a contender once, check its output, return the figures of the round."""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """All rounds of a bench."""
+
+    rounds: dict[str, dict[str, list[Figures]]]
+    """Contender, case, the figures of each round."""
+
+    def spreads(self, contender: str, case: str) -> dict[str, Spread]:
+        """By figure, median and extremes over the rounds."""
+        rows = self.rounds[contender][case]
+        return {name: spread([row[name] for row in rows]) for name in rows[0]}
+
+    def results(self) -> Results:
+        """The medians."""
+        return {
+            contender: {case: self._medians(contender, case) for case in cases}
+            for contender, cases in self.rounds.items()
+        }
+
+    def _medians(self, contender: str, case: str) -> Figures:
+        spreads = self.spreads(contender, case)
+        return {name: _rounded(found.median) for name, found in spreads.items()}
+
+
+def measure(bench: Bench, cases: Sequence[str], contenders: Sequence[str], rounds: int) -> Measured:
+    """Run every contender in every case, interleaved.
+
+    Raises WrongResult for the first wrong output, before any rate is told.
+    """
+    found: dict[str, dict[str, list[Figures]]]
+    found = {contender: {case: [] for case in cases} for contender in contenders}
+    for case in cases:
+        say(f"{bench.name} {case}: loading the input")
+        bench.prepare(case, contenders)
+        for number in range(rounds):
+            for contender in turned(contenders, number):
+                found[contender][case].append(bench.run(case, contender))
+                say(f"{bench.name} {case}: round {number + 1} of {rounds}, {contender} is right")
+    return Measured(found)
+
+
+def turned(contenders: Sequence[str], by: int) -> list[str]:
+    """The contenders, beginning with another one each round.
+
+    >>> turned(["a", "b", "c"], 1)
+    ['b', 'c', 'a']
+    """
+    start = by % len(contenders)
+    return [*contenders[start:], *contenders[:start]]
+
+
+def figures_of(outcome: Outcome) -> Figures:
+    """The figures of a contender that worked through an input."""
+    return {"rate": outcome.rate, "cpu_us_per_event": outcome.cpu_us_per_event}
+
+
+def _rounded(value: float) -> float:
+    return round(value) if abs(value) >= 1000 else round(value, 2)

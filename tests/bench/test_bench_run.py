@@ -1,0 +1,34 @@
+"""A bench on a real Kafka, with little input: what comes out, not how fast."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench.harness.envs import ROOT
+
+pytestmark = pytest.mark.kafka
+WAIT_S = 280
+
+
+@pytest.mark.timeout(WAIT_S + 20)
+def test_a_quick_run_prints_only_json_and_its_results_were_right() -> None:
+    """Ours and the bare consumer count the same events to the key; set-up is on standard error."""
+    argv = [sys.executable, "-m", "bench", "keyed_count", "--quick", "--json", "--rounds", "1"]
+    argv += ["--only", "ours,bare_confluent", "--case", "1000"]
+    done = subprocess.run(
+        argv, check=False, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S
+    )
+    if "no embedded Kafka" in done.stderr or "cannot be made" in done.stderr:
+        pytest.skip(f"the bench cannot be set up here: {done.stderr[-300:]}")
+    assert 0 == done.returncode, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert ("keyed_count", {"ours", "bare_confluent"}) == (found["bench"], found["results"].keys())
+    for cases in found["results"].values():
+        assert {"1000"} == cases.keys()
+        assert {"rate", "cpu_us_per_event"} == cases["1000"].keys()
+    assert "Kafka" not in done.stdout.replace('"kafka"', "")
+    assert {"cpu", "cores", "kernel", "python", "kafka", "pinning"} == found["machine"].keys()
