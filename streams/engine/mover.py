@@ -252,13 +252,15 @@ def _runs(messages: list[Message]) -> dict[Place, list[Message]]:
     """The records by partition, in their order; mostly all are of one partition."""
     names, numbers = list(map(Message.topic, messages)), list(map(Message.partition, messages))
     count = len(messages)
-    if names.count(names[0]) == count and numbers.count(numbers[0]) == count:
+    alone = names.count(names[0]) == count
+    if alone and numbers.count(numbers[0]) == count:
         return {Place(names[0] or "", numbers[0] or 0): messages}
     runs: dict[Place, list[Message]] = {}
     start = 0
-    for (name, number), same in groupby(zip(names, numbers, strict=True)):
-        end = start + sum(1 for _ in same)
-        runs.setdefault(Place(name or "", number or 0), []).extend(messages[start:end])
+    for _, same in groupby(numbers if alone else zip(names, numbers, strict=True)):
+        end = start + len(list(same))
+        place = Place(names[start] or "", numbers[start] or 0)
+        runs.setdefault(place, []).extend(messages[start:end])
         start = end
     return runs
 

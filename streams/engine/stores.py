@@ -73,7 +73,18 @@ class PlainTable:
 
     def update(self, entries: Mapping[Any, Any]) -> None:
         """Set many entries at once."""
-        self._top.update(entries)
+        if self._top:
+            self._top.update(entries)
+        else:
+            self._top = dict(entries)
+
+    def add(self, numbers: Mapping[Any, int]) -> None:
+        """Add to many counts at once; what is not there counts as 0."""
+        if self._top:
+            self.update({key: self.get(key, 0) + number for key, number in numbers.items()})
+        else:
+            get = self._base.get
+            self._top = {key: get(key, 0) + number for key, number in numbers.items()}
 
     def items(self) -> list[tuple[Any, Any]]:
         """Keys and values."""

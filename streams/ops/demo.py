@@ -25,11 +25,13 @@ from streams.client import Read
 from streams.config import Config, load
 from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin, OpsError
-from streams.ops.play import play_archive, play_recording
+from streams.ops.archive import run_archive
+from streams.ops.play import play_recording
 from streams.ops.sinking import SinkDriver
 from streams.ops.standing import Standing
 from streams.ops.summary import Summary, summarise
 from streams.registry import codec_for
+from streams.sources.archive import Wanted
 from streams.sources.recording import read_head
 
 SETTLE_SECONDS = 120
@@ -143,7 +145,8 @@ class Demo:
     def _play(self, settings: EngineSettings) -> None:
         self.progress.phase = "playing mainnet block 413567"
         archive = [as_path(BLOCK)]
-        play_archive(settings, archive, network="main", played=self._count, codec=self.codec)
+        wanted = Wanted(network="main", table=False)
+        self._count(run_archive(settings, archive, wanted=wanted, codec=self.codec).events)
         self.progress.phase = "playing the regtest recording"
         play_recording(settings, as_path(RECORDING), played=self._count, codec=self.codec)
 

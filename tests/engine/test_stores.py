@@ -117,6 +117,44 @@ def test_a_change_during_a_failing_checkpoint_wins_over_what_is_put_back() -> No
     assert [(("s", "a", 1), 2), (("s", "a", 2), 7)] == _entries(store.take_changes())
 
 
+ADDED = st.lists(
+    st.tuples(
+        st.sampled_from(["set", "add", "delete", "settle", "undo"]),
+        st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ADDED)
+def test_a_plain_table_is_a_dict_that_can_go_back(said: list[Any]) -> None:
+    """Sets, additions and deletions, in whatever order, with undo in between."""
+    store = TaskStore()
+    table, model, kept = store.scope("s").table("t"), dict[str, int](), dict[str, int]()
+    for what, entries in said:
+        if what == "set":
+            table.update(entries)
+            model |= entries
+        elif what == "add":
+            table.add(entries)
+            model |= {key: model.get(key, 0) + number for key, number in entries.items()}
+        elif what == "delete":
+            for key in entries:
+                del table[key]
+                model.pop(key, None)
+        elif what == "settle":
+            store.settle()
+            kept = dict(model)
+        else:
+            store.undo()
+            model = dict(kept)
+        assert model == dict(table.items())
+        assert [(key in model, model.get(key)) for key in "abc"] == [
+            (key in table, table.get(key)) for key in "abc"
+        ]
+
+
 def test_scopes_share_nothing() -> None:
     """A step sees its own entries only, under its own keys."""
     store = TaskStore()
