@@ -1,4 +1,4 @@
-"""``streams source bitcoin|dwn|recording`` and ``streams record``."""
+"""``streams source bitcoin|recording|retire`` and ``streams record``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from streams.cli.options import current
 
 if TYPE_CHECKING:
     from streams.engine.settings import EngineSettings
-
-LINK_PROTOCOL = "https://streams.example/protocols/address-link"
 
 
 def ready() -> EngineSettings:
@@ -42,7 +40,7 @@ def end_asked() -> threading.Event:
     return asked
 
 
-class _Counter:
+class Counter:
     """Says how much has been written, every thousand events."""
 
     def __init__(self) -> None:
@@ -65,16 +63,21 @@ def bitcoin(
     ] = None,
     network: Annotated[str, typer.Option(help="main, test, signet or regtest.")] = "main",
     from_height: Annotated[
-        int | None, typer.Option(help="Begin with this block; by default with the next one.")
+        int | None,
+        typer.Option(help="At the first start: begin with this block, not the next one."),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the observing node.")] = "node",
 ) -> None:
     """Follow a Bitcoin node: blocks, mempool, replacements, reorgs. Ctrl-C stops it.
 
+    Goes on where an earlier run of the same network and --name ended, however it ended: what
+    happened meanwhile is made good. A node that is away is waited for.
+
     Example:
       streams source bitcoin --network regtest --cookie .cookie \\
         --rpc http://127.0.0.1:18443 --zmq tcp://127.0.0.1:28332
     """
+    from streams.engine.checkpoint import Fenced  # noqa: PLC0415
     from streams.ops.live import run_bitcoin  # noqa: PLC0415
     from streams.sources.bitcoin import BitcoinSource  # noqa: PLC0415
     from streams.sources.bitcoin_node import BitcoinNode  # noqa: PLC0415
@@ -85,54 +88,20 @@ def bitcoin(
     node = BitcoinNode(Rpc(rpc, cookie), network)
 
     def make(resume: int | None) -> BitcoinSource:
-        first = from_height if from_height is not None else resume
-        return BitcoinSource(node, Feed(zmq), name=name, from_height=first)
+        first = from_height if resume is None else resume
+        return BitcoinSource(node, Feed(zmq), name=name, from_height=first, say=_note)
 
-    counter = _Counter()
-    run_bitcoin(settings, f"{network}-{name}", make, end_asked().is_set, counter, current().codec())
+    counter, own = Counter(), f"{network}-{name}"
+    try:
+        run_bitcoin(settings, own, make, end_asked().is_set, counter, current().codec())
+    except Fenced as error:
+        cause = f"another source {own} has taken over"
+        raise UserError(cause, "give each source a --name of its own", ExitCode.FENCED) from error
     typer.echo(f"{counter.total} events written", err=True)
 
 
-def dwn(
-    url: Annotated[str, typer.Option(help="Address of the DWN server.")],
-    key: Annotated[
-        Path, typer.Option(exists=True, help="File with the reader's key: a JWK or portable DID.")
-    ],
-    tenant: Annotated[
-        list[str] | None, typer.Option(help="DID to read; by default the key's own. Repeatable.")
-    ] = None,
-    protocol: Annotated[
-        list[str] | None, typer.Option(help="Protocols to read. Repeatable.")
-    ] = None,
-    follow: Annotated[bool, typer.Option(help="Go on with what comes; else end there.")] = True,
-    name: Annotated[str, typer.Option(help="Name of this source.")] = "dwn",
-) -> None:
-    """Read verified messages of tenants from a DWN server.
-
-    Example: streams source dwn --url http://127.0.0.1:3000 --key reader.jwk --tenant did:jwk:...
-    """
-    import asyncio  # noqa: PLC0415
-
-    from schemas.dwn.signer import Signer  # noqa: PLC0415
-    from streams.ops.live import run_dwn  # noqa: PLC0415
-    from streams.sources.dwn import DwnSource, Tenant  # noqa: PLC0415
-
-    settings = ready()
-    try:
-        signer = Signer.parse(key.read_text())
-    except ValueError as error:
-        raise UserError(
-            f"{key} holds no key: {error}", "give a private JWK or a portable DID", ExitCode.INPUT
-        ) from error
-    protocols = tuple(protocol or (LINK_PROTOCOL,))
-    tenants = [Tenant(did, url, signer, protocols) for did in tenant or (signer.did,)]
-    counter = _Counter()
-
-    def make(cursors: dict[str, str]) -> DwnSource:
-        return DwnSource(tenants, cursors, follow=follow)
-
-    asyncio.run(run_dwn(settings, name, make, counter, current().codec()))
-    typer.echo(f"{counter.total} messages written", err=True)
+def _note(words: str) -> None:
+    typer.echo(words, err=True)
 
 
 def recording(
@@ -148,7 +117,7 @@ def recording(
     """
     from streams.ops.play import play_recording  # noqa: PLC0415
 
-    total = play_recording(ready(), file, speed, _Counter(), end_asked().is_set, current().codec())
+    total = play_recording(ready(), file, speed, Counter(), end_asked().is_set, current().codec())
     typer.echo(f"{total} records written", err=True)
 
 

@@ -1,20 +1,25 @@
-"""Live sources into their topics: what a node or a DWN says, with cursor and watermark."""
+"""Live sources into their topics: what a node says, with position and watermark."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaException
 
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
+from streams.sources.batch import SourceBatch
 from streams.sources.bitcoin import BitcoinSource
-from streams.sources.dwn import DwnSource
-from streams.sources.dwn_tenant import DwnItem
+from streams.sources.bitcoin_position import FORM, Position
+from streams.sources.bitcoin_published import PublishedBlocks
 from streams.sources.writer import SourceWriter
 from streams.topics import Topic
 
+BROKER_PATIENCE_S = 60
+"""How long a transaction that the broker refuses is tried again."""
+RETRY_S = 0.5
 BITCOIN_WRITES = (topics.blocks, topics.transactions, topics.mempool)
 BY_TYPE: dict[str, Topic] = {t.event_type or "": t for t in topics.SOURCES}
 
@@ -29,83 +34,40 @@ def run_bitcoin(
 ) -> None:
     """Write the batches of a node until ``stop()``; raises SourceError.
 
-    ``make`` gets the height after the last block that an earlier run wrote, None at the first
-    start. What is written twice after a crash has the same ids.
+    Each batch is one transaction with the source's position, so that a run that was killed at any
+    point is gone on with: nothing is lost, nothing comes twice. ``make`` gets None, or the height
+    to begin with where an early release left a cursor that has nothing but a height.
     """
-    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, codec or Codec())
+    codec = codec or Codec()
+    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, codec)
     try:
         cursor = writer.open() or {}
-        height = cursor.get("height")
-        source = make(None if height is None else int(height) + 1)
+        whole = cursor.get("form") == FORM
+        source = make(None if whole or "height" not in cursor else int(cursor["height"]) + 1)
+        source.recall_by(PublishedBlocks(settings, codec).find)
+        if whole:
+            source.resume(Position(cursor, writer.kept))
+        writer.kept = {}
         for batch in source.batches(stop):
             for event in batch.events:
                 writer.send(BY_TYPE[event.type], event)
-            writer.commit(batch.cursor, batch.watermark_ts)
+            _commit(writer, batch, stop)
             wrote(len(batch.events))
     finally:
         writer.close()
 
 
-async def run_dwn(
-    settings: EngineSettings,
-    name: str,
-    make: Callable[[dict[str, str]], DwnSource],
-    wrote: Callable[[int], None] = lambda count: None,
-    codec: Codec | None = None,
-) -> None:
-    """Write the messages of tenants; ``make`` gets the stored cursors. Raises SourceError.
-
-    The watermark follows the greatest message time, less the configured lateness: a DWN does not
-    hand messages out in the order of their own times. Nothing is declared before every tenant's
-    log has been read once to its end, lest a fast tenant's time passes a slow one's backlog.
-    """
-    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec())
-    try:
-        cursors: dict[str, Any] = dict(writer.open() or {})
-        newest: int | None = None
-        source = make(dict(cursors))
-        behind = set(source.dids)
-        async for item in _with_silence(source.items(), settings.idle_timeout_ms / 1000):
-            if item is None:
-                if not behind:
-                    writer.idle()
-                continue
-            if item.event is not None:
-                writer.send(topics.records, item.event)
-                newest = max(newest or item.event.ts, item.event.ts)
-            elif item.refused is not None:
-                bad = item.refused
-                origin = f"{bad.origin}#{bad.message_id or ''}"
-                key = item.tenant.encode()
-                writer.dead_letter(key, bad.raw, bad.cause, bad.detail, origin)
-            if item.cursor is not None:
-                cursors[item.tenant] = item.cursor
-            if item.caught_up:
-                behind.discard(item.tenant)
-            bound = None if newest is None or behind else newest - settings.lateness_ms
-            writer.commit(cursors, bound)
-            wrote(1)
-        writer.idle()
-    finally:
-        writer.close()
-
-
-async def _with_silence(
-    items: AsyncIterator[DwnItem], seconds: float
-) -> AsyncIterator[DwnItem | None]:
-    """The items, and one None each time that nothing has come for ``seconds``."""
+def _commit(writer: SourceWriter, batch: SourceBatch, stop: Callable[[], bool]) -> None:
+    """Write a batch; a broker that is away is given a while."""
+    patience = time.monotonic() + BROKER_PATIENCE_S
     while True:
-        following = asyncio.ensure_future(anext(items, _END))
-        done, _ = await asyncio.wait({following}, timeout=seconds)
-        if not done:
-            yield None
-        item = await following
-        if item is _END:
+        try:
+            writer.commit(batch.cursor, batch.watermark_ts, batch.kept)
             return
-        yield item
-
-
-_END: Any = object()
+        except (KafkaException, BufferError):
+            if stop() or time.monotonic() > patience:
+                raise
+            time.sleep(RETRY_S)
 
 
 def retire(settings: EngineSettings, name: str) -> None:

@@ -51,6 +51,15 @@ def check_identity(rpc: Rpc, network: str, checkpoints: Mapping[int, str] | None
         _check_split(rpc)
 
 
+def check_publishes(rpc: Rpc) -> None:
+    """Raise SourceError unless the node publishes the notifications that the source follows."""
+    published = {one["type"] for one in rpc.call("getzmqnotifications")}
+    missing = sorted({"pubsequence", "pubrawtx"} - published)
+    if missing:
+        names = " and ".join(f"zmq{name}" for name in missing)
+        raise SourceError(f"node at {rpc.where} has no {names}", "set it in bitcoin.conf")
+
+
 def check_branch(network: str, header: RawHeader, height: int) -> None:
     """Raise SourceError for a block of the branch that left the main chain.
 

@@ -11,6 +11,8 @@ from streams.chain.build import COINBASE, Spent, block_ts, prevout
 from streams.chain.check import check_block
 from streams.chain.parse import ParseError, RawBlock, RawTx, parse_block, parse_tx
 from streams.chain.tip import HORIZON, Link
+from streams.sources.bitcoin_away import NodeAway
+from streams.sources.bitcoin_reconcile import ChainView, Place
 from streams.sources.bitcoin_rpc import Rpc, RpcError, satoshi
 from streams.sources.errors import SourceError
 
@@ -33,14 +35,20 @@ class Snapshot(NamedTuple):
     """The node's mempool at one instant."""
 
     best_hash: str
-    times: dict[str, int]
-    """Entry times (ms) by txid, oldest first, parents before children."""
+    txids: list[str]
     sequence: int
     """The mempool sequence that the next A or R will have."""
 
 
+class Arrival(NamedTuple):
+    """A transaction that the node has in its mempool; ``ts`` is when it came there, in ms."""
+
+    tx: RawTx
+    ts: int
+
+
 class BitcoinNode:
-    """Reads one node over RPC. Every method raises SourceError when the node does not answer."""
+    """Reads one node over RPC. Every method raises NodeAway when the node does not answer."""
 
     def __init__(self, rpc: Rpc, network: str) -> None:
         self.rpc, self.network = rpc, network
@@ -59,10 +67,37 @@ class BitcoinNode:
         count: int = self.rpc.call("getblockcount")
         return count
 
-    def previous(self, block_hash: str) -> str | None:
-        """Hash of a block's parent, None for the genesis block; also of a stale one."""
-        header: dict[str, Any] = self.rpc.call("getblockheader", block_hash)
-        return header.get("previousblockhash")
+    def header(self, block_hash: str) -> dict[str, Any] | None:
+        """A block's header, also a stale one's; None when the node does not know the block."""
+        try:
+            found: dict[str, Any] = self.rpc.call("getblockheader", block_hash)
+        except RpcError:
+            return None
+        return found
+
+    def follows(self, block_hash: str, tip: Link | None) -> bool:
+        """Whether the node knows the block and its parent is ``tip`` (None: it is the first)."""
+        header = self.header(block_hash)
+        parent = tip.hash if tip else None
+        return header is not None and header.get("previousblockhash") == parent
+
+    def view(self, tip: Link | None) -> ChainView:
+        """The node's active chain as far as it matters to who stands at ``tip``."""
+        height = self.height()
+        at, after = (tip.height, tip.height + 1) if tip else (None, 0)
+        return ChainView(
+            top=Place(height, self.hash_at(height)),
+            here=None if at is None else self.hash_at(at),
+            after=self.hash_at(after),
+            dropped=tip is not None and height < tip.height and self._dropped(tip),
+        )
+
+    def _dropped(self, tip: Link) -> bool:
+        """Whether the node has ruled a block out for good, not merely not reached it yet."""
+        if self.header(tip.hash) is None:
+            return False
+        branches = self.rpc.call("getchaintips")
+        return any(b["status"] == "invalid" and b["height"] >= tip.height for b in branches)
 
     def links(self, height: int) -> tuple[Link, ...]:
         """The active chain's last ``HORIZON`` blocks up to a height, with their event times."""
@@ -73,18 +108,21 @@ class BitcoinNode:
         links: list[Link] = []
         for header in headers:
             if header is None:
-                raise SourceError("the node's chain changed while it was read", "start again")
+                raise NodeAway("its chain changed while it was read", "let it settle")
             ts = block_ts(header["time"], links[-1].ts if links else None)
             links.append(Link(header["hash"], header["height"], ts))
         return tuple(links[-HORIZON:])
 
-    def block(self, block_hash: str) -> FullBlock:
-        """A block, checked against its commitments, with every prevout; also a stale one."""
+    def block(self, block_hash: str) -> FullBlock | None:
+        """A block, checked against its commitments, with every prevout; also a stale one.
+
+        None when the node does not have it (any more).
+        """
         # One batch, since the proxy's own calls encode a large answer again for its log.
         calls = [("getblock", block_hash, 0), ("getblock", block_hash, 3)]
         data, verbose = self.rpc.batch(calls)
         if data is None or verbose is None:
-            raise SourceError(f"node has no block {block_hash}", "use a node that is not pruned")
+            return None
         try:
             raw = parse_block(bytes.fromhex(data))
             check_block(raw)
@@ -94,32 +132,47 @@ class BitcoinNode:
         return FullBlock(raw, verbose["height"], spent)
 
     def snapshot(self) -> Snapshot:
-        """The mempool, and the tip that it belongs to."""
+        """The mempool and the tip that it belongs to. NodeAway while the node still loads it."""
+        if not self.rpc.call("getmempoolinfo").get("loaded", True):
+            raise NodeAway("it is still loading its mempool", "wait until it has")
         while True:
             best: str = self.rpc.call("getbestblockhash")
             listed = self.rpc.call("getrawmempool", False, True)
             if best == self.rpc.call("getbestblockhash"):
-                verbose = self.rpc.call("getrawmempool", True)
-                times = _times(listed["txids"], verbose)
-                return Snapshot(best, times, listed["mempool_sequence"])
+                return Snapshot(best, listed["txids"], listed["mempool_sequence"])
+
+    def arrivals(self, txids: Sequence[str]) -> list[Arrival]:
+        """What of these is in the mempool, oldest first, parents before children."""
+        found = self.rpc.batch([("getmempoolentry", txid) for txid in txids])
+        pairs = zip(txids, found, strict=True)
+        entries = {txid: entry for txid, entry in pairs if entry is not None}
+        bodies = {tx.txid: tx for tx in self.bodies(list(entries))}
+        order = sorted(
+            (entries[txid]["time"], entries[txid]["ancestorcount"], txid) for txid in bodies
+        )
+        return [Arrival(bodies[txid], time_s * 1000) for time_s, _, txid in order]
 
     def bodies(self, txids: Sequence[str]) -> list[RawTx]:
         """The bodies that the node still has."""
         found = self.rpc.batch([("getrawtransaction", txid) for txid in txids])
         return [parse_tx(bytes.fromhex(data)) for data in found if data is not None]
 
-    def spent(self, tx: RawTx, pool: Callable[[str], RawTx | None]) -> list[Spent]:
-        """What an unconfirmed transaction spends: outputs of ``pool``, else confirmed ones."""
-        parents = [pool(previous) for previous, *_ in tx.inputs]
+    def spent(self, txs: Sequence[RawTx], pool: Callable[[str], RawTx | None]) -> list[list[Spent]]:
+        """What unconfirmed transactions spend: outputs of ``pool``, else confirmed ones."""
+        parents = {previous: pool(previous) for tx in txs for previous, *_ in tx.inputs}
         calls = [
             ("gettxout", previous, index, False)
-            for (previous, index, *_), parent in zip(tx.inputs, parents, strict=True)
-            if parent is None
+            for tx in txs
+            for previous, index, *_ in tx.inputs
+            if parents[previous] is None
         ]
         confirmed = iter(self._confirmed(calls))
         return [
-            self._unconfirmed(parent, index) if parent else next(confirmed)
-            for (_, index, *_), parent in zip(tx.inputs, parents, strict=True)
+            [
+                self._unconfirmed(parent, index) if parent else next(confirmed)
+                for parent, index in ((parents[one[0]], one[1]) for one in tx.inputs)
+            ]
+            for tx in txs
         ]
 
     def _unconfirmed(self, parent: RawTx, index: int) -> Spent:
@@ -155,15 +208,6 @@ class BitcoinNode:
         height = self._height_of(verbose["blockhash"])
         value, script = parent.outputs[index]
         return prevout(value, script, self.network, height, parent.is_coinbase)
-
-
-def _times(txids: Sequence[str], verbose: dict[str, Any]) -> dict[str, int]:
-    """Entry times in ms; one that left before it could be asked for counts as the newest."""
-    newest = max((one["time"] for one in verbose.values()), default=0)
-    gone = {"time": newest, "ancestorcount": len(verbose) + 1}
-    entries = ((verbose.get(txid, gone), txid) for txid in txids)
-    order = sorted((one["time"], one["ancestorcount"], txid) for one, txid in entries)
-    return {txid: time_s * 1000 for time_s, _, txid in order}
 
 
 def _block_spent(tx: dict[str, Any], network: str) -> list[Spent]:

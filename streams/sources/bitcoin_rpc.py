@@ -1,28 +1,35 @@
 """JSON-RPC of a Bitcoin node: single calls, batches, exact amounts, typed errors.
 
-Every call here reads, so a call whose connection died is sent once more on a fresh one.
+Every call here reads, so a call whose kept connection died is sent once more on a fresh one. A node
+that is absent, starting, too busy or too slow is ``NodeAway``; what only the operator can mend
+(password, permission, address of something else) is a plain SourceError.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+import re
+import ssl
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote, urlsplit
 
 from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
 
 from schemas.units import Sat
+from streams.sources.bitcoin_away import NodeAway
 from streams.sources.errors import SourceError
 
 _COIN = 100_000_000
 _BATCH = 250
-_BAD_HTTP = -342
+_NO_ANSWER, _NOT_JSON = -343, -342
 _WARMING_UP = -28
+_UNAUTHORIZED, _FORBIDDEN, _BUSY = 401, 403, 503
+_T = TypeVar("_T")
 
 
 class RpcError(Exception):
@@ -31,6 +38,14 @@ class RpcError(Exception):
     def __init__(self, method: str, code: int, message: str) -> None:
         super().__init__(f"{method}: {message} (code {code})")
         self.code = code
+
+
+class _Refused(Exception):
+    """HTTP 401 or 403."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
 
 
 def satoshi(amount: Decimal | int) -> Sat:
@@ -52,24 +67,18 @@ class Rpc:
         self._url, self._cookie, self._timeout_s = urlsplit(url), cookie, timeout_s
         self._connection: HTTPConnection | None = None
         self._proxy: Any = None
-        self._header = ""
-        self.where = f"{self._url.hostname}:{self._url.port}"
+        self._secret = ("", "")
+        self.where = f"{self._url.hostname}:{self._url.port or 8332}"
 
     def call(self, method: str, *args: Any) -> Any:
-        """One call. Raises RpcError for the node's own errors, SourceError for the rest."""
-        for attempt in (1, 2):
-            try:
-                return self._once(method, args)
-            except (OSError, HTTPException, ValueError) as problem:
-                self.close()
-                if attempt == 2:
-                    raise self._unreachable(str(problem)) from problem
-        raise AssertionError("unreachable")
+        """One call. Raises RpcError for the node's own errors, NodeAway, or SourceError."""
+        return self._asked(lambda: self._once(method, args))
 
     def batch(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """Results in the order of ``(method, *args)`` calls; None where the node said error."""
         for start in range(0, len(calls), _BATCH):
-            yield from self._some(calls[start : start + _BATCH])
+            some = calls[start : start + _BATCH]
+            yield from self._asked(lambda some=some: self._some(some))  # type: ignore[misc]
 
     def close(self) -> None:
         """Drop the connection; the next call opens another and reads the cookie again."""
@@ -77,50 +86,69 @@ class Rpc:
             self._connection.close()
         self._connection = self._proxy = None
 
+    def _asked(self, ask: Callable[[], _T]) -> _T:
+        """Ask, and once more when only the connection or the cookie was of an earlier time."""
+        kept, secret = self._connection is not None, self._secret
+        try:
+            return ask()
+        except _Refused as refused:
+            self.close()
+            if self._credentials() == secret or secret == ("", ""):
+                raise self._refused(refused.status) from refused
+        except (OSError, HTTPException) as problem:
+            self.close()
+            if not kept or isinstance(problem, TimeoutError):
+                raise self._away(problem) from problem
+        try:
+            return ask()
+        except _Refused as refused:
+            self.close()
+            raise self._refused(refused.status) from refused
+        except (OSError, HTTPException) as problem:
+            self.close()
+            raise self._away(problem) from problem
+
     def _once(self, method: str, args: Sequence[Any]) -> Any:
         self._open()
         try:
             return getattr(self._proxy, method)(*args)
         except JSONRPCException as problem:
-            if problem.code == _BAD_HTTP:
-                raise self._unreachable(problem.message) from problem
-            if problem.code == _WARMING_UP:
-                raise SourceError(f"node at {self.where} is starting", "try again soon") from (
-                    problem
-                )
-            raise RpcError(method, problem.code or 0, problem.message or "") from problem
+            code, words = problem.code or 0, problem.message or ""
+            if code == _NOT_JSON:
+                raise self._status(words) from problem
+            if code == _NO_ANSWER:
+                raise HTTPException(words) from problem
+            self._check_warm(code, words)
+            raise RpcError(method, code, words) from problem
+        except ValueError as problem:
+            raise self._status(str(problem)) from problem
 
     def _some(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        body = json.dumps(
+        answers = self._post(
             [{"id": i, "method": method, "params": args} for i, (method, *args) in enumerate(calls)]
         )
-        for attempt in (1, 2):
-            try:
-                answers = self._post(body)
-                break
-            except (OSError, HTTPException, ValueError) as problem:
-                self.close()
-                if attempt == 2:
-                    raise self._unreachable(str(problem)) from problem
+        for answer in answers:
+            error = answer.get("error") or {}
+            self._check_warm(error.get("code", 0), error.get("message", ""))
         by_id = {answer["id"]: answer.get("result") for answer in answers}
         return [by_id.get(i) for i in range(len(calls))]
 
-    def _post(self, body: str) -> list[dict[str, Any]]:
+    def _post(self, body: list[dict[str, Any]]) -> list[dict[str, Any]]:
         connection = self._open()
-        headers = {"Authorization": self._header, "Content-Type": "application/json"}
-        connection.request("POST", self._url.path or "/", body, headers)
+        secret = base64.b64encode(":".join(self._secret).encode()).decode()
+        headers = {"Authorization": f"Basic {secret}", "Content-Type": "application/json"}
+        connection.request("POST", self._url.path or "/", json.dumps(body), headers)
         answer = connection.getresponse()
         data = answer.read()
-        if answer.status != 200:
-            raise HTTPException(f"HTTP status {answer.status} {answer.reason}")
-        answers: list[dict[str, Any]] = json.loads(data, parse_float=Decimal)
-        return answers
+        try:
+            parsed = json.loads(data, parse_float=Decimal)
+        except ValueError:
+            raise self._status(f"'{answer.status} {answer.reason}'") from None
+        return parsed if isinstance(parsed, list) else [parsed]
 
     def _open(self) -> HTTPConnection:
         if self._connection is None:
-            user, password = self._credentials()
-            secret = base64.b64encode(f"{user}:{password}".encode()).decode()
-            self._header = f"Basic {secret}"
+            self._secret = user, password = self._credentials()
             https = self._url.scheme == "https"
             kind = HTTPSConnection if https else HTTPConnection
             host, port = self._url.hostname or "127.0.0.1", self._url.port or 8332
@@ -131,19 +159,45 @@ class Rpc:
 
     def _credentials(self) -> tuple[str, str]:
         if self._cookie is None:
-            return self._url.username or "", self._url.password or ""
+            return unquote(self._url.username or ""), unquote(self._url.password or "")
         try:
             user, _, password = self._cookie.read_text().strip().partition(":")
+        except FileNotFoundError as problem:
+            cause = f"its cookie {self._cookie} is not there"
+            raise NodeAway(cause, "start the node, or give user and password") from problem
         except OSError as problem:
-            cause = f"cannot read the node's cookie {self._cookie}"
-            raise SourceError(cause, "start the node, or give user and password") from problem
+            cause = f"cannot read the node's cookie {self._cookie}: {problem.strerror}"
+            raise SourceError(cause, "let this user read it, or give a password") from problem
         return user, password
 
-    def _unreachable(self, detail: str) -> SourceError:
-        if "401" in detail:
-            return SourceError(
-                f"node at {self.where} refused the credentials", "check the cookie, or the password"
-            )
-        return SourceError(
-            f"node at {self.where} does not answer: {detail}", "check that it runs and its address"
-        )
+    def _check_warm(self, code: int, words: str) -> None:
+        if code == _WARMING_UP:
+            raise NodeAway(f"it is starting ({words.rstrip('.…')})", "wait until it has started")
+
+    def _status(self, words: str) -> Exception:
+        """What an answer without JSON means; ``words`` hold its HTTP status in quotes."""
+        self.close()
+        found = re.search(r"'(\d{3})\b", words)
+        status = int(found[1]) if found else 0
+        if status in (_UNAUTHORIZED, _FORBIDDEN):
+            return _Refused(status)
+        if status == _BUSY:
+            return NodeAway("its work queue is full", "raise rpcworkqueue in bitcoin.conf")
+        cause = f"{self.where} does not answer as a Bitcoin node: {words}"
+        return SourceError(cause, "check the address of its RPC")
+
+    def _refused(self, status: int) -> SourceError:
+        if status == _FORBIDDEN:
+            cause = f"node at {self.where} forbids a call that the source needs"
+            return SourceError(cause, "check rpcallowip and rpcwhitelist in bitcoin.conf")
+        cause = f"node at {self.where} refused the credentials"
+        return SourceError(cause, "check the cookie, or the password")
+
+    def _away(self, problem: Exception) -> SourceError:
+        if isinstance(problem, ssl.SSLError):
+            return SourceError(f"no TLS with {self.where}: {problem}", "check its certificate")
+        if isinstance(problem, TimeoutError):
+            words = f"no answer within {self._timeout_s:g} s"
+        else:
+            words = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+        return NodeAway(words[:1].lower() + words[1:], "check that it runs and its address")

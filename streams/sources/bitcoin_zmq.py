@@ -6,6 +6,7 @@ A message has three parts: topic, body, and a little-endian counter of its topic
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from struct import Struct, error
 from typing import Literal, NamedTuple
@@ -13,12 +14,21 @@ from typing import Literal, NamedTuple
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from streams.sources.bitcoin_away import NodeAway
 from streams.sources.errors import SourceError
 
 Label = Literal["A", "R", "C", "D"]
 _COUNTER, _SEQUENCE = Struct("<I").unpack, Struct("<Q").unpack
 _TOPICS = (b"sequence", b"rawtx")
+_WRAP = 1 << 32
+_QUEUE = 1_000_000
+_HEARTBEAT_MS = 10_000
+_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 _REMEDY = "set zmqpubsequence and zmqpubrawtx in bitcoin.conf and give their address"
+
+
+class NoPublisher(SourceError):
+    """Nobody publishes at a ZMQ address."""
 
 
 class Frame(NamedTuple):
@@ -30,8 +40,8 @@ class Frame(NamedTuple):
     """A added, R removed, C connected, D disconnected; None for a rawtx."""
     hash: str = ""
     mempool_sequence: int | None = None
-    lost: int = 0
-    """Messages of the same topic missing before this one."""
+    lost: int | None = 0
+    """Messages of the same topic missing before this one; None for the first, which cannot say."""
 
 
 def decode(parts: Sequence[bytes]) -> Frame:
@@ -59,47 +69,86 @@ class Counters:
     def check(self, frame: Frame) -> Frame:
         """The frame with the number of messages lost before it; a counter wraps at 2^32."""
         topic = frame.label is None
-        last = self._last.get(topic, frame.counter - 1)
+        last = self._last.get(topic)
         self._last[topic] = frame.counter
-        return frame._replace(lost=(frame.counter - last - 1) % (1 << 32))
+        return frame._replace(lost=None if last is None else (frame.counter - last - 1) % _WRAP)
+
+
+def _shook_hands(monitor: zmq.Socket[bytes], due: float) -> bool:
+    """Whether the next thing that happens to the connection, until then, is its completion."""
+    left = max(0, round((due - time.monotonic()) * 1000))
+    if not monitor.poll(left):
+        return False
+    return bool(recv_monitor_message(monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED)
 
 
 class Feed:
-    """A subscription to one node's ``sequence`` and ``rawtx`` topics."""
+    """A subscription to one node's ``sequence`` and ``rawtx`` topics.
+
+    ``open`` may be called again after an interruption; what the node published meanwhile is gone,
+    and the counters begin anew, so the caller compares itself with the node.
+    """
 
     def __init__(self, addresses: Sequence[str], connect_ms: int = 10_000) -> None:
         self._addresses, self._connect_ms = tuple(dict.fromkeys(addresses)), connect_ms
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self._poller = zmq.Poller()
         self._counters = Counters()
 
     def open(self) -> None:
-        """Subscribe, and return once every publisher has shaken hands. Raises SourceError."""
-        self._socket.setsockopt(zmq.RCVHWM, 1_000_000)
-        for topic in _TOPICS:
-            self._socket.setsockopt(zmq.SUBSCRIBE, topic)
-        monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        try:
-            for address in self._addresses:
-                self._connect(address, monitor)
-        finally:
-            self._socket.disable_monitor()
+        """Subscribe, and return once every publisher has shaken hands.
 
-    def _connect(self, address: str, monitor: zmq.Socket[bytes]) -> None:
-        self._socket.connect(address)
-        if not monitor.poll(self._connect_ms):
-            raise SourceError(f"no ZMQ publisher at {address}", _REMEDY)
-        recv_monitor_message(monitor)
+        Raises NoPublisher when one does not within the time given.
+        """
+        self._shut()
+        self._counters, self._poller = Counters(), zmq.Poller()
+        for address in self._addresses:
+            self._connect(address)
+
+    def _connect(self, address: str) -> None:
+        socket = self._context.socket(zmq.SUB)
+        monitor = socket.get_monitor_socket(_EVENTS)
+        self._sockets += [socket]
+        socket.setsockopt(zmq.RCVHWM, _QUEUE)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)  # a dead peer closes no connection
+        for topic in _TOPICS:
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+        socket.connect(address)
+        due = time.monotonic() + self._connect_ms / 1000
+        while not _shook_hands(monitor, due):
+            if time.monotonic() >= due:
+                raise NoPublisher(f"no ZMQ publisher at {address}", _REMEDY)
+        self._poller.register(socket, zmq.POLLIN)
+        self._poller.register(monitor, zmq.POLLIN)
 
     def receive(self, timeout_ms: int) -> Frame | None:
-        """The next frame, or None when none comes in time. Raises SourceError for a foreign one."""
-        if not self._socket.poll(timeout_ms):
-            return None
+        """The next frame, or None when none comes in time.
+
+        Raises NodeAway when a publisher is gone, SourceError for a foreign message.
+        """
+        ready = dict(self._poller.poll(timeout_ms))
+        for socket in self._sockets:
+            if socket.get_monitor_socket() in ready:
+                raise NodeAway("its ZMQ publisher is gone", "start the node again")
+        for socket in self._sockets:
+            if socket in ready:
+                return self._read(socket)
+        return None
+
+    def _read(self, socket: zmq.Socket[bytes]) -> Frame:
         try:
-            return self._counters.check(decode(self._socket.recv_multipart()))
+            return self._counters.check(decode(socket.recv_multipart()))
         except ValueError as problem:
             raise SourceError(str(problem), _REMEDY) from problem
 
     def close(self) -> None:
         """Unsubscribe and free the sockets."""
+        self._shut()
         self._context.destroy(linger=0)
+
+    def _shut(self) -> None:
+        for socket in self._sockets:
+            socket.disable_monitor()
+            socket.close(linger=0)
+        self._sockets = []

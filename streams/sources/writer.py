@@ -1,12 +1,13 @@
-"""Writes a source's events to their topics: transactional, with its watermark and its cursor.
+"""Writes a source's events to their topics: transactional, with its watermark and its position.
 
 What a source produced and where it stands are one transaction, so a source that is killed goes on
-with nothing lost and nothing doubled.
+with nothing lost and nothing doubled. The position is a small cursor, and whatever is kept by key
+(``<application>/<source>#<key>``), so that a transaction writes only what it changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from streams.topics import Topic
 
 _NOTHING = POS_INF
 """Nothing has been declared by this run."""
+_PIECE = 512 * 1024
+"""A kept value is written in pieces of so many bytes at most, since the topic has a limit."""
 
 
 class SourceWriter:
@@ -48,11 +51,15 @@ class SourceWriter:
         self._sequence = 0
         self.tx = Transactions(self.kafka, f"{settings.application}-source-{name}")
         self.cursor: Any = None
+        self.kept: dict[str, bytes] = {}
+        """What was kept by key when the writer was opened; the caller may clear it."""
+        self._place = f"{settings.application}/{name}"
+        self._pieces: dict[str, int] = {}
 
     def open(self) -> Any:
         """Fence an older run, and give its cursor back (None at the first start)."""
         self.tx.fence()
-        stored = self._read_cursor()
+        stored = self._read_position()
         if stored is not None:
             self.cursor, self._sequence = stored["cursor"], stored["sequence"]
         else:
@@ -97,18 +104,32 @@ class SourceWriter:
             Output(topics.dead_letters.name, content.key, content.value, content.headers, partition)
         )
 
-    def commit(self, cursor: Any = None, watermark: int | None = None) -> None:
-        """Write the transaction: events, cursor, and the watermark that they reach (ms)."""
+    def commit(
+        self,
+        cursor: Any = None,
+        watermark: int | None = None,
+        kept: Mapping[str, bytes | None] | None = None,
+    ) -> None:
+        """Write the transaction: events, position, and the watermark that they reach (ms).
+
+        ``kept``: what changes of the state by key, None forgets a key. When it raises
+        KafkaException nothing of it was written, and the same call may be made again.
+        """
         if watermark is not None:
             self._declare(watermark)
         if cursor is not None:
             self.cursor = cursor
         content = {"cursor": self.cursor, "sequence": self._sequence}
-        place = f"{self.settings.application}/{self.name}".encode()
         body = msgspec.json.encode(content)
-        pending = [*self._pending, Output(topics.cursors.name, place, body, None, 0)]
-        self.tx.commit(pending)
+        pieces = {key: _cut(value) for key, value in (kept or {}).items()}
+        changes = [one for key, cut in pieces.items() for one in self._changed(key, cut)]
+        place = Output(topics.cursors.name, self._place.encode(), body, None, 0)
+        self.tx.commit([*self._pending, *changes, place])
         self._pending = []
+        for key, cut in pieces.items():
+            self._pieces[key] = len(cut)
+            if not cut:
+                del self._pieces[key]
 
     def idle(self) -> None:
         """Declare that nothing will come for a while: watermarks go on without this source."""
@@ -130,18 +151,54 @@ class SourceWriter:
             for partition in range(self.settings.partitions)
         ]
 
-    def _read_cursor(self) -> Any:
-        place, found = f"{self.settings.application}/{self.name}".encode(), None
-        for key, value in read_partition(self.kafka, topics.cursors.name, 0):
-            if key == place and value is not None:
+    def _changed(self, key: str, pieces: list[bytes]) -> list[Output]:
+        """The records of one kept value; pieces that it had more before are forgotten."""
+        more = self._pieces.get(key, 0) - len(pieces)
+        return [
+            Output(topics.cursors.name, f"{self._place}#{key}#{n}".encode(), piece, None, 0)
+            for n, piece in enumerate([*pieces, *[None] * more])
+        ]
+
+    def _read_position(self) -> Any:
+        """The cursor as stored, None if there is none; what is kept by key goes to ``kept``."""
+        own, found = f"{self._place}#".encode(), None
+        pieces: dict[str, dict[int, bytes]] = {}
+        end = log_end(self.kafka, topics.cursors.name, 0)
+        for key, value in read_partition(self.kafka, topics.cursors.name, 0, end):
+            if key == self._place.encode() and value is not None:
                 found = msgspec.json.decode(value)
+            elif key is not None and key.startswith(own):
+                name, _, number = key[len(own) :].decode().rpartition("#")
+                _put(pieces, name, int(number), value)
+        self.kept = {key: b"".join(own[n] for n in sorted(own)) for key, own in pieces.items()}
+        self._pieces = {key: len(own) for key, own in pieces.items()}
         return found
 
 
+def _put(pieces: dict[str, dict[int, bytes]], key: str, number: int, value: bytes | None) -> None:
+    own = pieces.setdefault(key, {})
+    if value is None:
+        own.pop(number, None)
+    else:
+        own[number] = value
+    if not own:
+        del pieces[key]
+
+
+def _cut(value: bytes | None) -> list[bytes]:
+    if value is None:
+        return []
+    return [value[n : n + _PIECE] for n in range(0, max(1, len(value)), _PIECE)]
+
+
 def read_partition(
-    kafka: dict[str, Any], topic: str, partition: int
+    kafka: dict[str, Any], topic: str, partition: int, end: int = 0
 ) -> Iterable[tuple[bytes | None, bytes | None]]:
-    """Keys and values of a partition from its beginning to its present end, read committed."""
+    """Keys and values of a partition from its beginning to its present end, read committed.
+
+    That end is where somebody's oldest unfinished transaction begins. Give the ``end`` of the log
+    to wait until everything before it has been decided.
+    """
     consumer = Consumer({**READ, **kafka, "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(topic, partition, 0)])
     try:
@@ -150,9 +207,19 @@ def read_partition(
                 error = message.error()
                 if error is None:
                     yield message.key(), message.value()
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    return
-                else:
+                elif error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
+                elif (message.offset() or 0) >= end:
+                    return
+    finally:
+        consumer.close()
+
+
+def log_end(kafka: dict[str, Any], topic: str, partition: int) -> int:
+    """The offset behind a partition's last record, whether committed or not."""
+    consumer = Consumer({**READ, **kafka, "isolation.level": "read_uncommitted"})
+    try:
+        ends = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
+        return int(ends[1])
     finally:
         consumer.close()

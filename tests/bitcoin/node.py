@@ -86,6 +86,23 @@ class Node:
             self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """End the process at once, as ``kill -9`` does; its last blocks may be lost."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def revive(self) -> None:
+        """Start it, with its wallet, unless it runs."""
+        if self._process is None:
+            self.start()
+            self.call("loadwallet", "test")
+
+    def flush(self) -> None:
+        """Let the node write its chain to disk, so that a kill loses nothing older."""
+        self.call("gettxoutsetinfo")
+
     def call(self, method: str, *args: Any) -> Any:
         """One RPC call with positional arguments; amounts come as Decimal."""
         user, password = self.cookie.read_text().split(":")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.chain.parse import parse_header
+from streams.sources.bitcoin_away import Backoff, NodeAway, Waiting
 from streams.sources.bitcoin_identity import (
     GENESIS,
     SPLIT_HASH,
@@ -83,13 +89,94 @@ def test_wrong_password_is_refused_by_name(node: Node, tmp_path: Path) -> None:
         list(Rpc(node.url, cookie).batch([("getblockcount",)]))
 
 
-def test_absent_node_and_cookie_are_refused_by_name(tmp_path: Path) -> None:
-    """A port where nobody listens, and a cookie that is not there, are SourceErrors."""
+def test_absent_node_and_cookie_are_waited_for(tmp_path: Path) -> None:
+    """A port where nobody listens, and a cookie that is not there, are a node that is away."""
     (port,) = free_ports(1)
-    with pytest.raises(SourceError, match="does not answer"):
+    with pytest.raises(NodeAway, match="connection refused"):
         Rpc(f"http://user:password@127.0.0.1:{port}").call("getblockcount")
-    with pytest.raises(SourceError, match="cannot read the node's cookie"):
+    with pytest.raises(NodeAway, match=r"its cookie .* is not there"):
         Rpc(f"http://127.0.0.1:{port}", tmp_path / "none").call("getblockcount")
+
+
+def test_node_that_does_not_answer_in_time_is_away() -> None:
+    """A connection that nobody serves is a node that is away, after the time given, for both."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://user:password@127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(NodeAway, match=r"no answer within 0\.1 s"):
+            Rpc(url, timeout_s=0.1).call("getblockcount")
+        with pytest.raises(NodeAway, match=r"no answer within 0\.1 s"):
+            list(Rpc(url, timeout_s=0.1).batch([("getblockcount",)]))
+
+
+@pytest.mark.bitcoind
+def test_call_that_is_not_on_the_whitelist_is_refused_by_name() -> None:
+    """A user who may not call what the source needs learns which setting forbids it."""
+    salt, word = "cafe", "secret"
+    digest = hmac.new(salt.encode(), word.encode(), "sha256").hexdigest()
+    config = f"rpcauth=reader:{salt}${digest}\nrpcwhitelist=reader:getblockcount\n"
+    with bitcoind(wallet=False, config=config + "rpcwhitelistdefault=0\n") as node:
+        rpc = Rpc(f"http://reader:{word}@127.0.0.1:{node.rpc_port}")
+        assert rpc.call("getblockcount") == 0
+        with pytest.raises(SourceError, match="rpcwhitelist") as single:
+            rpc.call("getmempoolinfo")
+        with pytest.raises(SourceError, match="rpcwhitelist"):
+            list(rpc.batch([("getblockcount",), ("getmempoolinfo",)]))
+        assert not isinstance(single.value, NodeAway)
+        assert rpc.call("getblockcount") == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "cause"),
+    [
+        (200, b"<html>hello</html>", SourceError, "does not answer as a Bitcoin node"),
+        (404, b"not here", SourceError, "does not answer as a Bitcoin node"),
+        (503, b"Work queue depth exceeded", NodeAway, "work queue is full"),
+        (200, b'[{"id":0,"error":{"code":-28,"message":"Verifying"}}]', NodeAway, "starting"),
+    ],
+)
+def test_answers_that_no_test_node_gives_are_told_apart(
+    status: int, body: bytes, error: type[SourceError], cause: str
+) -> None:
+    """A foreign server ends the source; a node that is busy or starting is waited for."""
+    with answering(status, body) as url, pytest.raises(error, match=cause) as raised:
+        list(Rpc(url).batch([("getblockcount",)]))
+    assert type(raised.value) is error
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """An HTTP server that gives this answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://user:password@127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_wait_ends_when_asked_to_and_says_since_when() -> None:
+    """Each attempt is said with its cause; a request to stop ends the longest pause."""
+    said: list[str] = []
+    waiting = Waiting("node:8332", said.append, Backoff(3600, 3600))
+    waiting.wait("connection refused", lambda: True)
+    waiting.over()
+    waiting.over()
+    assert said == [
+        "waiting for the node at node:8332: connection refused; 0 s",
+        "the node at node:8332 is back after 0 s",
+    ]
 
 
 def test_absent_publisher_is_refused_by_name() -> None:
@@ -123,12 +210,12 @@ def test_foreign_messages_are_refused_by_value_error(parts: list[bytes]) -> None
 
 
 def test_jump_of_a_counter_is_counted_per_topic() -> None:
-    """A gap is counted for its own topic, wraps at 2^32, and a restart of the node is a gap."""
+    """A gap is counted per topic, wraps at 2^32; a restart is a gap; the first cannot say."""
     counters, top = Counters(), (1 << 32) - 1
     seen = [counters.check(Frame(n, label=label)).lost for n, label in (  # type: ignore[arg-type]
         (top, "A"), (7, None), (0, "A"), (3, "A"), (8, None), (0, "A"),
     )]  # fmt: skip
-    assert seen == [0, 0, 0, 2, 0, top - 3]
+    assert seen == [None, None, 0, 2, 0, top - 3]
 
 
 class Answers:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from schemas.catalog import BY_NAME
 from schemas.envelope import Event
+from streams.sources.bitcoin import BitcoinSource
+from streams.sources.bitcoin_node import BitcoinNode
+from streams.sources.bitcoin_rpc import Rpc
+from streams.sources.bitcoin_zmq import Feed
 from streams.sources.errors import SourceError
+from tests.bitcoin.data import ROOT
 from tests.bitcoin.node import Node, bitcoind
 from tests.bitcoin.watch import Watch, short, source_of, watch
 
@@ -158,6 +165,22 @@ def test_reorg_of_depth_two_is_undone_and_replaced_exactly(node: Node) -> None:
     assert watching.source.resyncs == 1
 
 
+def test_branch_below_the_beginning_is_published_and_undone_like_any(node: Node) -> None:
+    """A block of before the start is undone without an event; what takes its place has both.
+
+    (a1 before the start) -> b1 -> c1
+    """
+    (a1,) = node.mine()
+    with watch(node) as watching:
+        node.call("invalidateblock", a1)
+        (b1,) = node.mine()
+        watching.count(2)
+        node.call("invalidateblock", b1)
+        node.mine()
+        blocks = [e for e in watching.count(4) if e.type == "bitcoin.block.v1"]
+    assert [(e.op, e.value.hash == b1) for e in blocks] == [("retract", True), ("assert", False)]
+
+
 def test_start_gives_the_chain_from_a_height_and_then_the_mempool(node: Node) -> None:
     """From a height on each block is one batch, then the mempool as it stands, parents first."""
     node.later()
@@ -298,10 +321,10 @@ def test_lost_notifications_are_made_good(node: Node) -> None:
 
 def lose(watching: Watch, number: int) -> None:
     """Take notifications off the source's own feed, as a full queue would."""
-    feed = watching.source._feed
+    (socket,) = watching.source._feed._sockets
     for _ in range(number):
-        assert feed._socket.poll(10_000)
-        feed._socket.recv_multipart()
+        assert socket.poll(10_000)
+        socket.recv_multipart()
 
 
 def test_wrong_network_is_refused(node: Node) -> None:
@@ -323,3 +346,24 @@ def test_height_above_the_tip_is_refused(node: Node) -> None:
     """A source cannot begin above the node's tip."""
     with pytest.raises(SourceError, match="lower from_height"):
         next(source_of(node, from_height=10_000).batches())
+
+
+def test_documented_permissions_are_enough() -> None:
+    """A user who may call only what the how-to lists can follow blocks, mempool and reorgs."""
+    text = (ROOT / "docs" / "how-to" / "bitcoin-node.md").read_text()
+    (listed,) = re.findall(r"^rpcwhitelist=streams:(\S+)$", text, re.MULTILINE)
+    digest = hmac.new(b"cafe", b"secret", "sha256").hexdigest()
+    config = f"rpcauth=streams:cafe${digest}\nrpcwhitelist=streams:{listed}\n"
+    with bitcoind(config=config + "rpcwhitelistdefault=0\n") as node:
+        rpc = Rpc(f"http://streams:secret@127.0.0.1:{node.rpc_port}")
+        source = BitcoinSource(BitcoinNode(rpc, "regtest"), Feed([node.zmq]), from_height=90)
+        watching = Watch(source)
+        watching.until(lambda _: watching.caught_up)
+        payment = pay(node, 1_000, coin(node))
+        (tip,) = node.mine()
+        node.call("invalidateblock", tip)
+        events = watching.until(lambda found: len(found) >= 9)
+        watching.close()
+    assert [what for what, key, *_ in short(events) if key == payment] == [
+        "added", "transaction", "confirmed", "transaction", "added",
+    ]  # fmt: skip
