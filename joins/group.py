@@ -18,6 +18,7 @@ window to be closed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -62,6 +63,42 @@ class GroupJoin(Join):
             if window not in seen:
                 self._wait(store, event.key, window)
         return changes(before, self._rows(store, event.key, seen), change.correction)
+
+    def on_batch(
+        self, store: Store, side: str, events: Iterable[Event], watermark: int
+    ) -> list[Outcome]:
+        """Read each window that is in sight once before and once after: it may be a large one."""
+        before: dict[tuple[str, Window], Row | None] = {}
+        corrects: set[tuple[str, Window]] = set()
+        for event in events:
+            change = self.effect(store, side, event)
+            if change is None:
+                continue
+            for window in self.windows.containing(event.ts):
+                if self.emit == "eager" or watermark >= self._closes(window):
+                    place = (event.key, window)
+                    if place not in before:
+                        before[place] = self._row(store, *place)
+                    if change.correction:
+                        corrects.add(place)
+                else:
+                    self._wait(store, event.key, window)
+            self._record(store, change)
+        return self._changed(store, before, corrects)
+
+    def _changed(
+        self,
+        store: Store,
+        before: dict[tuple[str, Window], Row | None],
+        corrects: set[tuple[str, Window]],
+    ) -> list[Outcome]:
+        said: list[Outcome] = []
+        for place, old in before.items():
+            new = self._row(store, *place)
+            said += changes(
+                [] if old is None else [old], [] if new is None else [new], place in corrects
+            )
+        return said
 
     def _rows(self, store: Store, key: str, windows: list[Window]) -> list[Row]:
         rows = (self._row(store, key, window) for window in windows)

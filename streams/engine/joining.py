@@ -25,11 +25,8 @@ def join_step(join: Join, sides: Mapping[str, Topic], writes: Topic, say: Say) -
     adapter = _Adapter(join, writes, say)
 
     def process(batch: Batch, state: Store, emit: Emit) -> None:
-        side, outcomes, cause = by_topic[batch.topic.name], list[Outcome](), None
-        for event in batch:
-            outcomes += join.on_event(state, side, event, batch.watermark)
-            cause = event
-        adapter.say_all(outcomes, state, emit, cause)
+        outcomes = join.on_batch(state, by_topic[batch.topic.name], batch, batch.watermark)
+        adapter.say_all(outcomes, state, emit, batch.events[-1])
 
     def advance(watermark: int, state: Store, emit: Emit) -> None:
         due = join.next_deadline(state)

@@ -13,7 +13,7 @@ from streams.engine.selection import PART_SIGN, Selection, WrongSelection
 from streams.engine.settings import EngineSettings
 from streams.engine.tails import last_positions
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
 REMEDY = {
     "missing": "create them with `streams topics apply`",
     "partitions": "topics that are joined need equal partition counts: set `partitions` to what "

@@ -17,7 +17,7 @@ from streams.engine.emit import POSITION
 from streams.engine.ends import EARLIEST, Ends
 from streams.engine.mover import READ, Place
 
-TIMEOUT_SECONDS = 15.0
+TIMEOUT_SECONDS = 30.0
 FIRST_LOOK = 32
 """Offsets before the end; markers of transactions and aborted records are among them."""
 WIDER = 32
