@@ -14,7 +14,7 @@ Op = Literal["assert", "retract"]
 """``assert``: a fact appears or changes. ``retract``: it is withdrawn."""
 
 
-class Anchor(msgspec.Struct, frozen=True):
+class Anchor(msgspec.Struct, frozen=True, gc=False):
     """The block that a fact depends on: when the block is disconnected, the fact is retracted."""
 
     network: str
@@ -31,7 +31,7 @@ class Anchor(msgspec.Struct, frozen=True):
         return cls(network, int(height), block_hash)
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """An event as SEMANTICS 1 defines it, with its envelope.
 
     ``id``, ``key``, ``ts``, ``op`` and ``value`` are the event; ``id`` and ``key`` and ``ts`` never

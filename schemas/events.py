@@ -10,14 +10,14 @@ from __future__ import annotations
 import msgspec
 
 
-class Value(msgspec.Struct, frozen=True):
-    """Base of every value."""
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """Base of every value. Values hold no cycles, so the collector need not look at them."""
 
 
 # Bitcoin ------------------------------------------------------------------------------------------
 
 
-class Block(Value, frozen=True):
+class Block(Value, frozen=True, gc=False):
     """A block connected to (assert) or disconnected from (retract) the chain."""
 
     network: str
@@ -34,7 +34,7 @@ class Block(Value, frozen=True):
     weight_wu: int
 
 
-class Tip(Value, frozen=True):
+class Tip(Value, frozen=True, gc=False):
     """A block that was, or is, the tip of its network's chain."""
 
     network: str
@@ -42,7 +42,7 @@ class Tip(Value, frozen=True):
     hash: str
 
 
-class Prevout(Value, frozen=True):
+class Prevout(Value, frozen=True, gc=False):
     """The output that an input spends."""
 
     value_sat: int
@@ -52,7 +52,7 @@ class Prevout(Value, frozen=True):
     is_coinbase: bool | None = None
 
 
-class TxInput(Value, frozen=True):
+class TxInput(Value, frozen=True, gc=False):
     """One input; ``prevout`` is None only with a reason in ``prevout_missing``."""
 
     prev_txid: str
@@ -64,7 +64,7 @@ class TxInput(Value, frozen=True):
     prevout_missing: str | None = None
 
 
-class TxOutput(Value, frozen=True):
+class TxOutput(Value, frozen=True, gc=False):
     """One output; ``address`` is None where the script has none."""
 
     value_sat: int
@@ -72,7 +72,7 @@ class TxOutput(Value, frozen=True):
     address: str | None = None
 
 
-class Transaction(Value, frozen=True):
+class Transaction(Value, frozen=True, gc=False):
     """A transaction with its prevouts; block fields are None while it is in the mempool."""
 
     network: str
@@ -93,7 +93,7 @@ class Transaction(Value, frozen=True):
     block_position: int | None = None
 
 
-class MempoolEvent(Value, frozen=True):
+class MempoolEvent(Value, frozen=True, gc=False):
     """What one node saw happen to one transaction in its mempool."""
 
     network: str
@@ -108,7 +108,7 @@ class MempoolEvent(Value, frozen=True):
     node: str = ""
 
 
-class Lifecycle(Value, frozen=True):
+class Lifecycle(Value, frozen=True, gc=False):
     """Where a transaction stands: the fold of all its facts."""
 
     network: str
@@ -123,7 +123,7 @@ class Lifecycle(Value, frozen=True):
     confirmations_lost: int = 0
 
 
-class Activity(Value, frozen=True):
+class Activity(Value, frozen=True, gc=False):
     """One debit or credit of one address by one transaction."""
 
     network: str
@@ -140,7 +140,7 @@ class Activity(Value, frozen=True):
     replaceable: bool = False
 
 
-class Cancellation(Value, frozen=True):
+class Cancellation(Value, frozen=True, gc=False):
     """An unconfirmed payment to an address that will not come: its transaction left the mempool."""
 
     network: str
@@ -157,7 +157,7 @@ class Cancellation(Value, frozen=True):
 # Web5 ---------------------------------------------------------------------------------------------
 
 
-class DwnMessage(Value, frozen=True):
+class DwnMessage(Value, frozen=True, gc=False):
     """A DWN message, whole, with the data that it refers to."""
 
     tenant: str
@@ -177,7 +177,7 @@ class DwnMessage(Value, frozen=True):
     tags: str | None = None
 
 
-class IdentityLink(Value, frozen=True):
+class IdentityLink(Value, frozen=True, gc=False):
     """One version of a link between an address and a DID."""
 
     address: str
@@ -194,7 +194,7 @@ class IdentityLink(Value, frozen=True):
 # Machine learning ---------------------------------------------------------------------------------
 
 
-class Features(Value, frozen=True):
+class Features(Value, frozen=True, gc=False):
     """The named feature vector of a transaction; a missing feature has a reason, never a 0."""
 
     network: str
@@ -203,7 +203,7 @@ class Features(Value, frozen=True):
     missing: dict[str, str]
 
 
-class Contribution(Value, frozen=True):
+class Contribution(Value, frozen=True, gc=False):
     """How one feature moved a score."""
 
     feature: str
@@ -212,7 +212,7 @@ class Contribution(Value, frozen=True):
     words: str
 
 
-class Score(Value, frozen=True):
+class Score(Value, frozen=True, gc=False):
     """The score of a transaction by one snapshot of a model, with its reasons."""
 
     network: str
@@ -227,7 +227,7 @@ class Score(Value, frozen=True):
     contributions: list[Contribution]
 
 
-class AddressScore(Value, frozen=True):
+class AddressScore(Value, frozen=True, gc=False):
     """A transaction's score, sent on to one address that takes part in it."""
 
     network: str
@@ -239,7 +239,7 @@ class AddressScore(Value, frozen=True):
     snapshot_id: str | None
 
 
-class Label(Value, frozen=True):
+class Label(Value, frozen=True, gc=False):
     """A truth about a transaction that became known later."""
 
     subject: str
@@ -248,7 +248,7 @@ class Label(Value, frozen=True):
     confidence: float = 1.0
 
 
-class Example(Value, frozen=True):
+class Example(Value, frozen=True, gc=False):
     """A feature vector with its label: what a model learns from."""
 
     model_id: str
@@ -257,7 +257,7 @@ class Example(Value, frozen=True):
     values: dict[str, float]
 
 
-class Weight(Value, frozen=True):
+class Weight(Value, frozen=True, gc=False):
     """What a model knows about one feature: running mean and variance, and the weight."""
 
     feature: str
@@ -267,7 +267,7 @@ class Weight(Value, frozen=True):
     count: int = 0
 
 
-class ModelSnapshot(Value, frozen=True):
+class ModelSnapshot(Value, frozen=True, gc=False):
     """A model as it stood at ``valid_from_ts``: scores events from that event time on."""
 
     model_id: str
@@ -284,7 +284,7 @@ class ModelSnapshot(Value, frozen=True):
 # Results ------------------------------------------------------------------------------------------
 
 
-class PatternMatch(Value, frozen=True):
+class PatternMatch(Value, frozen=True, gc=False):
     """A pattern found in a transaction, with its reasons and evidence."""
 
     network: str
@@ -298,7 +298,7 @@ class PatternMatch(Value, frozen=True):
     addresses: list[str]
 
 
-class PeelHop(Value, frozen=True):
+class PeelHop(Value, frozen=True, gc=False):
     """A confirmed transaction that peels a small amount off one coin: a hop of a peel chain."""
 
     network: str
@@ -314,7 +314,7 @@ class PeelHop(Value, frozen=True):
     change_address: str | None = None
 
 
-class Contact(Value, frozen=True):
+class Contact(Value, frozen=True, gc=False):
     """An address met another one: it paid it, or got dust that may come from it."""
 
     network: str
@@ -325,7 +325,7 @@ class Contact(Value, frozen=True):
     amount_sat: int
 
 
-class EntityWindow(Value, frozen=True):
+class EntityWindow(Value, frozen=True, gc=False):
     """What happened to one entity in one window: Bitcoin, Web5 and ML side by side."""
 
     entity: str
@@ -336,7 +336,7 @@ class EntityWindow(Value, frozen=True):
     scores: list[AddressScore]
 
 
-class Decision(Value, frozen=True):
+class Decision(Value, frozen=True, gc=False):
     """May this output be credited now? One decision an outpoint."""
 
     network: str
@@ -353,7 +353,7 @@ class Decision(Value, frozen=True):
     lost_sat: int = 0
 
 
-class Alert(Value, frozen=True):
+class Alert(Value, frozen=True, gc=False):
     """Something a person should look at, and why."""
 
     entity: str

@@ -25,7 +25,7 @@ HORIZON_MS = DAY_MS
 
 
 @register
-class Followed(msgspec.Struct):
+class Followed(msgspec.Struct, gc=False):
     """All that is kept of a transaction, due at the greatest time of its events."""
 
     events: list[Event]

@@ -24,7 +24,7 @@ MODEL_ID = "transactions"
 
 
 @register
-class Scored(msgspec.Struct):
+class Scored(msgspec.Struct, gc=False):
     """All that is kept of a transaction, due at its time."""
 
     vector: Event
