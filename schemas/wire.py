@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-import io
 import json
 import struct
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import fastavro
 import msgspec
 
+from schemas.avro_reader import HOSTILE, compile_decoder
+from schemas.avro_writer import Encode, compile_encoder
 from schemas.catalog import BY_NAME, EventType
-from schemas.compiled import Encode, compile_encoder
 from schemas.errors import EmptyValue, NotFramed, UnknownSchema, WrongSchema
 from schemas.events import Value
 from schemas.registry import locked_ids
 
+T = TypeVar("T")
 _FRAME = struct.Struct(">bI")
-_HOSTILE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What fastavro raises on bytes that are not what they claim to be."""
-
-
 for _type in BY_NAME.values():
     # msgspec learns a class at its first use, unguarded: two threads that met there crashed
     msgspec.msgpack.Decoder(_type.cls)
+
+
+class _Made(dict[str, T]):
+    """Things by name, made when they are first asked for."""
+
+    def __init__(self, make: Callable[[str], T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> T:
+        made = self[name] = self._make(name)
+        return made
 
 
 class Codec:
@@ -52,7 +50,8 @@ class Codec:
         locked = locked_ids()
         self.ids = dict(locked if ids is None else ids)
         self._schemas: dict[str, Any] = {}
-        self._encoders: dict[str, Encode] = {}
+        self._encoders = _Made(lambda name: compile_encoder(self._schemas[name]))
+        self._decoders = _Made(lambda name: compile_decoder(self._schemas[name], BY_NAME[name].cls))
         self._frames: dict[str, bytes] = {}
         self._by_id: dict[int, EventType] = {}
         self._by_lock = {number: BY_NAME[name] for name, number in locked.items()}
@@ -64,8 +63,10 @@ class Codec:
         """Know one more type, by its schema id and its Avro schema (parsed JSON)."""
         name = event_type.name
         self.ids[name] = number
-        self._schemas[name] = fastavro.parse_schema(schema, named_schemas={})
-        self._encoders[name] = compile_encoder(schema)
+        fastavro.parse_schema(schema, named_schemas={})  # says what is wrong with one that is none
+        self._schemas[name] = schema
+        self._encoders.pop(name, None)
+        self._decoders.pop(name, None)
         self._frames[name] = _FRAME.pack(0, number)
         self._by_id[number] = event_type
 
@@ -73,7 +74,7 @@ class Codec:
         """Frame and encode a value; raises WrongSchema when it does not fit its schema."""
         try:
             return self._frames[type_name] + self._encoders[type_name](value)
-        except _HOSTILE as error:
+        except HOSTILE as error:
             raise WrongSchema(f"value does not fit {type_name}: {error}") from error
 
     def encoder(self, type_name: str) -> Encode:
@@ -83,7 +84,7 @@ class Codec:
         def encode(value: Value) -> bytes:
             try:
                 return frame + body(value)
-            except _HOSTILE as error:
+            except HOSTILE as error:
                 raise WrongSchema(f"value does not fit {type_name}: {error}") from error
 
         return encode
@@ -102,15 +103,12 @@ class Codec:
         if len(data) < _FRAME.size or data[0] != 0:
             raise NotFramed("the value does not begin with magic byte 0 and a schema id")
         event_type = self._type(_FRAME.unpack_from(data)[1], expected)
-        body = io.BytesIO(data)
-        body.seek(_FRAME.size)
         try:
-            plain = fastavro.schemaless_reader(body, self._schemas[event_type.name], None)
-            value = msgspec.convert(plain, event_type.cls)
-        except _HOSTILE as error:
+            value, end = self._decoders[event_type.name](data, _FRAME.size)
+        except HOSTILE as error:
             raise WrongSchema(f"not a {event_type.name}: {type(error).__name__} {error}") from error
-        if body.tell() != len(data):
-            raise WrongSchema(f"{len(data) - body.tell()} bytes after the end of {event_type.name}")
+        if end != len(data):
+            raise WrongSchema(f"{len(data) - end} bytes after the end of {event_type.name}")
         return event_type, value
 
     def _type(self, number: int, expected: str | None) -> EventType:
