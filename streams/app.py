@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from streams.agents.pipeline import topology
 from streams.broker import default_bootstrap
 from streams.config import Config, load
-from streams.engine.application import build_app, no_report, say
+from streams.engine.application import Companion, build_app, no_report, say
+from streams.engine.own_types import teach
 from streams.engine.runner import Report
+from streams.engine.selection import Selection, whole
 from streams.engine.settings import settings_of
 from streams.engine.topology import Topology
 from streams.registry import codec_for
@@ -14,10 +18,20 @@ from streams.registry import codec_for
 FALLBACK_BOOTSTRAP = "127.0.0.1:9092"
 
 
-def make_app(config: Config, bootstrap: str, report: Report = no_report) -> object:
-    """The main job's Faust application; raises RegistryError when it cannot know its schema ids."""
-    codec = codec_for(config, lambda words: report("schema_ids", {"note": words}))
-    return build_app(make_topology(config), settings_of(config, bootstrap), codec, report)
+def make_app(
+    config: Config,
+    bootstrap: str,
+    report: Report = no_report,
+    selection: Selection | None = None,
+    companions: Iterable[Companion] = (),
+) -> object:
+    """The Faust application of the main job, or of what is selected.
+
+    Raises RegistryError when it cannot know its schema ids.
+    """
+    codec = teach(codec_for(config, lambda words: report("schema_ids", {"note": words})))
+    chosen = selection or whole(make_topology(config), config.application)
+    return build_app(chosen, settings_of(config, bootstrap), codec, report, companions)
 
 
 def make_topology(config: Config) -> Topology:

@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -46,6 +46,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Several addresses of one registry are joined by commas."""
     schema_registry_user_info: str | None = None
     """``user:password`` of the registry, never shown: STREAMS_SCHEMA_REGISTRY_USER_INFO(_FILE)."""
+    health_listen: str | None = None
+    """``HOST:PORT`` at which a worker answers /livez, /readyz and /metrics; without it, nowhere.
+    Port 0 is any free one, and is said in the log."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """How a worker logs: ``auto`` is for people on a terminal, else JSON, one object a line."""
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    """The least that a worker logs; of the libraries below ``debug``, warnings and errors only."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -168,10 +175,24 @@ def _check(config: Config) -> None:
         )
     if config.entity_window_ms < 1 or config.model_boundary_ms < 1:
         raise ConfigError("entity_window_ms and model_boundary_ms must be at least 1")
+    if config.health_listen is not None:
+        host_and_port(config.health_listen)
     for address in config.schema_registry.split(",") if config.schema_registry is not None else ():
         _check_address(address.strip())
     if config.schema_registry_user_info is not None and ":" not in config.schema_registry_user_info:
         raise ConfigError("schema_registry_user_info has no colon: write user:password")
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of ``health_listen``; raises ConfigError.
+
+    >>> host_and_port("127.0.0.1:8080"), host_and_port("[::1]:0")
+    (('127.0.0.1', 8080), ('::1', 0))
+    """
+    host, sign, port = address.rpartition(":")
+    if not (sign and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigError(f"health_listen is no address ({address!r}): write 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
 
 
 def _check_address(address: str) -> None:

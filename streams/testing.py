@@ -29,6 +29,7 @@ from streams.engine.codec import decode_key, decode_value
 from streams.engine.emit import POSITION, Encoder
 from streams.engine.guard import is_control
 from streams.engine.murmur2 import partition_of
+from streams.engine.own_types import teach
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step
 from streams.engine.task import Task
@@ -87,7 +88,7 @@ class TopologyDriver:
         if isinstance(what, Step):
             what = (what,)
         self.topology = what if isinstance(what, Topology) else build(what)
-        self.codec = Codec()
+        self.codec = teach(Codec())
         self.log: dict[tuple[str, int], list[Record]] = {}
         self.now_ts = 0
         """Append time of what is produced next (ms); follows the greatest event time."""

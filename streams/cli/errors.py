@@ -34,7 +34,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.FENCED: "the worker lost its partitions to another one; its supervisor restarts it",
     ExitCode.BROKER: "no Kafka broker is named or answers, or it failed while we used it",
     ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog and will not go on",
-    ExitCode.CONFIG: "a setting is wrong",
+    ExitCode.CONFIG: "a setting is wrong, or another topology runs in this group",
     ExitCode.TOPICS: "topics are missing or have the wrong partition count",
     ExitCode.INPUT: "input was refused: a bad line, file or record",
     ExitCode.INCOMPATIBLE: "schemas are not compatible with the last release, or an id is missing",

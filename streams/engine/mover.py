@@ -171,10 +171,6 @@ class Mover(threading.Thread):
 
         return self._do(action)
 
-    def end_offset(self, place: Place) -> int:
-        """The end of the partition as the last fetch told it; -1001 before the first."""
-        return int(self.consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1])
-
     def stop(self) -> None:
         """End the thread and close the consumer."""
         self.stopped = True

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.fingerprint import Group, conflict
@@ -14,6 +15,16 @@ from streams.engine.settings import EngineSettings
 from streams.engine.tails import last_positions
 
 TIMEOUT_SECONDS = 30
+AGAIN_SECONDS = 0.2
+LOADING = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._TRANSPORT,
+    }
+)
+"""A broker that has just started does not know its groups for a moment."""
 REMEDY = {
     "missing": "create them with `streams topics apply`",
     "partitions": "topics that are joined need equal partition counts: set `partitions` to what "
@@ -75,7 +86,17 @@ def groups(selection: Selection, settings: EngineSettings) -> list[Group]:
 
     Where the broker does not let us list groups, only our own and the base's are looked at.
     """
-    client = admin_client(settings)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            return _groups(selection, admin_client(settings))
+        except KafkaException as error:
+            if error.args[0].code() not in LOADING or time.monotonic() > deadline:
+                raise
+        time.sleep(AGAIN_SECONDS)
+
+
+def _groups(selection: Selection, client: AdminClient) -> list[Group]:
     names = {selection.application, selection.base}
     listed = _list_groups(client)
     names |= {name for name in listed if name.startswith(selection.base + PART_SIGN)}

@@ -184,7 +184,7 @@ class Runner:
         async with self.lock:
             if self.task.position == self.saved and not self.task.dirty:
                 return
-            snapshot = self.task.snapshot()
+            snapshot, began = self.task.snapshot(), time.perf_counter()
             work = asyncio.ensure_future(self._write(snapshot))
             try:
                 await asyncio.shield(work)
@@ -192,6 +192,8 @@ class Runner:
                 await asyncio.wait([work])  # a checkpoint is never left half way
                 if work.exception() is None:
                     self.saved = snapshot.position["position"]
+                    seconds = time.perf_counter() - began
+                    self.report("checkpoint", {"task": str(self), "seconds": seconds})
                 else:
                     self.task.put_back(snapshot)
 

@@ -62,8 +62,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return True
 
     def highwater(self, tp: Any) -> int:
-        mover: Mover = self.consumer.mover  # type: ignore[attr-defined]
-        return mover.end_offset(Place(tp.topic, tp.partition))
+        """How far a partition was read: nobody may wait on the mover for its true end."""
+        known: int = self.consumer.read_to(tp)  # type: ignore[attr-defined]
+        return known
 
 
 class Consumer(driver.Consumer):
@@ -136,6 +137,11 @@ class Consumer(driver.Consumer):
             self.mover.pause(pause)
         if resume:
             self.mover.resume(resume)
+
+    def read_to(self, tp: Any) -> int:
+        """The position of the task that reads a partition."""
+        runner = self.tasks.get(self._task_of(tp))
+        return 0 if runner is None else runner.task.position.get(tp.topic, 0)
 
     def _task_of(self, place: Any) -> Place:
         sub = self.inputs.get(place.topic)

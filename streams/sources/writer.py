@@ -19,8 +19,9 @@ from schemas.headers import to_headers
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.checkpoint import Output, Transactions
+from streams.engine.ends import Ends
 from streams.engine.guard import letter
-from streams.engine.mover import READ
+from streams.engine.mover import READ, Place
 from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
@@ -217,9 +218,8 @@ def read_partition(
 
 def log_end(kafka: dict[str, Any], topic: str, partition: int) -> int:
     """The offset behind a partition's last record, whether committed or not."""
-    consumer = Consumer({**READ, **kafka, "isolation.level": "read_uncommitted"})
+    asking, place = Ends(kafka), Place(topic, partition)
     try:
-        ends = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
-        return int(ends[1])
+        return asking.ask([place], 15)[place]
     finally:
-        consumer.close()
+        asking.close()

@@ -1,0 +1,43 @@
+"""Whether a worker may begin: topics, group and state, waiting for what may still come right."""
+
+from __future__ import annotations
+
+import time
+
+from streams.engine.precheck import WrongGroup, check_group, check_state
+from streams.engine.selection import Selection
+from streams.engine.topology import Topology
+from streams.ops.admin import Admin
+from streams.ops.own_topics import prepare
+
+AGAIN_SECONDS = 0.5
+
+
+def until_it_may(
+    admin: Admin, selection: Selection, seconds: float, create_topics: bool = False
+) -> None:
+    """Wait at most ``seconds`` for the broker, the topics, and for members that are in the way.
+
+    Raises OpsError for topics, WrongGroup, WrongState, or KafkaException.
+    """
+    deadline = time.monotonic() + seconds
+    others = tuple(sub for sub in selection.topology.subs if sub not in selection.run)
+    if selection.module is None:
+        admin.wait(selection.topology, seconds)
+    else:
+        admin.wait(Topology(others), seconds)
+        prepare(admin, selection, create_topics)
+        admin.check(selection.part)
+    _wait_for_group(admin, selection, deadline)
+    check_state(selection, admin.settings)
+
+
+def _wait_for_group(admin: Admin, selection: Selection, deadline: float) -> None:
+    while True:
+        try:
+            check_group(selection, admin.settings)
+            return
+        except WrongGroup:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(AGAIN_SECONDS)

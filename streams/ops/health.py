@@ -1,0 +1,206 @@
+"""Liveness, readiness and metrics of a worker over HTTP, from its own event loop.
+
+That the loop answers is half of the answer: a worker whose loop is stuck answers nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import structlog
+from aiohttp import web
+from confluent_kafka import KafkaException
+from mode import Service
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from streams.config import host_and_port
+from streams.engine.ends import Ends
+from streams.engine.mover import Place
+from streams.engine.settings import EngineSettings
+from streams.ops.admin import OpsError
+from streams.ops.metrics import registry
+from streams.ops.outage import Outage
+from streams.ops.watching import Stalls, Watch, Worker
+
+LOOK_SECONDS = 1.0
+PROBE_EVERY = 5
+"""Looks between two questions to a broker that answers; one that is away is asked each time."""
+PROBE_SECONDS = 2.0
+
+
+class BadListen(OpsError):
+    """The health endpoints cannot listen where they should."""
+
+    code = 2
+
+
+class Check(NamedTuple):
+    """One thing that liveness or readiness depends on."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def bind(address: str) -> socket.socket:
+    """Take the address, so that a wrong one is an error before anything starts.
+
+    Raises ConfigError or BadListen.
+    """
+    host, port = host_and_port(address)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        taken = socket.socket(family, socket.SOCK_STREAM)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except OSError as error:
+        raise BadListen(
+            f"cannot listen at {address} for health ({error.strerror})",
+            "name a free address of this machine, such as 127.0.0.1:0, by --health",
+        ) from error
+    return taken
+
+
+def alive(worker: Worker, stalls: Stalls) -> list[Check]:
+    """Whether the worker is worth keeping: false means that only a restart helps."""
+    stuck = sorted(stalls.stuck().items())
+    words = [f"{sub}/{partition} for {seconds:.0f} s" for (sub, partition), seconds in stuck]
+    return [
+        Check("event_loop", True, "answers"),
+        _check("mover", worker.mover_runs(), "runs", "its thread has ended"),
+        _check("checkpoints", not stuck, "progress", f"stuck: {', '.join(words)}"),
+    ]
+
+
+def ready(worker: Worker) -> list[Check]:
+    """Whether the worker does its share of the work now."""
+    wanted, running = worker.wanted, worker.tasks.keys()
+    consumer = worker.consumer
+    settled = worker.watch.assigned and consumer is not None and consumer.settled
+    left = len(wanted - running)
+    recovering = f"{left} of {len(wanted)} tasks are still recovering"
+    joining = "the group is rebalancing" if worker.watch.assigned else "not yet in the group"
+    return [
+        _check("broker", not worker.outage.away, "answers", "does not answer"),
+        _check("assigned", settled, f"{len(wanted)} tasks", joining),
+        _check("recovered", settled and not left, "all tasks", recovering if left else joining),
+    ]
+
+
+def _check(name: str, ok: bool, good: str, bad: str) -> Check:
+    return Check(name, ok, good if ok else bad)
+
+
+class Looking(Service):
+    """Looks at the tasks every second and asks the broker whether it is there."""
+
+    def __init__(
+        self, worker: Worker, stalls: Stalls, settings: EngineSettings, **more: Any
+    ) -> None:
+        super().__init__(**more)
+        self.worker, self.stalls = worker, stalls
+        self._ends = Ends({"bootstrap.servers": settings.bootstrap, **settings.kafka})
+        self._first = Place(worker.selection.run[0].inputs[0].name, 0)
+
+    @Service.task
+    async def _look(self) -> None:
+        number = 0
+        while not self.should_stop:
+            if number % PROBE_EVERY == 0 or self.worker.outage.away:
+                inputs = [place for place, _ in self.worker.inputs()] or [self._first]
+                await asyncio.get_running_loop().run_in_executor(None, self._probe, inputs)
+            self.stalls.look()
+            number += 1
+            await self.sleep(LOOK_SECONDS)
+
+    def _probe(self, inputs: list[Place]) -> None:
+        try:
+            self.worker.ends = self._ends.ask(inputs, PROBE_SECONDS)
+        except KafkaException as error:
+            self.worker.outage.missed(error.args[0].name())
+        else:
+            self.worker.outage.answered()
+
+    async def on_stop(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._ends.close)
+
+
+class Health(Service):
+    """The HTTP server."""
+
+    def __init__(
+        self,
+        taken: socket.socket,
+        worker: Worker,
+        stalls: Stalls,
+        metrics: CollectorRegistry,
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self.taken, self.worker, self.stalls, self.metrics = taken, worker, stalls, metrics
+        self._runner: web.AppRunner | None = None
+
+    async def on_start(self) -> None:
+        served = web.Application()
+        served.add_routes(
+            [
+                web.get("/livez", self._answering(lambda: alive(self.worker, self.stalls))),
+                web.get("/readyz", self._answering(lambda: ready(self.worker))),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        self._runner = web.AppRunner(served, access_log=None)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self.taken).start()
+        host, port = self.taken.getsockname()[:2]
+        structlog.stdlib.get_logger("streams").info("health", listens=f"http://{host}:{port}")
+
+    async def on_stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _answering(self, checks: Callable[[], list[Check]]) -> Any:
+        async def answer(request: web.Request) -> web.Response:
+            found = checks()
+            ok = all(check.ok for check in found)
+            body = {
+                "status": "ok" if ok else "failed",
+                "checks": {c.name: {"ok": c.ok, "detail": c.detail} for c in found},
+            }
+            return web.json_response(body, status=200 if ok else 503)
+
+        return answer
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self.metrics), headers={"Content-Type": kind})
+
+
+def companions(
+    taken: socket.socket | None, watch: Watch, outage: Outage, settings: EngineSettings
+) -> list[Callable[[Any], Service]]:
+    """The services that live beside an application: the look-out, and the server if wanted."""
+    made: list[Any] = []
+
+    def parts(app: Any) -> tuple[Worker, Stalls]:
+        if not made:
+            worker = Worker(app, watch, outage)
+            stalls = Stalls(lambda: worker.tasks, outage, settings.checkpoint_ms)
+            made.extend((worker, stalls))
+        return made[0], made[1]
+
+    def look(app: Any) -> Service:
+        worker, stalls = parts(app)
+        return Looking(worker, stalls, settings, loop=app.loop, beacon=app.beacon)
+
+    def serve(app: Any) -> Service:
+        worker, stalls = parts(app)
+        metrics = registry(worker, lambda: all(check.ok for check in ready(worker)))
+        assert taken is not None
+        return Health(taken, worker, stalls, metrics, loop=app.loop, beacon=app.beacon)
+
+    return [look] if taken is None else [look, serve]

@@ -1,0 +1,276 @@
+"""How far an application is behind, and what holds it: from the broker alone, worker or none.
+
+The position of a task is that of its last committed checkpoint, in its changelog. The offsets of
+the consumer group are a hint that Faust commits now and then; they are shown beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from joins.clock import NEG_INF, POS_INF
+from schemas.headers import WRITER, texts
+from streams.engine.ends import Ends
+from streams.engine.mover import READ, Place
+from streams.engine.precheck import groups
+from streams.engine.progress import Progress
+from streams.engine.selection import Selection
+from streams.engine.settings import EngineSettings
+from streams.engine.tails import last_positions
+from streams.engine.topology import SubTopology
+
+TIMEOUT_SECONDS = 10.0
+HUNG_SECONDS = 60.0
+"""`transaction.timeout.ms` of ours: what is open for longer is nobody's work any more."""
+
+
+class InputLag(msgspec.Struct, frozen=True):
+    """One input partition of one task."""
+
+    sub_topology: str
+    topic: str
+    partition: int
+    position: int
+    """Of the last committed checkpoint; 0 before the first."""
+    end: int
+    lag: int
+    """Offsets between the two, markers of transactions included."""
+    open: int
+    """Offsets at the end that a transaction still open keeps from its readers."""
+    group_offset: int | None
+    """What the consumer group committed: a hint, as old as Faust's last commit."""
+    watermark_ms: int | None
+    """Event time below which this input expects no more; None before the first."""
+    age_s: float | None
+    """How far that is behind the clock of this machine."""
+    idle: bool
+    holds: str
+    """Empty unless this input holds the task's watermark back: then who has not declared more."""
+
+
+class OpenTransaction(msgspec.Struct, frozen=True):
+    """A transaction that is not over: readers of committed data wait for it."""
+
+    topic: str
+    partition: int
+    offset: int
+    """Of its first record."""
+    age_s: float
+    hung: bool
+    """Whether it is older than any transaction of ours can be."""
+    writer: str | None
+    """Who wrote the record, by its own headers."""
+    transactional_id: str | None
+
+
+class Lag(msgspec.Struct, frozen=True):
+    """Where an application stands at one moment."""
+
+    inputs: list[InputLag]
+    transactions: list[OpenTransaction]
+
+
+def lag_of(selection: Selection, settings: EngineSettings) -> Lag:
+    """Look once; raises KafkaException when the broker does not answer, or topics are missing.
+
+    Positions are asked for before ends: a lag is never less than it was.
+    """
+    kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
+    logs = [settings.changelog(name) for name in selection.names]
+    stands = last_positions(kafka, logs, settings.partitions)
+    places = sorted(
+        {Place(t.name, p) for sub in selection.run for t in sub.inputs
+         for p in range(settings.partitions)}
+    )  # fmt: skip
+    hints = _hints(selection, settings, kafka, places)
+    stable, ends = _ends(kafka, places, committed=True), _ends(kafka, places, committed=False)
+    inputs: list[InputLag] = []
+    for sub in selection.run:
+        for partition in range(settings.partitions):
+            stand = stands.get(Place(settings.changelog(sub.name), partition))
+            task = _Task(selection, sub, partition, settings, stand)
+            inputs += [task.input(t.name, ends, stable, hints) for t in sub.inputs]
+    open_ = [place for place in places if stable[place] < ends[place]]
+    return Lag(inputs, _transactions(kafka, settings, [(p, stable[p]) for p in open_]))
+
+
+class _Task:
+    """One task as its last checkpoint describes it."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        sub: SubTopology,
+        partition: int,
+        settings: EngineSettings,
+        stand: Mapping[str, Any] | None,
+    ) -> None:
+        self.sub, self.partition = sub, partition
+        self.position: Mapping[str, int] = {} if stand is None else stand["position"]
+        self.expected = {
+            t.name: tuple(w.name for w in selection.topology.writers(t.name)) for t in sub.inputs
+        }
+        self.progress = Progress(sub.inputs, self.expected, partition, settings)
+        if stand is not None:
+            self.progress.load(stand)
+
+    def input(
+        self,
+        topic: str,
+        ends: Mapping[Place, int],
+        stable: Mapping[Place, int],
+        hints: Mapping[tuple[str, Place], int],
+    ) -> InputLag:
+        place = Place(topic, self.partition)
+        position, mark, idle = self.position.get(topic, 0), *self._time(topic)
+        return InputLag(
+            self.sub.name,
+            topic,
+            self.partition,
+            position,
+            ends[place],
+            max(0, ends[place] - position),
+            ends[place] - stable[place],
+            hints.get((self.sub.name, place)),
+            mark,
+            None if mark is None else round(time.time() - mark / 1000, 1),
+            idle,
+            self._holds(topic),
+        )
+
+    def _time(self, topic: str) -> tuple[int | None, bool]:
+        if topic not in self.progress.timed:
+            return None, False
+        clock = self.progress.clock
+        mark = clock.partition_watermark(topic, self.partition)
+        known = mark if NEG_INF < mark < POS_INF else None
+        return known, clock.is_idle(topic, self.partition)
+
+    def _holds(self, topic: str) -> str:
+        """Who keeps this input from being further, if it is the least of its task."""
+        clock = self.progress.clock
+        waiting = [t for t in self.progress.timed if not clock.is_idle(t, self.partition)]
+        if topic not in waiting:
+            return ""
+        marks = {t: clock.partition_watermark(t, self.partition) for t in waiting}
+        if marks[topic] > min(marks.values()):
+            return ""
+        declared = self.progress.declared.get(topic)
+        if declared is None:
+            return "its own records"
+        return slowest(declared.dump(), self.expected[topic])
+
+
+def slowest(said: Mapping[str, Mapping[str, Any]], expected: Iterable[str]) -> str:
+    """Which writers of a declared input have declared the least.
+
+    >>> slowest({"by_txid": {"count": 2, "tasks": {"0": 7, "1": 5}}}, ["by_txid"])
+    'by_txid/1'
+    >>> slowest({}, ["by_txid"])
+    'by_txid has declared nothing'
+    """
+    silent = [name for name in expected if name not in said]
+    for name, known in said.items():
+        missing = [str(n) for n in range(known["count"]) if str(n) not in known["tasks"]]
+        silent += [f"{name}/{','.join(missing)}"] if missing else []
+    if silent:
+        return f"{', '.join(silent)} has declared nothing"
+    marks = {
+        f"{name}/{task}": ts
+        for name, known in said.items()
+        for task, ts in known["tasks"].items()
+        if ts is not None
+    }
+    least = min(marks.values(), default=None)
+    if least is None:
+        return "nobody has declared anything"
+    found = sorted(name for name, ts in marks.items() if ts == least)
+    return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+
+
+def _ends(kafka: Mapping[str, Any], places: list[Place], committed: bool) -> dict[Place, int]:
+    asking = Ends(kafka, committed)
+    try:
+        return asking.ask(places, TIMEOUT_SECONDS)
+    finally:
+        asking.close()
+
+
+def _hints(
+    selection: Selection, settings: EngineSettings, kafka: Mapping[str, Any], places: list[Place]
+) -> dict[tuple[str, Place], int]:
+    """What the groups that run these sub-topologies have committed, the greatest where several."""
+    found: dict[tuple[str, Place], int] = {}
+    for group in groups(selection, settings):
+        own = group.name == selection.application
+        names = selection.names if own else selection.shared_with(group.name)
+        for place, offset in (_committed(kafka, group.name, places) if names else {}).items():
+            for sub in selection.run:
+                if sub.name in names and any(t.name == place.topic for t in sub.inputs):
+                    key = (sub.name, place)
+                    found[key] = max(offset, found.get(key, 0))
+    return found
+
+
+def _committed(kafka: Mapping[str, Any], group: str, places: list[Place]) -> dict[Place, int]:
+    # a consumer that does not join: the admin client's way crashes when a broker comes back
+    consumer = Consumer({**kafka, "group.id": group, "enable.auto.commit": False})
+    try:
+        asked = [TopicPartition(*place) for place in places]
+        found = consumer.committed(asked, timeout=TIMEOUT_SECONDS)
+        return {Place(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}
+    finally:
+        consumer.close()
+
+
+def _transactions(
+    kafka: Mapping[str, Any], settings: EngineSettings, open_: list[tuple[Place, int]]
+) -> list[OpenTransaction]:
+    """Look at the first record of each open transaction: its headers name who wrote it."""
+    if not open_:
+        return []
+    consumer = Consumer({**READ, **kafka, "isolation.level": "read_uncommitted"})
+    try:
+        consumer.assign([TopicPartition(*place, offset) for place, offset in open_])
+        first: dict[Place, Message] = {}
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while len(first) < len(open_) and time.monotonic() < deadline:
+            for message in consumer.consume(100, 0.2):
+                if message.error() is None:
+                    first.setdefault(
+                        Place(message.topic() or "", message.partition() or 0), message
+                    )
+        return [_transaction(place, first[place], settings) for place, _ in open_ if place in first]
+    except KafkaException:
+        return []  # it has ended meanwhile
+    finally:
+        consumer.close()
+
+
+def _transaction(place: Place, first: Message, settings: EngineSettings) -> OpenTransaction:
+    headers: Any = first.headers()
+    writer = texts(headers).get(WRITER)
+    age = max(0.0, time.time() - first.timestamp()[1] / 1000)
+    offset = first.offset() or 0
+    named = None if writer is None else transactional_id(writer, settings)
+    return OpenTransaction(*place, offset, round(age, 1), age > HUNG_SECONDS, writer, named)
+
+
+def transactional_id(writer: str, settings: EngineSettings) -> str:
+    """The transactional id of a writer's header: ``sub-topology/generation/task/count``.
+
+    >>> transactional_id("by_txid/0/2/4", EngineSettings())
+    'streams-by_txid-2'
+    >>> transactional_id("source:bitcoin/0/0/1", EngineSettings())
+    'streams-source-bitcoin'
+    """
+    name, _, rest = writer.partition("/")
+    task = rest.split("/")[1] if rest.count("/") == 2 else "0"
+    if name.startswith("source:"):
+        return f"{settings.application}-source-{name.removeprefix('source:')}"
+    return settings.transactional_id(name, int(task))

@@ -1,0 +1,227 @@
+"""A worker's metrics for Prometheus, read from its tasks when it asks (docs/reference/metrics.md).
+
+Counts of records belong to a task and travel with it in its checkpoints: when a partition moves,
+its series end at one worker and go on at another with the same values.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from joins.clock import NEG_INF, POS_INF
+from streams import __version__
+from streams.engine.mover import Place
+from streams.engine.runner import Runner
+from streams.ops.watching import Worker
+
+DISPOSITIONS = ("used", "duplicates", "late", "dead_letters", "filtered")
+TASK = ("sub_topology", "partition")
+INPUT = ("sub_topology", "topic", "partition")
+SUB = ("sub_topology",)
+
+
+class Family(NamedTuple):
+    """One metric: what it is called, counts and is told apart by."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    about: str
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("streams_records_read_total", "counter", INPUT, "Records taken from an input."),
+    Family(
+        "streams_records_total",
+        "counter",
+        (*INPUT, "disposition"),
+        "What became of them: used, duplicates, late, dead_letters or filtered; the sum is what "
+        "was read.",
+    ),
+    Family(
+        "streams_lag_records",
+        "gauge",
+        INPUT,
+        "Offsets between a task and its input's end, which is asked for every 5 s.",
+    ),
+    Family(
+        "streams_input_watermark_milliseconds",
+        "gauge",
+        INPUT,
+        "Event time below which an input expects no more (ms since 1970); absent before the first.",
+    ),
+    Family(
+        "streams_watermark_milliseconds",
+        "gauge",
+        TASK,
+        "The least of its inputs' watermarks: how far a task has come in event time (ms since "
+        "1970); absent before the first.",
+    ),
+    Family(
+        "streams_watermark_age_seconds",
+        "gauge",
+        TASK,
+        "How far the watermark of a task is behind the clock of the worker.",
+    ),
+    Family("streams_state_entries", "gauge", TASK, "Entries of a task's state."),
+    Family(
+        "streams_tasks",
+        "gauge",
+        ("state",),
+        "Tasks of this worker: running, recovering, or parked (let go, kept for a while).",
+    ),
+    Family("streams_in_flight_records", "gauge", (), "Records fetched and not yet processed."),
+    Family(
+        "streams_checkpoint_seconds",
+        "histogram",
+        SUB,
+        "How long committed checkpoints took; their count is the number of checkpoints.",
+    ),
+    Family(
+        "streams_checkpoints_put_back_total",
+        "counter",
+        SUB,
+        "Checkpoints that failed; what they held goes with the next one.",
+    ),
+    Family("streams_tasks_recovered_total", "counter", SUB, "Tasks recovered from changelogs."),
+    Family(
+        "streams_task_recovery_seconds_total", "counter", SUB, "Seconds spent in recovering them."
+    ),
+    Family("streams_broker_up", "gauge", (), "1 when the broker answered at the last look."),
+    Family("streams_worker_ready", "gauge", (), "1 when /readyz says so."),
+    Family("streams_build_info", "gauge", ("version",), "Always 1; the version is its label."),
+)
+_BY_NAME = {family.name: family for family in FAMILIES}
+
+
+class WorkerCollector:
+    """Reads the worker at each scrape; runs on the event loop, so it sees no half a chunk."""
+
+    def __init__(self, worker: Worker, ready: Any) -> None:
+        self._worker, self._ready = worker, ready
+
+    def collect(self) -> Iterator[Metric]:
+        """All families; called by the registry."""
+        tasks = sorted(self._worker.tasks.items())
+        yield from self._inputs(tasks)
+        yield from self._tasks(tasks)
+        yield from self._events()
+        yield from self._worker_itself()
+
+    def _inputs(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
+        read, became, lag, marks = map(
+            _family,
+            (
+                "streams_records_read_total",
+                "streams_records_total",
+                "streams_lag_records",
+                "streams_input_watermark_milliseconds",
+            ),
+        )
+        for (sub, partition), runner in tasks:
+            for topic, counts in runner.task.counts.items():
+                labels = [sub, topic, str(partition)]
+                read.add_metric(labels, counts.read)
+                for name in DISPOSITIONS:
+                    became.add_metric([*labels, name], getattr(counts, name))
+                end = self._worker.ends.get(Place(topic, partition))
+                if end is not None:  # not before the first look
+                    lag.add_metric(labels, max(0, end - runner.task.position[topic]))
+            for topic in runner.task.progress.timed:
+                mark = runner.task.progress.clock.partition_watermark(topic, partition)
+                _add_time(marks, [sub, topic, str(partition)], mark)
+        yield from (read, became, lag, marks)
+
+    def _tasks(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
+        marks, ages, entries = map(
+            _family,
+            (
+                "streams_watermark_milliseconds",
+                "streams_watermark_age_seconds",
+                "streams_state_entries",
+            ),
+        )
+        now = time.time()
+        for (sub, partition), runner in tasks:
+            labels, mark = [sub, str(partition)], runner.task.progress.watermark
+            _add_time(marks, labels, mark)
+            if NEG_INF < mark < POS_INF:
+                ages.add_metric(labels, round(now - mark / 1000, 3))
+            entries.add_metric(labels, len(runner.task.store))
+        yield from (marks, ages, entries)
+
+    def _events(self) -> Iterator[Metric]:
+        watch = self._worker.watch
+        took = _family("streams_checkpoint_seconds")
+        for sub, durations in sorted(watch.checkpoints.items()):
+            took.add_metric([sub], durations.cumulative(), durations.total)
+        yield took
+        for name, counts in (
+            ("streams_checkpoints_put_back_total", watch.put_back),
+            ("streams_tasks_recovered_total", watch.recovered),
+            ("streams_task_recovery_seconds_total", watch.recovery_seconds),
+        ):
+            yield _filled(name, (([sub], counts[sub]) for sub in self._worker.selection.names))
+
+    def _worker_itself(self) -> Iterator[Metric]:
+        worker = self._worker
+        running = worker.tasks.keys()
+        states = (
+            (["running"], len(running)),
+            (["recovering"], len(worker.wanted - running)),
+            (["parked"], worker.parked),
+        )
+        yield _filled("streams_tasks", states)
+        yield _filled("streams_in_flight_records", [([], worker.in_flight)])
+        yield _filled("streams_broker_up", [([], int(not worker.outage.away))])
+        yield _filled("streams_worker_ready", [([], int(self._ready()))])
+        yield _filled("streams_build_info", [([__version__], 1)])
+
+
+_KINDS: dict[str, Any] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+def _family(name: str) -> Any:
+    known = _BY_NAME[name]
+    return _KINDS[known.kind](name.removesuffix("_total"), known.about, labels=known.labels)
+
+
+def _filled(name: str, rows: Iterable[tuple[list[str], float]]) -> Metric:
+    family = _family(name)
+    for labels, value in rows:
+        family.add_metric(labels, value)
+    made: Metric = family
+    return made
+
+
+def _add_time(family: Any, labels: list[str], ts: int) -> None:
+    if NEG_INF < ts < POS_INF:
+        family.add_metric(labels, ts)
+
+
+def registry(worker: Worker, ready: Any) -> CollectorRegistry:
+    """A registry of this worker: ours, the process and the garbage collector."""
+    found = CollectorRegistry()
+    ProcessCollector(registry=found)
+    PlatformCollector(registry=found)
+    GCCollector(registry=found)
+    collector: Any = WorkerCollector(worker, ready)
+    found.register(collector)
+    return found

@@ -1,0 +1,123 @@
+"""What operation knows of a worker: events counted, tasks that are stuck found."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.wire import Codec
+from streams.agents.pipeline import topology
+from streams.engine.application import no_report
+from streams.engine.mover import Place
+from streams.engine.runner import Runner
+from streams.engine.settings import EngineSettings
+from streams.ops.outage import Outage
+from streams.ops.watching import BUCKETS, Durations, Stalls, Watch
+
+SETTINGS = EngineSettings(bootstrap="127.0.0.1:9")
+
+
+@given(st.lists(st.floats(0, 100)))
+def test_a_histogram_counts_everything_once(durations: list[float]) -> None:
+    """Each bucket holds what is not above its limit; the last one holds all."""
+    found = Durations()
+    for seconds in durations:
+        found.add(seconds)
+    expected = [(str(b), float(sum(d <= b for d in durations))) for b in BUCKETS]
+    assert [*expected, ("+Inf", float(len(durations)))] == found.cumulative()
+
+
+def test_events_are_counted_and_passed_on() -> None:
+    """Counts are a sub-topology's; what listens behind hears every event."""
+    heard: list[str] = []
+    watch = Watch(lambda event, facts: heard.append(event))
+    watch("assigned", {"partitions": 0})
+    watch("checkpoint", {"task": "by_txid/1", "seconds": 0.02})
+    watch("checkpoint_put_back", {"task": "by_txid/1", "error": "x"})
+    watch("task_recovered", {"task": "by_did/0", "entries": 1, "fence_s": 0.5, "replay_s": 1.0})
+    assert (True, {"by_txid": 1}, {"by_did": 1.5}) == (
+        watch.assigned,
+        watch.put_back,
+        watch.recovery_seconds,
+    )
+    assert ("+Inf", 1.0) == watch.checkpoints["by_txid"].cumulative()[-1]
+    assert ["assigned", "checkpoint", "checkpoint_put_back", "task_recovered"] == heard
+
+
+@pytest.fixture
+def runner() -> Runner:
+    """A task as on Kafka, with no broker behind it."""
+    main = topology()
+    sub = next(s for s in main.subs if s.name == "by_did")
+    pool = ThreadPoolExecutor(1)
+    return Runner(main, sub, 0, SETTINGS, Codec(), pool, no_report)
+
+
+class Time:
+    """A clock in the test's hands, and a look-out over one task."""
+
+    def __init__(self, runner: Runner, **settings: Any) -> None:
+        self.now = 1000.0
+        self.runner, self.outage = runner, Outage(lambda: self.now)
+        tasks = {Place("by_did", 0): runner}
+        self.stalls = Stalls(lambda: tasks, self.outage, clock=lambda: self.now, **settings)
+
+    def passes(self, seconds: int) -> list[Place]:
+        """Let seconds pass, look at each, and say what is stuck."""
+        for _ in range(seconds):
+            self.now += 1
+            self.stalls.look()
+        return list(self.stalls.stuck())
+
+
+def work(runner: Runner) -> None:
+    """The task has read something that no checkpoint holds yet."""
+    runner.task.position["web5.records"] += 1
+
+
+def test_a_task_without_work_is_never_stuck(runner: Runner) -> None:
+    """Nothing to write is no stall, however long it lasts."""
+    assert [] == Time(runner, checkpoint_ms=300).passes(500)
+
+
+def test_work_that_is_not_written_is_a_stall(runner: Runner) -> None:
+    """After 30 s without a checkpoint a task with work is stuck; a checkpoint ends it.
+
+    ::
+
+        work         |--------------------------------|
+        checkpoint   |                               |
+        seconds      0            30   31             32
+        stuck                           yes           no
+    """
+    time = Time(runner, checkpoint_ms=300)
+    time.passes(5)
+    work(runner)
+    assert [] == time.passes(30)
+    assert [Place("by_did", 0)] == time.passes(1)
+    runner.saved = dict(runner.task.position)
+    assert [] == time.passes(1)
+
+
+def test_long_intervals_have_a_longer_limit(runner: Runner) -> None:
+    """Ten checkpoint intervals are waited for, if these are longer than 30 s."""
+    time = Time(runner, checkpoint_ms=10_000)
+    time.passes(1)
+    work(runner)
+    assert ([], [Place("by_did", 0)]) == (time.passes(100), time.passes(1))
+
+
+def test_an_outage_is_no_stall(runner: Runner) -> None:
+    """While the broker is away nothing counts, and the time begins anew when it is back."""
+    time = Time(runner, checkpoint_ms=300)
+    time.passes(1)
+    work(runner)
+    time.passes(20)
+    time.outage.missed("refused")
+    assert [] == time.passes(300)
+    time.outage.answered()
+    assert ([], [Place("by_did", 0)]) == (time.passes(30), time.passes(1))
