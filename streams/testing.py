@@ -238,14 +238,12 @@ class TopologyDriver:
         changelog = self._changelogs.setdefault(place, {})
         encoder = Encoder("changelog", place[1], self.settings.partitions, task.writer)
         declare_to = tuple(t for t in task.sub.outputs if t.declared and not t.table)
-        for output in encoder.records(task.snapshot(), declare_to):
-            if output.topic == "changelog":
-                assert output.key is not None
-                changelog[output.key] = output.value
+        for topic, key, value, headers, partition in encoder.records(task.snapshot(), declare_to):
+            if topic == "changelog":
+                assert key is not None
+                changelog[key] = value
             else:
-                self._append(
-                    output.topic, output.key, output.value, output.headers or [], output.partition
-                )
+                self._append(topic, key, value, headers or [], partition)
 
     def crash(self) -> None:
         """Lose everything since the last checkpoints, and recover from the changelogs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -11,7 +11,7 @@ from schemas.envelope import Event
 from schemas.headers import fan_headers, to_headers
 from schemas.ids import fan_ids
 from streams import topics
-from streams.engine.checkpoint import Output
+from streams.engine.checkpoint import Written
 from streams.engine.codec import encode_changes, encode_value
 from streams.engine.guard import Letter, oversized
 from streams.engine.stores import Changes
@@ -26,7 +26,7 @@ RECORD_ROOM = 16 * 1024
 """What headers and framing may take of a topic's largest message."""
 
 
-class Pending(NamedTuple):
+class Pending(msgspec.Struct, gc=False):
     """One event or letter that waits for the checkpoint."""
 
     topic: Topic
@@ -36,7 +36,7 @@ class Pending(NamedTuple):
     schema is the fault of the step and of one record, not of a checkpoint."""
 
 
-class Fan(NamedTuple):
+class Fan(msgspec.Struct, gc=False):
     """Events that follow from one input alone and are nobody's input in the task."""
 
     topic: Topic
@@ -81,20 +81,20 @@ class Encoder:
         self.partition, self.partitions, self.writer = partition, partitions, writer
         self._writer = str(writer).encode()
 
-    def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Output]:
+    def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
         """The records of one checkpoint: outputs, then ``state``."""
         yield from self.outputs(snapshot)
         yield from self.state(snapshot, declare_to)
 
-    def outputs(self, snapshot: Snapshot) -> Iterator[Output]:
+    def outputs(self, snapshot: Snapshot) -> Iterator[Written]:
         """The records of its events and letters."""
         for pending in snapshot.outputs:
-            if type(pending) is Fan:
+            if isinstance(pending, Fan):
                 yield from self.fan(pending)
             else:
-                yield from self.output(*pending)
+                yield from self.output(pending.topic, pending.content, pending.value)
 
-    def fan(self, fan: Fan) -> Iterator[Output]:
+    def fan(self, fan: Fan) -> Iterator[Written]:
         """The records of a fan-out."""
         topic, shared = fan.topic, fan.shared()
         ids = fan_ids(fan.step, fan.cause.id, [row[0] for row in fan.rows])
@@ -105,22 +105,22 @@ class Encoder:
                 event = msgspec.structs.replace(shared, id=id_, key=key)
                 yield from self._too_large(topic, event, value)
             else:
-                yield Output(topic.name, key.encode(), value, headers)
+                yield topic.name, key.encode(), value, headers, None
 
-    def state(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Output]:
+    def state(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
         """Its declared watermarks, its changelog, and its position last."""
         for watermark in snapshot.declares:
             yield from self.control(watermark, declare_to)
         for changes in snapshot.changes:
             for key, body in encode_changes(changes):
-                yield Output(self.changelog, key, body, None, self.partition)
+                yield self.changelog, key, body, None, self.partition
         position = encode_value(snapshot.position)
-        yield Output(self.changelog, POSITION, position, None, self.partition)
+        yield self.changelog, POSITION, position, None, self.partition
 
-    def output(self, topic: Topic, content: Event | Letter, value: bytes) -> Iterator[Output]:
+    def output(self, topic: Topic, content: Event | Letter, value: bytes) -> Iterator[Written]:
         """The records of one event (one a partition for a broadcast) or letter."""
         if isinstance(content, Letter):
-            yield Output(topic.name, content.key, content.value, content.headers, self.partition)
+            yield topic.name, content.key, content.value, content.headers, self.partition
             return
         headers = to_headers(content, self._writer)
         key = content.key.encode()
@@ -129,17 +129,17 @@ class Encoder:
             return
         if topic.broadcast:
             for partition in range(self.partitions):
-                yield Output(topic.name, key, value, headers, partition)
+                yield topic.name, key, value, headers, partition
         else:
-            yield Output(topic.name, key, value, headers)
+            yield topic.name, key, value, headers, None
 
-    def _too_large(self, topic: Topic, event: Event, value: bytes) -> Iterator[Output]:
+    def _too_large(self, topic: Topic, event: Event, value: bytes) -> Iterator[Written]:
         why = oversized(topic.name, self.partition, event, value)
         yield from self.output(topics.dead_letters, Letter(event.key.encode(), None, why), b"")
 
-    def control(self, watermark: int | None, to: tuple[Topic, ...]) -> Iterator[Output]:
+    def control(self, watermark: int | None, to: tuple[Topic, ...]) -> Iterator[Written]:
         """A control record for every partition of every topic in ``to``."""
         headers = control_headers(self.writer, watermark)
         for topic in to:
             for partition in range(self.partitions):
-                yield Output(topic.name, None, None, headers, partition)
+                yield topic.name, None, None, headers, partition
