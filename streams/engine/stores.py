@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from joins.state import Key, MemoryStore, Table
 
+FEW = 100
+"""Entries of which it is not worth while to lose count."""
 PLAIN = ""
 """Marks the keys of plain tables on the changelog: (scope, PLAIN, table, key)."""
 
@@ -45,13 +47,16 @@ class PlainTable:
     ({'a': 1}, False, 1)
     """
 
-    __slots__ = ("_base", "_dirty", "_top", "path")
+    __slots__ = ("_base", "_dirty", "_top", "_whole", "path")
+    MOST = 0.7
+    """Of the entries: once so many are dirty, the whole table is, and nobody keeps count."""
 
     def __init__(self, path: Key) -> None:
         self.path = path
         self._base: dict[Any, Any] = {}
         self._top: dict[Any, Any] = {}
         self._dirty: dict[Any, Any] = {}
+        self._whole = False
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value at ``key``, or ``default``."""
@@ -100,19 +105,22 @@ class PlainTable:
     @property
     def dirty(self) -> bool:
         """Whether a settled entry waits for the checkpoint."""
-        return bool(self._dirty)
+        return self._whole or bool(self._dirty)
 
     def settle(self) -> None:
         """What was written stays."""
         top = self._top
         if not top:
             return
-        self._base.update(top)
-        self._dirty.update(top)
-        if None in top.values():
-            for key in [key for key, value in top.items() if value is None]:
-                del self._base[key]
         self._top = {}
+        self._base.update(top)
+        gone = [key for key, value in top.items() if value is None] if None in top.values() else ()
+        for key in gone:
+            del self._base[key]
+            self._dirty[key] = None
+        if not self._whole:
+            self._dirty.update(top)
+            self._whole = len(self._dirty) > max(FEW, self.MOST * len(self._base))
 
     def undo(self) -> None:
         """Forget what was written since the last ``settle``."""
@@ -120,7 +128,9 @@ class PlainTable:
 
     def changed(self) -> Changes:
         """The dirty entries, which are clean from now on."""
-        found, self._dirty = self._dirty, {}
+        found, whole, self._dirty, self._whole = self._dirty, self._whole, {}, False
+        if whole:
+            found = dict.fromkeys(found.keys() - self._base.keys()) | self._base
         return Changes(self.path, False, list(found.items()))
 
     def load(self, key: Any, value: Any) -> None:

@@ -155,6 +155,30 @@ def test_a_plain_table_is_a_dict_that_can_go_back(said: list[Any]) -> None:
         ]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400), st.booleans()), max_size=10))
+def test_a_table_that_is_mostly_dirty_is_written_whole_and_right(said: list[Any]) -> None:
+    """Many keys set or deleted: the changelog gives the table, with nothing that was deleted."""
+    store, changelog, model = TaskStore(), dict[Any, Any](), dict[int, int]()
+    table = store.scope("s").table("t")
+    for number, (low, high, commit) in enumerate(said):
+        keys = range(low, high)
+        if number % 3 == 2:
+            for key in keys:
+                del table[key]
+                model.pop(key, None)
+        else:
+            table.update(dict.fromkeys(keys, number))
+            model |= dict.fromkeys(keys, number)
+        store.settle()
+        if commit:
+            changelog.update(_entries(store.take_changes()))
+    changelog.update(_entries(store.take_changes()))
+    assert {("s", "", "t", key): value for key, value in model.items()} == {
+        key: value for key, value in changelog.items() if value is not None
+    }
+
+
 def test_scopes_share_nothing() -> None:
     """A step sees its own entries only, under its own keys."""
     store = TaskStore()
