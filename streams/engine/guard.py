@@ -69,12 +69,13 @@ class Counts(msgspec.Struct):
         return parts == self.read
 
 
-class Decoded(msgspec.Struct, frozen=True):
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """An event of an input with what the task needs to know of its record."""
 
     event: Event
     message: Message
     digest: bytes
+    """Of the value, where its topic is de-duplicated."""
     carries_writer: bool
 
 
@@ -104,9 +105,10 @@ def _decode(message: Message, topic: Topic, codec: Codec) -> Decoded:
         raise BadHeaders(f"the key is not UTF-8: {error}") from error
     found = texts(message.headers())
     append_ts = message.timestamp()[1]
-    own = event_type.event_id(value)
-    place = (topic.name, message.partition(), message.offset())
-    event = from_headers(found, key, own or digest_id(*place), append_ts, event_type.name)
+    own = event_type.event_id(value) if topic.source or "ce_id" not in found else None
+    if own is None and "ce_id" not in found:
+        own = digest_id(topic.name, message.partition(), message.offset())
+    event = from_headers(found, key, own or "", append_ts, event_type.name)
     event.value = value
     if event.ingest_ts is None:
         event.ingest_ts = append_ts
@@ -114,7 +116,8 @@ def _decode(message: Message, topic: Topic, codec: Codec) -> Decoded:
         validate(value, key, event_type.key)
         if own is not None and event.id != own:
             raise BadHeaders(f"event id {event.id[:80]!r} is not the id of this {event_type.name}")
-    return Decoded(event, message, blake2b(raw or b"", digest_size=16).digest(), WRITER in found)
+    digest = blake2b(raw or b"", digest_size=16).digest() if topic.source else b""
+    return Decoded(event, message, digest, WRITER in found)
 
 
 def attempt(action: Callable[[], None]) -> Exception | None:
