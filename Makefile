@@ -61,11 +61,16 @@ check: $(VENV)/.dev ## Style, types, import rule, spelling
 docs: $(VENV)/.dev ## Write the generated parts of README and docs again
 	@$(BIN)/python -m tests.docs.render
 
+.PHONY: site
+site: $(VENV)/.dev ## Build the documentation into out/site; broken links are errors
+	@$(BIN)/zensical build --strict --clean
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Resolve the lock files again (needs uv on the PATH)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/run.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/build.in -o requirements/build.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra test --extra dev --extra registry --extra postgres --extra webhook --extra docs -c requirements/run.lock -o requirements/dev.lock
+	@$(BIN)/python -m tests.deploy.extras
 
 .PHONY: clean
 clean: ## Remove .venv and caches

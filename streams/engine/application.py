@@ -17,7 +17,7 @@ from platformdirs import user_cache_dir
 from schemas.wire import Codec
 from streams.engine.fingerprint import client_id, conflict
 from streams.engine.mover import EXIT_MOVER, EXIT_TOPICS, end_process
-from streams.engine.precheck import WrongTopics, check, groups
+from streams.engine.precheck import WrongTopics, check, check_topics, groups
 from streams.engine.runner import Report
 from streams.engine.selection import EXIT_TOPOLOGY, Selection, WrongSelection, whole
 from streams.engine.settings import EngineSettings
@@ -27,6 +27,8 @@ from streams.engine.transport import Flow
 Companion = Callable[[Any], Any]
 """Makes a service that lives as long as the application, which it is given."""
 
+LOOKS, LOOK_SECONDS = 5, 1.0
+"""How often, and how far apart, a missing topic is looked for before it counts as missing."""
 SWITCH_SECONDS = 0.001
 """Mover, aiokafka's thread and the loop share the interpreter: 1 ms cut checkpoints by a third."""
 
@@ -87,7 +89,26 @@ class Application(faust.App):
         """Pass on what happens; whenever partitions were assigned, look at the group again."""
         if event == "assigned" and not self.should_stop:
             self.add_future(self._look_at_group())
+            self.add_future(self._look_at_topics())
         report(event, facts)
+
+    async def _look_at_topics(self) -> None:
+        """A topic that went while we began would be waited for in silence.
+
+        A broker may not know a new topic for a moment, so one look is not enough.
+        """
+        loop, problem = asyncio.get_running_loop(), None
+        for _ in range(LOOKS):
+            work = loop.run_in_executor(None, check_topics, self.selection, self.flow.settings)
+            try:
+                await work
+                return
+            except KafkaException:
+                return
+            except WrongTopics as error:
+                problem = error
+            await asyncio.sleep(LOOK_SECONDS)
+        end_process(EXIT_TOPICS, str(problem))
 
     async def _look_at_group(self) -> None:
         """Two topologies that began at one moment saw each other's group empty: one has to go.

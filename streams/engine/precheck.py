@@ -15,6 +15,8 @@ from streams.engine.settings import EngineSettings
 from streams.engine.tails import last_positions
 
 TIMEOUT_SECONDS = 30
+ASK_SECONDS = 4
+"""One question: a client of a broker that has just started may never hear its answer."""
 AGAIN_SECONDS = 0.2
 LOADING = frozenset(
     {
@@ -90,6 +92,9 @@ def groups(selection: Selection, settings: EngineSettings) -> list[Group]:
     while True:
         try:
             return _groups(selection, admin_client(settings))
+        except TimeoutError as error:
+            if time.monotonic() > deadline:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
         except KafkaException as error:
             if error.args[0].code() not in LOADING or time.monotonic() > deadline:
                 raise
@@ -100,14 +105,14 @@ def _groups(selection: Selection, client: AdminClient) -> list[Group]:
     names = {selection.application, selection.base}
     listed = _list_groups(client)
     names |= {name for name in listed if name.startswith(selection.base + PART_SIGN)}
-    answers = client.describe_consumer_groups(sorted(names), request_timeout=TIMEOUT_SECONDS)
+    answers = client.describe_consumer_groups(sorted(names), request_timeout=ASK_SECONDS)
     return [Group(name, _members(answer)) for name, answer in sorted(answers.items())]
 
 
 def _list_groups(client: AdminClient) -> list[str]:
     try:
-        answer = client.list_consumer_groups(request_timeout=TIMEOUT_SECONDS)
-        return [group.group_id for group in answer.result(TIMEOUT_SECONDS).valid]
+        answer = client.list_consumer_groups(request_timeout=ASK_SECONDS)
+        return [group.group_id for group in answer.result(ASK_SECONDS).valid]
     except KafkaException as error:
         if error.args[0].name().endswith("AUTHORIZATION_FAILED"):
             return []
@@ -116,7 +121,7 @@ def _list_groups(client: AdminClient) -> list[str]:
 
 def _members(answer: Future[Any]) -> tuple[str, ...]:
     try:
-        return tuple(member.client_id for member in answer.result(TIMEOUT_SECONDS).members)
+        return tuple(member.client_id for member in answer.result(ASK_SECONDS).members)
     except KafkaException as error:
         if error.args[0].name() == "GROUP_ID_NOT_FOUND":
             return ()

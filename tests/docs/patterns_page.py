@@ -1,4 +1,4 @@
-"""The generated part of docs/patterns.md: every pattern of the catalogue, with its limits."""
+"""The generated part of docs/reference/patterns.md: every pattern, with its limits."""
 
 from __future__ import annotations
 

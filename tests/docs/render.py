@@ -11,12 +11,14 @@ from streams.agents.pipeline import topology
 from streams.config import Config
 from streams.ops.drawing import as_mermaid
 from streams.topics import ALL, Topic
-from tests.docs.patterns_page import page
+from tests.docs import bench_page, cli_page, config_page, patterns_page, sinks_page
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-TOPICS = ROOT / "docs" / "topics.md"
-PATTERNS = ROOT / "docs" / "patterns.md"
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+TOPOLOGY = DOCS / "topology.md"
+PATTERNS = REFERENCE / "patterns.md"
 
 
 def picture() -> str:
@@ -52,9 +54,14 @@ def _notes(topic: Topic) -> Iterator[str]:
 def parts() -> dict[Path, dict[str, str]]:
     """By document, each marker's name and what belongs between its marks."""
     return {
-        README: {"topology": picture()},
-        TOPICS: {"topics": table()},
-        PATTERNS: {"patterns": page()},
+        README: {"bench": bench_page.page()},
+        DOCS / "comparison.md": {"bench": bench_page.page()},
+        TOPOLOGY: {"topology": picture()},
+        REFERENCE / "cli.md": {"cli": cli_page.page()},
+        REFERENCE / "config.md": {"config": config_page.page()},
+        REFERENCE / "sinks.md": {"sinks": sinks_page.page()},
+        REFERENCE / "topics.md": {"topics": table()},
+        PATTERNS: {"patterns": patterns_page.page()},
     }
 
 
@@ -69,11 +76,11 @@ def between(text: str, name: str) -> str:
 def replaced(text: str, name: str, content: str) -> str:
     """The text with ``content`` between the marks."""
     between(text, name)
-    return _marks(name).sub(lambda found: f"{found[1]}{content}{found[3]}", text, count=1)
+    return _marks(name).sub(lambda found: f"{found[1]}{content}\n<!-- /{name} -->", text, count=1)
 
 
 def _marks(name: str) -> re.Pattern[str]:
-    return re.compile(f"(<!-- {name} -->\n)(.*?)(\n<!-- /{name} -->)", re.DOTALL)
+    return re.compile(f"(<!-- {name} -->\n)(.*?)(\n?<!-- /{name} -->)", re.DOTALL)
 
 
 def main() -> None:

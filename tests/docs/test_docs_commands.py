@@ -5,27 +5,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGTERM
 
 import duckdb
 import pytest
 
 from tests.docs.reading import block_after, blocks, commands, timeless
-from tests.docs.render import README, ROOT
+from tests.docs.render import README
+from tests.docs.shell import SCRIPTS, SECONDS, Shell, checkout
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 TEXT = README.read_text()
-SCRIPTS = Path(sys.executable).parent
 PROC = Path("/proc")
-SECONDS = 180
 MARK = "STREAMS_TEST_MARK"
 
 
@@ -101,107 +96,28 @@ def test_readme_shows_what_the_demo_prints(demo: DemoRun) -> None:
     assert [] == [line for line in wanted if line not in printed]
 
 
-@dataclass
-class Shell:
-    """A user's shell in a folder with what the README speaks of."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def run(self, line: str) -> str:
-        """Run one line, which must succeed; returns what it printed to standard output."""
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", line],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True,
-            timeout=SECONDS, check=False,
-        )  # fmt: skip
-        assert (0, line) == (done.returncode, line), done.stderr
-        return done.stdout
-
-    def start(self, line: str) -> Worker:
-        """Start a line that goes on until it is stopped."""
-        return Worker(line, self.folder, self.environment)
-
-
-class Worker:
-    """A command in a terminal of its own."""
-
-    def __init__(self, line: str, folder: Path, environment: dict[str, str]) -> None:
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            ["bash", "-c", f"exec {line}"],
-            stderr=subprocess.PIPE, text=True, cwd=folder, env=environment,
-        )  # fmt: skip
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self.lines.extend(self.process.stderr)
-
-    def said(self, words: str) -> bool:
-        """Whether a line of its standard error has these words; fails when it has ended."""
-        assert self.process.poll() is None, "".join(self.lines)
-        return any(words in line for line in self.lines)
-
-    def stop(self) -> int:
-        """Stop it as a user does, and return its exit code."""
-        self.process.send_signal(SIGTERM)
-        return self.process.wait(60)
-
-    def clean_up(self) -> None:
-        """End it whatever it does."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
 @pytest.fixture
-def shell(kafka: str, demo: DemoRun, tmp_path: Path) -> Shell:
-    """A folder like a checkout, whose Kafka is that of the tests."""
-    (tmp_path / ".venv").symlink_to(SCRIPTS.parent)
-    (tmp_path / "streams").mkdir()
-    (tmp_path / "streams" / "data").symlink_to(ROOT / "streams" / "data")
+def shell(kafka: str, demo: DemoRun, tmp_path: Path) -> Iterator[Shell]:
+    """A folder like a checkout, with the README's settings and the demo's output."""
+    made = checkout(tmp_path, TEXT, kafka, "readme")
     (tmp_path / "out").symlink_to(demo.folder)
     (tmp_path / "streams.toml").write_text(blocks(TEXT, "toml")[0])
-    own = {
-        "STREAMS_BROKER": kafka,
-        "STREAMS_APPLICATION": "readme",
-        "PATH": f"{SCRIPTS}:{os.environ['PATH']}",
-    }
-    return Shell(tmp_path, {**os.environ, **own})
+    yield made
+    made.clean_up()
 
 
-@pytest.fixture
-def workers() -> Iterator[list[Worker]]:
-    """What a test started, ended with it."""
-    started: list[Worker] = []
-    yield started
-    for worker in started:
-        worker.clean_up()
-
-
-def until(what: str, condition: Callable[[], bool]) -> None:
-    """Wait for a condition; fail with its name when it does not come."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {SECONDS} s: {what}"
-        time.sleep(0.05)
-
-
-def test_readme_commands_run(shell: Shell, workers: list[Worker]) -> None:
+def test_readme_commands_run(shell: Shell) -> None:
     """Every command of the README runs, in its order, and prints what the README says."""
     for line in commands(TEXT):
         if line.startswith("streams broker "):
             shell.run(f"{line} --help")  # the broker of the tests runs already
         elif line.startswith("streams worker"):
-            workers.append(shell.start(line))
-            until("the worker has its tasks", lambda: workers[-1].said("task_recovered"))
+            shell.work(line)
         elif line.startswith("python -c"):
             assert block_after(TEXT, line) == shell.run(line)
         else:
             shell.run(line)
-    assert [0] == [worker.stop() for worker in workers]
+    assert [0] == shell.stop()
     with duckdb.connect(str(shell.folder / "results.duckdb"), read_only=True) as connection:
         found = connection.execute("select count(*) from alerts_live").fetchone()
     assert found is not None
