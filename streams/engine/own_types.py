@@ -60,13 +60,13 @@ def event_type(
     outside write it. Fields are str, int, float, bool, bytes, other such classes, ``list``s and
     ``dict``s of them with str keys, and each of these ``| None``. Raises BadType.
 
-    >>> class Order(Value, frozen=True):
+    >>> class Receipt(Value, frozen=True):
     ...     number: str
     ...     items: list[str]
     ...     note: str | None = None
-    >>> event_type("doc.order.v1", Order, key=lambda order: order.number).name
-    'doc.order.v1'
-    >>> forget("doc.order.v1")
+    >>> event_type("doc.receipt.v1", Receipt, key=lambda receipt: receipt.number).name
+    'doc.receipt.v1'
+    >>> forget("doc.receipt.v1")
     """
     if name in BY_NAME and name not in OWN:
         raise BadType(f"{name} is a type of ours: name yours after you, such as shop.{name}")

@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 
 
 def subject_of(type_name: str) -> str:
-    """The subject of a type: its family's topic.
+    """The subject of a type: its family's first topic.
 
     >>> subject_of("bitcoin.block.v1")
     'bitcoin.blocks-value'

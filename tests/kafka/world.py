@@ -231,7 +231,11 @@ class World:
         self.file.write_text(tomli_w.dumps(with_story(config, {})))
 
     def fresh_topics(self) -> None:
-        """Delete every topic of earlier tests, and create ours."""
+        """Delete every topic of earlier tests, and create ours; killed workers have left by then.
+
+        While one of another partition count is in the group, no worker of ours may begin.
+        """
+        until("nobody is in the group", lambda: not self.members())
         self.delete_topics(name for name in self.admin.partitions() if not name.startswith("__"))
         self.admin.apply(self.topology)
 
@@ -334,15 +338,18 @@ class World:
         until("every input is read to its end", lambda: self.lag() == 0, seconds)
         until("every transaction is finished", lambda: not self.unfinished(), seconds)
 
-    def shares(self) -> list[int]:
-        """How many partitions each member of the group has; nothing while there is no group."""
+    def members(self) -> list[Any]:
+        """The members of the group; nobody while there is no group."""
         name = self.settings.application
         future = self.admin.client.describe_consumer_groups([name], request_timeout=5)[name]
         try:
-            members = future.result(WAIT_S).members
+            return list(future.result(WAIT_S).members)
         except KafkaException:
             return []
-        return [len(m.assignment.topic_partitions) for m in members if m.assignment]
+
+    def shares(self) -> list[int]:
+        """How many partitions each member of the group has."""
+        return [len(m.assignment.topic_partitions) for m in self.members() if m.assignment]
 
     def shared_by(self, workers: int) -> bool:
         """Whether so many workers have all partitions among them, and none has nothing."""

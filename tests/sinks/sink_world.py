@@ -65,6 +65,7 @@ class Changes:
             self._producer.commit_transaction(30)
             self.written += count
         else:
+            self._producer.flush(30)  # aborting what the broker has not begun is an error there
             self._producer.abort_transaction(30)
 
     def _change(self, topic: str) -> Event:

@@ -97,9 +97,9 @@ def test_a_webhook_receiver_that_is_gone_and_a_sink_that_is_killed(
     ("words", "code", "told"),
     [
         (["postgres", "-o", "uri=postgresql://postgres@127.0.0.1:1/x", "--give-up-after", "1"],
-         8, "cannot be reached"),
-        (["postgres", "-o", "uri=env:NOWHERE"], 8, "the environment has no 'NOWHERE'"),
-        (["webhook", "-o", "url=http://127.0.0.1:1/", "-o", "secret=plain"], 8, "written out"),
+         12, "cannot be reached"),
+        (["postgres", "-o", "uri=env:NOWHERE"], 12, "the environment has no 'NOWHERE'"),
+        (["webhook", "-o", "url=http://127.0.0.1:1/", "-o", "secret=plain"], 12, "written out"),
     ],
 )  # fmt: skip
 def test_how_it_ends(
