@@ -84,6 +84,7 @@ def test_a_spare_worker_is_ready(world: World) -> None:
 
 def test_an_address_that_is_taken_is_said(world: World, tmp_path: Path) -> None:
     """A port in use, and what is no address, end the worker before it joins anything."""
+    until("workers of other tests are gone", lambda: not world.members())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = streams(world, tmp_path, "worker", "--health", f"127.0.0.1:{port}")
