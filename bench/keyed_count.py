@@ -17,7 +17,7 @@ from bench.harness.rounds import Figures, figures_of
 
 VALUE_BYTES = 300
 SEED = 7
-EVENTS = 1_000_000
+EVENTS = 5_000_000
 OTHERS = {"stock_faust": 25_000, "quix": 500_000, "bytewax": 2_000_000, "pathway": 2_000_000}
 """Others get as many as ten seconds need, and pathway more, as its first ones are not measured."""
 QUICK = {"stock_faust": 1_000, "pathway": 500_000}
