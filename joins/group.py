@@ -31,6 +31,8 @@ from schemas.envelope import Event
 from schemas.ids import digest_id
 
 Sides = dict[str, tuple[Event, ...]]
+Standing = dict[tuple[str, Window], Row | None]
+"""By key and window what was said of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,55 +56,47 @@ class GroupJoin(Join):
 
     def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the windows that are in sight before and after the change."""
-        event = change.event
-        windows = self.windows.containing(event.ts)
-        seen = [w for w in windows if self.emit == "eager" or watermark >= self._closes(w)]
-        before = self._rows(store, event.key, seen)
-        self._record(store, change)
-        for window in windows:
-            if window not in seen:
-                self._wait(store, event.key, window)
-        return changes(before, self._rows(store, event.key, seen), change.correction)
+        before: Standing = {}
+        self._take(store, change, watermark, before)
+        return changes(_rows(before.values()), self._now(store, before), change.correction)
 
     def on_batch(
         self, store: Store, side: str, events: Iterable[Event], watermark: int
     ) -> list[Outcome]:
         """Read each window that is in sight once before and once after: it may be a large one."""
-        before: dict[tuple[str, Window], Row | None] = {}
+        before: Standing = {}
         corrects: set[tuple[str, Window]] = set()
         for event in events:
             change = self.effect(store, side, event)
-            if change is None:
-                continue
-            for window in self.windows.containing(event.ts):
-                if self.emit == "eager" or watermark >= self._closes(window):
-                    place = (event.key, window)
-                    if place not in before:
-                        before[place] = self._row(store, *place)
-                    if change.correction:
-                        corrects.add(place)
-                else:
-                    self._wait(store, event.key, window)
-            self._record(store, change)
-        return self._changed(store, before, corrects)
-
-    def _changed(
-        self,
-        store: Store,
-        before: dict[tuple[str, Window], Row | None],
-        corrects: set[tuple[str, Window]],
-    ) -> list[Outcome]:
+            if change is not None:
+                touched = self._take(store, change, watermark, before)
+                corrects.update(touched if change.correction else ())
         said: list[Outcome] = []
         for place, old in before.items():
-            new = self._row(store, *place)
-            said += changes(
-                [] if old is None else [old], [] if new is None else [new], place in corrects
-            )
+            now = self._now(store, (place,))
+            said += changes(_rows((old,)), now, place in corrects)
         return said
 
-    def _rows(self, store: Store, key: str, windows: list[Window]) -> list[Row]:
-        rows = (self._row(store, key, window) for window in windows)
-        return [row for row in rows if row is not None]
+    def _take(
+        self, store: Store, change: Change, watermark: int, before: Standing
+    ) -> list[tuple[str, Window]]:
+        """Write a change down, ``before`` that the windows in sight; returns these.
+
+        The others are to be closed in time.
+        """
+        key, seen = change.event.key, []
+        for window in self.windows.containing(change.event.ts):
+            if self.emit == "eager" or watermark >= self._closes(window):
+                seen.append((key, window))
+                if (key, window) not in before:
+                    before[key, window] = self._row(store, key, window)
+            else:
+                self._wait(store, key, window)
+        self._record(store, change)
+        return seen
+
+    def _now(self, store: Store, places: Iterable[tuple[str, Window]]) -> list[Row]:
+        return _rows(self._row(store, *place) for place in places)
 
     def _row(self, store: Store, key: str, window: Window) -> Row | None:
         members: Sides = {
@@ -132,6 +126,10 @@ class GroupJoin(Join):
 
     def _last_use(self, side: str, ts: int) -> int:
         return self.windows.last_end(ts) - 1
+
+
+def _rows(found: Iterable[Row | None]) -> list[Row]:
+    return [row for row in found if row is not None]
 
 
 def has_kind(kind: str, members: Sides) -> bool:

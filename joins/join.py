@@ -22,7 +22,7 @@ from joins import liveness
 from joins.clock import SideTime, TaskClock
 from joins.errors import JoinError
 from joins.liveness import Change
-from joins.outcome import Outcome, Row, at_once
+from joins.outcome import Outcome, Row
 from joins.state import Key, Store
 from schemas.envelope import Event
 
@@ -105,9 +105,8 @@ class Join(ABC):
     def on_batch(
         self, store: Store, side: str, events: Iterable[Event], watermark: int
     ) -> list[Outcome]:
-        """Outcomes of accepted events that come together: what many of them change is said once."""
-        said = [o for event in events for o in self.on_event(store, side, event, watermark)]
-        return at_once(said)
+        """Outcomes of accepted events that come together; the last one about an id stands."""
+        return [o for event in events for o in self.on_event(store, side, event, watermark)]
 
     def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
         """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""

@@ -110,26 +110,6 @@ def changes(before: Iterable[Row], after: Iterable[Row], correction: bool) -> li
     return said
 
 
-def at_once(said: Iterable[Outcome]) -> list[Outcome]:
-    """The same outcomes without what one of them says and a later one takes back.
-
-    Of a result that stood before, the withdrawal stays in front of its new content.
-    """
-    first: dict[str, Outcome] = {}
-    last: dict[str, Outcome] = {}
-    others: list[Outcome] = []
-    for outcome in said:
-        if isinstance(outcome, Late):
-            others.append(outcome)
-            continue
-        id = outcome.of if isinstance(outcome, Retracted) else outcome.id
-        first.setdefault(id, outcome)
-        last[id] = outcome
-    gone = [one for one in first.values() if isinstance(one, Retracted)]
-    come = [one for one in last.values() if not isinstance(one, Retracted)]
-    return [*others, *gone, *come]
-
-
 def corrected(rows: Iterable[Row]) -> list[Row]:
     """The rows, marked as corrections."""
     return [replace(row, correction=True) for row in rows]

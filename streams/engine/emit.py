@@ -14,6 +14,7 @@ from streams import topics
 from streams.engine.checkpoint import Written
 from streams.engine.codec import encode_changes, encode_value
 from streams.engine.guard import Letter, oversized
+from streams.engine.step import following
 from streams.engine.stores import Changes
 from streams.engine.writers import Writer, control_headers
 from streams.topics import Topic
@@ -50,14 +51,9 @@ class Fan(msgspec.Struct, gc=False):
 
     def shared(self) -> Event:
         """The envelope that all of them have."""
-        cause = self.cause
-        return Event(
-            "", "", cause.ts, cause.op, None,
-            correction=self.correction or cause.correction or cause.op == "retract",
-            type=self.topic.event_type or "", anchor=cause.anchor, ingest_ts=cause.ingest_ts,
-            producer=self.step, correlation_id=cause.correlation_id, causation_id=cause.id,
-            priority=cause.priority,
-        )  # fmt: skip
+        event = following(self.step, self.cause, self.topic)
+        event.correction = event.correction or self.correction
+        return event
 
 
 class Snapshot(msgspec.Struct):

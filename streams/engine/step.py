@@ -84,12 +84,24 @@ def derived(
     Its id hashes the step's name, the input's id and ``part`` (which tells several results of one
     input apart); ``op`` and anchor are the input's.
     """
-    return Event(
+    event = following(step, cause, topic)
+    event.id, event.key, event.value = (
         digest_id(step, cause.id, str(part)),
         topic.key_of(value),
-        cause.ts if ts is None else ts,
-        cause.op,
         value,
+    )
+    event.ts = cause.ts if ts is None else ts
+    return event
+
+
+def following(step: str, cause: Event, topic: Topic) -> Event:
+    """What all events on ``topic`` have in common that follow from one input; no id, key, value."""
+    return Event(
+        "",
+        "",
+        cause.ts,
+        cause.op,
+        None,
         correction=cause.correction or cause.op == "retract",
         type=topic.event_type or "",
         anchor=cause.anchor,

@@ -307,8 +307,3 @@ class TaskStore:
 
     def __len__(self) -> int:
         return sum(map(len, self._scopes.values()))
-
-
-def scoped(store: TaskStore, scope: str) -> Scope:
-    """The view of ``store`` that step ``scope`` gets."""
-    return store.scope(scope)

@@ -36,7 +36,7 @@ from streams.engine.progress import Progress
 from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step, derived
-from streams.engine.stores import TaskStore, scoped
+from streams.engine.stores import TaskStore
 from streams.engine.topology import SubTopology, Topology
 from streams.engine.writers import Writer
 from streams.topics import Topic
@@ -61,7 +61,7 @@ class Task:
         self.store = TaskStore()
         self.position: dict[str, int] = {topic.name: 0 for topic in sub.inputs}
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
-        self.intake = Intake(scoped(self.store, "intake"))
+        self.intake = Intake(self.store.scope("intake"))
         writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
         self.progress = Progress(sub.inputs, writers, partition, settings)
         self.writer = Writer(sub.name, settings.generation, partition, settings.partitions)
@@ -72,7 +72,7 @@ class Task:
         """The greatest watermark that this task has declared (ms)."""
         self.said_idle = False
         self._emit = TaskEmit(self.route, self.fan)
-        self._scopes = {step.name: scoped(self.store, step.name) for step in sub.steps}
+        self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
     # Records --------------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from schemas.envelope import Event
 from streams.engine.intake import Intake
-from streams.engine.stores import TaskStore, scoped
+from streams.engine.stores import TaskStore
 
 
 def _effects(*said: tuple[str, str]) -> list[bool]:
     """Effects of (op, content) of one id, in order."""
-    intake = Intake(scoped(TaskStore(), "intake"))
+    intake = Intake(TaskStore().scope("intake"))
     return [
         intake.effect("t", Event("id", "k", 5, op, None), content.encode())  # type: ignore[arg-type]
         for op, content in said
@@ -45,7 +45,7 @@ def test_assert_retract_assert_is_an_assert() -> None:
 
 def test_a_retract_that_had_an_effect_is_remembered() -> None:
     """From then on the longer grace counts for the id."""
-    intake = Intake(scoped(TaskStore(), "intake"))
+    intake = Intake(TaskStore().scope("intake"))
     event = Event("id", "k", 5, "assert", None)
     assert not intake.was_retracted("t", "id")
     intake.effect("t", event, b"x")
@@ -59,7 +59,7 @@ def test_a_retract_that_had_an_effect_is_remembered() -> None:
 
 def test_another_value_is_a_retract_of_the_old_one() -> None:
     """So the longer grace counts for what follows."""
-    intake = Intake(scoped(TaskStore(), "intake"))
+    intake = Intake(TaskStore().scope("intake"))
     event = Event("id", "k", 5, "assert", None)
     intake.effect("t", event, b"x")
     intake.effect("t", event, b"x")
@@ -71,7 +71,7 @@ def test_another_value_is_a_retract_of_the_old_one() -> None:
 def test_ids_are_forgotten_by_event_time_and_leave_nothing() -> None:
     """``expire(before)`` drops what lies below."""
     store = TaskStore()
-    intake = Intake(scoped(store, "intake"))
+    intake = Intake(store.scope("intake"))
     for ts in (10, 20, 30):
         intake.effect("t", Event(str(ts), "k", ts, "assert", None), b"x")
     intake.expire(20)
@@ -90,7 +90,7 @@ SAID = st.lists(
 @given(SAID)
 def test_effect_is_exactly_a_change_of_the_live_set(said: list[Any]) -> None:
     """An event has an effect when folding it changes the live (id, value)."""
-    intake, live = Intake(scoped(TaskStore(), "intake")), dict[str, str]()
+    intake, live = Intake(TaskStore().scope("intake")), dict[str, str]()
     for id_, op, value in said:
         before = dict(live)
         if op == "assert":

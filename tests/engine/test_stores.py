@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.engine.codec import decode_key, decode_value, encode_changes
-from streams.engine.stores import Changes, TaskStore, scoped
+from streams.engine.stores import Changes, TaskStore
 
 KEYS = st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3))
 CHANGES = st.lists(st.tuples(KEYS, st.none() | st.integers(0, 5)), max_size=8)
@@ -182,7 +182,7 @@ def test_a_table_that_is_mostly_dirty_is_written_whole_and_right(said: list[Any]
 def test_scopes_share_nothing() -> None:
     """A step sees its own entries only, under its own keys."""
     store = TaskStore()
-    one, other = scoped(store, "one"), scoped(store, "other")
+    one, other = store.scope("one"), store.scope("other")
     one.put(("k", 1), "mine")
     other.put(("k", 2), "theirs")
     other.delete(("k", 1))
