@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -20,6 +22,7 @@ from streams.engine.topology import Topology
 from streams.topics import MEBIBYTE, STORED, Topic
 
 TIMEOUT_SECONDS = 15
+POLL_SECONDS = 0.02
 
 
 class OpsError(RuntimeError):
@@ -121,24 +124,46 @@ class Admin:
         plan = self.plan(topology)
         refuse_wrong_counts(plan)
         missing = [p for p in plan if p.state == "missing"]
-        new = [
-            NewTopic(p.topic, p.partitions, replication_factor=-1, config=p.settings)
-            for p in missing
-        ]
-        if new:
-            for name, future in self.client.create_topics(new).items():
-                _result(future, name)
+        self.create(missing)
         changed = [p for p in plan if p.state not in ("missing", "ok")]
         self._alter(changed)
         return missing + changed
+
+    def create(self, plan: Sequence[Planned]) -> None:
+        """Create these topics; one that somebody else has just created is there, too.
+
+        Returns when the broker lists them: its controller answers before its brokers know, and
+        who started at once would find them missing.
+        """
+        new = [
+            NewTopic(p.topic, p.partitions, replication_factor=-1, config=p.settings) for p in plan
+        ]
+        for name, future in self.client.create_topics(new).items() if new else ():
+            _result(future, name)
+        unlisted, deadline = {p.topic for p in plan}, time.monotonic() + TIMEOUT_SECONDS
+        while unlisted := unlisted - self.partitions().keys():
+            if time.monotonic() > deadline:
+                raise OpsError(
+                    f"topic {min(unlisted)} was created, but the broker does not list it",
+                    "see the broker's log",
+                )
+            time.sleep(POLL_SECONDS)
 
     def _alter(self, plan: list[Planned]) -> None:
         if not plan:
             return
         resources = [
-            ConfigResource(ResourceType.TOPIC, p.topic, set_config=p.settings) for p in plan
+            ConfigResource(
+                ResourceType.TOPIC,
+                p.topic,
+                incremental_configs=[
+                    ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                    for name, value in p.settings.items()
+                ],
+            )
+            for p in plan
         ]
-        for resource, future in self.client.alter_configs(resources).items():
+        for resource, future in self.client.incremental_alter_configs(resources).items():
             _result(future, resource.name)
 
     def wait(self, topology: Topology, seconds: float) -> None:

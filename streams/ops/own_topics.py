@@ -5,13 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaException
-from confluent_kafka.cimpl import NewTopic
-
 from streams.engine.selection import Selection
-from streams.ops.admin import Admin, OpsError, Planned, wanted
-
-TIMEOUT_SECONDS = 15
+from streams.ops.admin import Admin, OpsError, wanted
 
 
 def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:
@@ -31,7 +26,7 @@ def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:
         some = ", ".join(sorted(missing.keys() & written))
         raise OpsError(f"topics are missing ({some})", "create them with --create-topics")
     made = [planned for name, planned in missing.items() if name in logs | written]
-    _create(admin, made)
+    admin.create(made)
     return [planned.topic for planned in made]
 
 
@@ -42,14 +37,3 @@ def _unknown(name: str, present: Iterable[str]) -> OpsError:
         f"topic {name}, which is to be read, does not exist",
         f"{hint}create it, or start what writes it first",
     )
-
-
-def _create(admin: Admin, made: list[Planned]) -> None:
-    new = [NewTopic(p.topic, p.partitions, replication_factor=-1, config=p.settings) for p in made]
-    for name, future in admin.client.create_topics(new).items() if new else ():
-        try:
-            future.result(TIMEOUT_SECONDS)
-        except KafkaException as error:
-            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-                words = error.args[0].str()
-                raise OpsError(f"topic {name}: {words}", "see the broker's log") from error

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.engine.codec import decode_value
-from streams.engine.emit import POSITION
+from streams.engine.ends import Ends
 from streams.engine.guard import Counts
+from streams.engine.mover import Place
 from streams.engine.settings import EngineSettings
+from streams.engine.tails import last_positions
 from streams.engine.topology import Topology
-from streams.sources.writer import read_partition
 
 TIMEOUT_SECONDS = 10
 
@@ -40,8 +40,8 @@ class Standing:
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
         # a commit is answered before its markers are in the partitions: the end that readers of
         # committed data see would for a moment hide what was just written
-        own = {"group.id": settings.application, "isolation.level": "read_uncommitted"}
-        self._consumer = Consumer({**self.kafka, **own})
+        self._ends = Ends(self.kafka)
+        self._consumer = Consumer({**self.kafka, "group.id": settings.application})
 
     def behind(self) -> list[Behind]:
         """Position and end of every input partition; a position is as old as the last commit.
@@ -54,13 +54,11 @@ class Standing:
         ]
         # a consumer that does not join: the admin client's way crashes when a broker comes back
         committed = self._consumer.committed(places, timeout=TIMEOUT_SECONDS)
-        return [self._one(tp) for tp in committed]
-
-    def _one(self, tp: TopicPartition) -> Behind:
-        _, end = self._consumer.get_watermark_offsets(
-            TopicPartition(tp.topic, tp.partition), timeout=TIMEOUT_SECONDS
-        )
-        return Behind(tp.topic, tp.partition, max(0, tp.offset), end)
+        ends = self._ends.ask([Place(p.topic, p.partition) for p in places], TIMEOUT_SECONDS)
+        return [
+            Behind(tp.topic, tp.partition, max(0, tp.offset), ends[Place(tp.topic, tp.partition)])
+            for tp in committed
+        ]
 
     def counts(self) -> dict[str, Counts]:
         """What became of the records of each input topic, from the committed checkpoints."""
@@ -72,16 +70,12 @@ class Standing:
 
     def positions(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The position record of each task that has one."""
-        for sub in self.topology.subs:
-            for partition in range(self.settings.partitions):
-                found = None
-                changelog = self.settings.changelog(sub.name)
-                for key, value in read_partition(self.kafka, changelog, partition):
-                    if key == POSITION and value is not None:
-                        found = value
-                if found is not None:
-                    yield f"{sub.name}/{partition}", decode_value(found)
+        names = {self.settings.changelog(sub.name): sub.name for sub in self.topology.subs}
+        found = last_positions(self.kafka, names, self.settings.partitions)
+        for place, position in sorted(found.items()):
+            yield f"{names[place.topic]}/{place.partition}", position
 
     def close(self) -> None:
         """Leave the broker."""
+        self._ends.close()
         self._consumer.close()

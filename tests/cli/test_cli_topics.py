@@ -8,7 +8,13 @@ import json
 import time
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from streams.topics import ALL, STORED
 from tests.cli.cli_support import Cli
@@ -88,8 +94,9 @@ def until(cli: Cli, bootstrap: str, topic: str, begins: str) -> str:
 def test_a_changed_setting_is_set_back(cli: Cli, applied: str) -> None:
     """What somebody changed by hand is named by plan and repaired by apply."""
     admin = AdminClient({"bootstrap.servers": applied})
-    asked = ConfigResource(ResourceType.TOPIC, "alerts", set_config={"retention.ms": "1000"})
-    for future in admin.alter_configs([asked]).values():
+    retention = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
+    asked = ConfigResource(ResourceType.TOPIC, "alerts", incremental_configs=[retention])
+    for future in admin.incremental_alter_configs([asked]).values():
         future.result(10)
     assert "retention.ms is 1000, not -1" in until(cli, applied, "alerts", "retention.ms is")
     rows = cli("topics", "apply", "--broker", applied, "--output", "ndjson").lines()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.broker import EmbeddedBroker
 from tests.docs.reading import commands
 from tests.docs.render import DOCS
 from tests.docs.shell import Shell, checkout, saved, shown, until
@@ -19,11 +20,16 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def shell(kafka: str, tmp_path: Path) -> Iterator[Shell]:
-    """A folder like a checkout, with the files that the tutorial asks to save."""
-    made = checkout(tmp_path, TEXT, kafka, "tutorial")
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A folder like a checkout, with the files that the tutorial asks to save.
+
+    Its Kafka is new, as its reader's is: it counts what is in the topics.
+    """
+    broker = EmbeddedBroker()
+    made = checkout(tmp_path, TEXT, broker.start(), "tutorial")
     yield made
     made.clean_up()
+    broker.stop()
 
 
 def all_read(shell: Shell, line: str) -> bool:
