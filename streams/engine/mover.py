@@ -1,4 +1,4 @@
-"""The byte mover: a librdkafka consumer thread that is assigned, fetches, and hands over chunks.
+"""The byte mover: a librdkafka consumer that is assigned, fetches, and gives chunks of records.
 
 It has no group: aiokafka is the member, the mover is told what to read from where.
 """
@@ -10,20 +10,15 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 CHUNK = 2000
-"""Records a chunk at most."""
-IN_FLIGHT = 4000
-"""Records between the mover and the tasks: one chunk is worked on while the next one is read."""
-IN_FLIGHT_BYTES = 64 << 20
-ROOM_SECONDS = 0.02
-FILL_SECONDS = 0.002
-"""How long a chunk may fill while the tasks are busy anyway."""
+"""Records that are read at once, and so a chunk at most: they fit a processor's cache."""
+POLL_SECONDS = 0.02
 
 READ: dict[str, Any] = {
     "group.id": "streams-mover",
@@ -60,38 +55,26 @@ class Place(NamedTuple):
 
 
 class Session:
-    """One assignment: what was fetched in an older one is stale; bounds what is in flight."""
+    """One assignment: what was fetched in an older one is stale; knows what is in flight."""
 
-    def __init__(self) -> None:
-        self.moved = self.done = 0
-        self.moved_bytes = self.done_bytes = 0
-        self.room = threading.Event()
+    def __init__(self, room: asyncio.Event) -> None:
+        self.room, self.moved, self.done = room, 0, 0
 
-    def wait(self) -> None:
-        """Wait until there is room, a moment at most."""
-        self.room.clear()
-        if self.full:
-            self.room.wait(ROOM_SECONDS)
-
-    def free(self, records: int, size: int) -> None:
+    def free(self, records: int) -> None:
         """So much has been done."""
         self.done += records
-        self.done_bytes += size
-        if not self.full:
-            self.room.set()
+        self.room.set()
 
     @property
     def full(self) -> bool:
-        return (
-            self.moved - self.done > IN_FLIGHT
-            or self.moved_bytes - self.done_bytes > IN_FLIGHT_BYTES
-        )
+        """Whether there is anything in flight: who reads on fills the cache with what waits."""
+        return self.moved > self.done
 
 
 class Chunk:
     """Consecutive records of one partition, from position ``after`` to position ``next``."""
 
-    __slots__ = ("after", "at_end", "messages", "next", "place", "session", "size")
+    __slots__ = ("after", "at_end", "messages", "next", "place", "session")
 
     def __init__(
         self, place: Place, messages: list[Message], session: Session, after: int, end: int | None
@@ -100,33 +83,67 @@ class Chunk:
         last = (messages[-1].offset() or 0) + 1 if messages else after
         self.at_end = end is not None
         self.next = last if end is None else max(last, end)
-        self.size = sum(map(len, messages))
 
     def free(self) -> None:
         """Count the chunk as done and let its records go while they are warm in the cache."""
-        self.session.free(len(self.messages), self.size)
+        self.session.free(len(self.messages))
         self.messages = []
 
 
 class Mover(threading.Thread):
-    """The thread. Its methods are called from the event loop and done between two polls."""
+    """The consumer and the thread that waits for it: they are the loop's and the thread's by turns.
 
-    def __init__(
-        self,
-        config: dict[str, Any],
-        loop: asyncio.AbstractEventLoop,
-        deliver: Callable[[Chunk], None],
-    ) -> None:
+    The thread waits for records and hands the first ones over. From then on it is the event loop's
+    turn: it reads what librdkafka has fetched, without waiting, and works on it while it is warm in
+    the cache. When nothing is left, or a command is to be obeyed, it is the thread's turn again.
+    """
+
+    def __init__(self, config: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(name="mover", daemon=True)
         self.consumer = Consumer({**READ, **config})
-        self.loop, self.deliver = loop, deliver
+        self.loop = loop
         self.commands: queue.SimpleQueue[tuple[Callable[[], None], asyncio.Future[None]]] = (
             queue.SimpleQueue()
         )
-        self.session, self.next, self.stopped = Session(), dict[Place, int](), False
+        self.handed: asyncio.Queue[list[Chunk]] = asyncio.Queue()
+        self.turn = threading.Event()
+        """Set when it is the thread's turn."""
+        self.ours = False
+        """Whether it is the event loop's turn; only the loop looks at it."""
+        self.room = asyncio.Event()
+        """Set when something was done, or is to be done."""
+        self.session, self.next, self.stopped = Session(self.room), dict[Place, int](), False
         self.paused: set[Place] = set()
 
     # Called from the event loop -------------------------------------------------------------------
+
+    async def chunks(self) -> list[Chunk]:
+        """The next chunks: read here while there are any, waited for by the thread when not.
+
+        Nothing new is read while what was read before is under way.
+        """
+        while self.ours:
+            while self.session.full and self.commands.empty():
+                self.room.clear()
+                await self.room.wait()
+            found = self._read_on() if self.commands.empty() else None
+            if found:
+                return found
+            if found is None:
+                self.ours = False
+                self.turn.set()
+        chunks = await self.handed.get()
+        self.ours = True
+        return chunks
+
+    def _read_on(self) -> list[Chunk] | None:
+        """What there is without waiting; None when there is nothing."""
+        try:
+            messages = self.consumer.consume(CHUNK, 0)
+            return self._split(messages) if messages else None
+        except (KafkaException, RuntimeError) as error:
+            self._fail(error)
+            return None
 
     def add(self, positions: dict[Place, int]) -> asyncio.Future[None]:
         """Read these partitions from these offsets on."""
@@ -147,7 +164,7 @@ class Mover(threading.Thread):
                 self.consumer.resume([TopicPartition(*place) for place in self.paused])
                 self.paused.clear()
             self.consumer.unassign()
-            self.next, self.session = {}, Session()
+            self.next, self.session = {}, Session(self.room)
 
         return self._do(action)
 
@@ -174,6 +191,7 @@ class Mover(threading.Thread):
     def stop(self) -> None:
         """End the thread and close the consumer."""
         self.stopped = True
+        self.turn.set()
         if self.is_alive():
             self.join(5)
         self.consumer.close()
@@ -184,20 +202,28 @@ class Mover(threading.Thread):
             done.set_result(None)
         else:
             self.commands.put((action, done))
+            self.room.set()
         return done
 
     # The thread -----------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Poll until stopped; an error that cannot be retried ends the process."""
+        """Wait until stopped; an error that cannot be retried ends the process."""
         try:
             while not self.stopped:
                 self._obey()
-                self._move()
+                chunks = self._wait()
+                if chunks is not None:
+                    self.turn.clear()
+                    self.loop.call_soon_threadsafe(self.handed.put_nowait, chunks)
+                    self.turn.wait()
             self._obey()  # nobody may wait for a stopped thread
         except (KafkaException, RuntimeError) as error:
-            if not self.stopped:
-                end_process(EXIT_MOVER, f"reading from Kafka failed: {error}")
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.stopped:
+            end_process(EXIT_MOVER, f"reading from Kafka failed: {error}")
 
     def _obey(self) -> None:
         while not self.commands.empty():
@@ -205,22 +231,17 @@ class Mover(threading.Thread):
             action()
             self.loop.call_soon_threadsafe(_resolve, done)
 
-    def _move(self) -> None:
-        session = self.session
-        if session.full:
-            session.wait()
-            return
-        first = self.consumer.poll(0.02)
+    def _wait(self) -> list[Chunk] | None:
+        """The first chunks that come, at most for a moment."""
+        if self.session.full:
+            return []
+        first = self.consumer.poll(POLL_SECONDS)
         if first is None:
-            return
-        wait = FILL_SECONDS if session.moved > session.done else 0
-        messages = [first, *self.consumer.consume(CHUNK - 1, wait)]
-        for chunk in self._split(messages, session):
-            session.moved += len(chunk.messages)
-            session.moved_bytes += chunk.size
-            self.loop.call_soon_threadsafe(self.deliver, chunk)
+            return None
+        return self._split([first, *self.consumer.consume(CHUNK - 1, 0)])
 
-    def _split(self, messages: list[Message], session: Session) -> Iterator[Chunk]:
+    def _split(self, messages: list[Message]) -> list[Chunk]:
+        chunks: list[Chunk] = []
         for place, run in _runs(messages).items():
             after = self.next.get(place)
             if after is None:
@@ -228,9 +249,11 @@ class Mover(threading.Thread):
                 continue
             good, end = _sift(run, after)
             if good or end is not None:
-                chunk = Chunk(place, good, session, after, end)
+                chunk = Chunk(place, good, self.session, after, end)
                 self.next[place] = chunk.next
-                yield chunk
+                self.session.moved += len(good)
+                chunks.append(chunk)
+        return chunks
 
     def _refuse(self, run: list[Message]) -> None:
         for message in run:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -88,39 +88,29 @@ class Consumer(driver.Consumer):
         self.tasks: dict[Place, Runner] = {}
         self.parked: dict[Place, Runner] = {}
         self.starting: dict[Place, asyncio.Future[None]] = {}
-        self.chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self.settled = True
         self.inputs = {topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs}
         settings = self.flow.settings
         config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
-        self.mover = Mover(config, asyncio.get_running_loop(), self.chunks.put_nowait)
+        self.mover = Mover(config, asyncio.get_running_loop())
         self.mover.start()
 
     # Data: mover -> Faust's conductor -> stream -> agent -> task ----------------------------------
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not self.should_stop and not fetcher.should_stop:
-            chunk = await self.chunks.get()
-            if chunk.session is not self.mover.session:
-                continue
-            tp = TP(*chunk.place)
-            body: Any = chunk
-            message = ConsumerMessage(
-                tp.topic,
-                tp.partition,
-                chunk.next - 1,
-                0.0,
-                0,
-                [],
-                None,
-                body,
-                None,
-                0,
-                0,
-                tp,
-                generation_id=self.app.consumer_generation_id,
-            )
-            await self.callback(message)
+            for chunk in await self.mover.chunks():
+                if chunk.session is self.mover.session:
+                    await self.callback(self._message(chunk))
+
+    def _message(self, chunk: Chunk) -> ConsumerMessage:
+        """A chunk as what Faust passes on."""
+        tp, body = TP(*chunk.place), cast(Any, chunk)
+        generation = self.app.consumer_generation_id
+        return ConsumerMessage(
+            tp.topic, tp.partition, chunk.next - 1, 0.0, 0, [], None, body, None, 0, 0, tp,
+            generation_id=generation,
+        )  # fmt: skip
 
     def process(self, chunk: Chunk) -> None:
         """Called by the agent for each chunk; drops what was fetched before a revoke."""

@@ -69,13 +69,22 @@ class _Reader:
 async def _reading(cluster: Producer, **offsets: int) -> AsyncIterator[tuple[Mover, _Reader]]:
     reader = _Reader()
     config = {"bootstrap.servers": _address(cluster)}
-    mover = Mover(config, asyncio.get_running_loop(), reader.take)
+    mover = Mover(config, asyncio.get_running_loop())
     mover.start()
+    work = asyncio.ensure_future(_take_all(mover, reader))
     await mover.add({ONE: offsets.get("one", 0), TWO: offsets.get("two", 0)})
     try:
         yield mover, reader
     finally:
+        work.cancel()
         mover.stop()
+
+
+async def _take_all(mover: Mover, reader: _Reader) -> None:
+    while True:
+        for chunk in await mover.chunks():
+            if chunk.session is mover.session:
+                reader.take(chunk)
 
 
 def _expected(*numbers: int) -> list[bytes]:
