@@ -4,8 +4,9 @@ The node says only that a transaction was added (A) or removed (R), and which bl
 (C) or disconnected (D). Inclusion in a block sends no R. Why something was removed follows from
 the outpoint table: a removed transaction was replaced when a newcomer spends one of its outpoints,
 and conflicted when a block does; its descendants share its fate. The rest expired or were evicted.
-So a removal is held back until what follows decides it: at most two additions (a replacement may
-be a package of parent and child), any other frame, or ``flush``.
+So a removal is held back until what follows decides it: one addition, or two when the second spends
+the first (a replacement may be a package of parent and child), any other frame, or ``flush``. What
+comes back, or is in the next block itself, was not replaced by itself: it was evicted.
 """
 
 from __future__ import annotations
@@ -144,12 +145,20 @@ class Mempool:
         """An addition while removals are held back: it may be what replaced them."""
         if not self._removed:
             return []
-        if tx is not None:
-            self._newcomers.append(tx)
+        if tx is None or not self._may_replace(tx):
+            return self.flush()
+        self._newcomers.append(tx)
         spends = {key: new.txid for new in self._newcomers for key in _spends(new)}
-        done = len(self._newcomers) >= _PACKAGE or tx is None
+        done = len(self._newcomers) >= _PACKAGE
         explained = all(found is not None for found in _causes(self._removed, spends).values())
         return self._settle(spends, "replaced", None) if done or explained else []
+
+    def _may_replace(self, tx: RawTx) -> bool:
+        """Whether an addition can belong to what removed: the first one, or its child."""
+        if any(removal.txid == tx.txid for removal in self._removed):
+            return False
+        parents = {new.txid for new in self._newcomers}
+        return not parents or any(previous in parents for previous, _ in _spends(tx))
 
     def _settle(
         self, spends: Mapping[Key, str], kind: Kind, block_hash: str | None
@@ -196,11 +205,14 @@ def _spends(tx: RawTx | None) -> Iterable[Key]:
 
 def _causes(removed: Sequence[_Removal], spends: Mapping[Key, str]) -> dict[str, str | None]:
     """For each removal the transaction that took its outpoint or an ancestor's, None if none."""
-    direct = {
-        removal.txid: next((spends[k] for k in _spends(removal.entry.tx) if k in spends), None)
-        for removal in removed
-    }
+    direct = {txid: _rival(txid, entry.tx, spends) for txid, entry, *_ in removed}
     return _inherited(removed, direct)
+
+
+def _rival(txid: str, tx: RawTx | None, spends: Mapping[Key, str]) -> str | None:
+    """Another transaction that spends what this one does."""
+    found = (spends.get(key, txid) for key in _spends(tx))
+    return next((by for by in found if by != txid), None)
 
 
 def _expired(removed: Sequence[_Removal], expiry_ms: int) -> set[str]:

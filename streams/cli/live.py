@@ -67,6 +67,14 @@ def bitcoin(
         typer.Option(help="At the first start: begin with this block, not the next one."),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the observing node.")] = "node",
+    mempool_expiry: Annotated[
+        int,
+        typer.Option(
+            metavar="HOURS",
+            min=1,
+            help="The node's -mempoolexpiry: what it drops at that age expired, else was evicted.",
+        ),
+    ] = 336,
 ) -> None:
     """Follow a Bitcoin node: blocks, mempool, replacements, reorgs. Ctrl-C stops it.
 
@@ -89,7 +97,10 @@ def bitcoin(
 
     def make(resume: int | None) -> BitcoinSource:
         first = from_height if resume is None else resume
-        return BitcoinSource(node, Feed(zmq), name=name, from_height=first, say=_note)
+        expiry_ms = mempool_expiry * 3_600_000
+        return BitcoinSource(
+            node, Feed(zmq), name=name, from_height=first, expiry_ms=expiry_ms, say=_note
+        )
 
     counter, own = Counter(), f"{network}-{name}"
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ _SCHEMAS: dict[str, Any] = {
 }
 PARTITIONS = 4
 _FRAME = 5
+_PATIENCE_S = 15
 _OPTIONS: dict[str, Any] = {
     "group.id": "oracle",
     "enable.auto.commit": False,
@@ -93,12 +95,22 @@ class Log:
     def _ends(self, level: str) -> dict[tuple[str, int], int]:
         consumer = Consumer({**self._options, "isolation.level": level})
         places = [(topic, p) for topic in TOPICS for p in range(PARTITIONS)]
-        ends = {
-            place: int(consumer.get_watermark_offsets(TopicPartition(*place), timeout=15)[1])
-            for place in places
-        }
+        ends = {place: _end(consumer, TopicPartition(*place)) for place in places}
         consumer.close()
         return ends
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """End of a partition; one that was created a moment ago may have no leader yet."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=_PATIENCE_S)[1])
+        except KafkaException as error:
+            unready = error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION
+            if not unready or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 class Verdict(NamedTuple):

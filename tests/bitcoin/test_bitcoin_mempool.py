@@ -142,6 +142,37 @@ def test_unrelated_additions_leave_an_eviction() -> None:
     assert short(changes) == [("evicted", "poor", None), ("added", "b", None)]
 
 
+def test_second_addition_that_is_no_child_of_the_first_replaced_nothing() -> None:
+    """What pushed it out came first; who spends its coin afterwards found it gone."""
+    tracker = pool(tx("poor", ("coin", 0)))
+    tracker.removed("poor", 1, 5)
+    for number, one in enumerate((tx("rich", ("x", 0)), tx("again", ("coin", 0)))):
+        tracker.rawtx(one)
+        changes = tracker.added(one.txid, 2 + number, 5)
+    assert [("evicted", "poor", None), ("added", "again", None)] == short(changes)
+
+
+def test_block_with_the_evicted_one_itself_is_no_conflict() -> None:
+    """R then C: a block that holds what was removed has not taken its coin from it."""
+    poor, heir = tx("poor", ("coin", 0)), tx("heir", ("poor", 0))
+    tracker = pool(poor, heir)
+    tracker.removed("heir", 2, 5)
+    tracker.removed("poor", 3, 5)
+    changes = tracker.connected("block", [tx("cb"), poor], 6)
+    assert [("evicted", "heir", None), ("evicted", "poor", None)] == short(changes)
+
+
+def test_return_of_what_was_removed_settles_it_first() -> None:
+    """R then A of the same transaction: it was evicted, then added; it replaced nobody."""
+    poor = tx("poor", ("coin", 0))
+    tracker = pool(poor)
+    tracker.removed("poor", 1, 5)
+    tracker.rawtx(poor)
+    changes = tracker.added("poor", 2, 5)
+    assert [("evicted", "poor", None), ("added", "poor", None)] == short(changes)
+    assert [] == tracker.flush()
+
+
 def test_removal_of_an_unknown_transaction_changes_nothing() -> None:
     """An R for what was never tracked is no change."""
     tracker = Mempool()
