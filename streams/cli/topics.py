@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from streams.engine.topology import Topology
     from streams.ops.admin import Admin, Planned
 
+ModulesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--module",
+        metavar="MODULE",
+        help="Also those of your own steps: a module or entry point of streams.steps; repeatable.",
+    ),
+]
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
@@ -48,29 +56,38 @@ def list_(output: OutputOption = "table") -> None:
 
 
 @app.command()
-def plan(output: OutputOption = "table") -> None:
+def plan(module: ModulesOption = None, output: OutputOption = "table") -> None:
     """Compare the topics that are needed with those of the broker; change nothing.
 
     Ends with exit code 7 when a topic has the wrong partition count.
 
-    Example: streams topics plan
+    Examples:
+      streams topics plan
+      streams topics plan --module my.steps
     """
     from streams.ops.admin import refuse_wrong_counts  # noqa: PLC0415
 
-    admin, topology = _admin()
+    admin, topology = _admin(module)
     planned = admin.plan(topology)
     _show(planned, output)
     refuse_wrong_counts(planned)
 
 
 @app.command()
-def apply(output: OutputOption = "table") -> None:
+def apply(module: ModulesOption = None, output: OutputOption = "table") -> None:
     """Create what is missing and set what differs; wrong partition counts are refused.
 
-    Example: streams topics apply --broker 127.0.0.1:9092
+    With --module also what your own steps write, and their changelogs, before a worker needs them.
+    What they only read is somebody else's: it is never created, and must be there.
+
+    Examples:
+      streams topics apply --broker 127.0.0.1:9092
+      streams topics apply --module my.steps --module more.steps
     """
-    admin, topology = _admin()
-    changed = admin.apply(topology)
+    from streams.ops.own_topics import apply as apply_with  # noqa: PLC0415
+
+    admin, topology = _admin(module)
+    changed = apply_with(admin, topology)
     _show(changed, output)
     typer.echo(f"{len(changed)} topics changed", err=True)
 
@@ -83,14 +100,15 @@ def _kind(source: bool, stored: bool, typed: bool) -> str:
     return "derived" if stored else "in memory"
 
 
-def _admin() -> tuple[Admin, Topology]:
-    from streams.agents.pipeline import topology  # noqa: PLC0415
+def _admin(modules: list[str] | None) -> tuple[Admin, Topology]:
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
+    from streams.ops.own_topics import topology_with  # noqa: PLC0415
 
     options = current()
     config = options.config()
-    return Admin(settings_of(config, options.bootstrap())), topology(config)
+    topology = topology_with(config, modules or ())
+    return Admin(settings_of(config, options.bootstrap())), topology
 
 
 def _show(planned: Iterable[Planned], output: OutputOption) -> None:

@@ -5,8 +5,31 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from streams.config import Config
 from streams.engine.selection import Selection
-from streams.ops.admin import Admin, OpsError, wanted
+from streams.engine.topology import Topology
+from streams.ops.admin import Admin, OpsError, Planned, wanted
+from streams.ops.modules import select
+from streams.topics import STORED
+
+
+def topology_with(config: Config, modules: Iterable[str]) -> Topology:
+    """The main job and the own steps of these modules; raises BadModule."""
+    chosen = [select(config, module) for module in dict.fromkeys(modules)]
+    return Topology((*select(config).run, *(sub for one in chosen for sub in one.run)))
+
+
+def apply(admin: Admin, topology: Topology) -> list[Planned]:
+    """As ``Admin.apply``, but what nobody in ``topology`` writes must be there already.
+
+    Raises OpsError for it before anything is changed.
+    """
+    present = admin.partitions()
+    written = {t.name for sub in topology.subs for t in sub.outputs} | {t.name for t in STORED}
+    for name in sorted({t.name for sub in topology.subs for t in sub.inputs} - written):
+        if name not in present:
+            raise _unknown(name, present)
+    return admin.apply(topology)
 
 
 def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:
@@ -24,7 +47,10 @@ def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:
         raise _unknown(name, present)
     if not create and missing.keys() & written:
         some = ", ".join(sorted(missing.keys() & written))
-        raise OpsError(f"topics are missing ({some})", "create them with --create-topics")
+        raise OpsError(
+            f"topics are missing ({some})",
+            "create them with --create-topics, or ahead with `streams topics apply --module`",
+        )
     made = [planned for name, planned in missing.items() if name in logs | written]
     admin.create(made)
     return [planned.topic for planned in made]

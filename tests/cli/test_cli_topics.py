@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import (
@@ -16,6 +18,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from streams.engine.own_types import OWN as OWN_TYPES
+from streams.engine.own_types import forget
 from streams.topics import ALL, STORED
 from tests.cli.cli_support import Cli
 
@@ -109,3 +113,66 @@ def test_every_stored_topic_is_there(cli: Cli, applied: str) -> None:
     """The plan covers the whole table of topics."""
     rows = cli("topics", "plan", "--broker", applied, "--output", "ndjson").lines()
     assert set() == {t.name for t in STORED} - {row["topic"] for row in rows}
+
+
+STEP = """from schemas.events import Value
+from streams import Step, Topic, topics
+from streams.engine.own_types import event_type
+
+class {kind}(Value, frozen=True):
+    address: str
+
+event_type("shop.{name}.v1", {kind}, key=lambda value: value.address)
+made = Topic("shop.{name}", "address", "what we sold", "shop.{name}.v1")
+step = Step("sell_{name}", ({reads},), (made,), lambda batch, state, emit: None)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Path]:
+    """A folder for modules, whose types are forgotten afterwards."""
+    before = set(OWN_TYPES)
+    yield tmp_path
+    for name in set(OWN_TYPES) - before:
+        forget(name)
+
+
+@pytest.mark.kafka
+def test_topics_of_own_steps_are_made_ahead(cli: Cli, applied: str, own: Path) -> None:
+    """Two modules, one of which reads what the other writes: topics and changelogs of both."""
+    (own / "fruits.py").write_text(STEP.format(kind="Fruit", name="fruit", reads="topics.tip"))
+    reads = '__import__("fruits").made'
+    (own / "juices.py").write_text(STEP.format(kind="Juice", name="juice", reads=reads))
+    modules = ("--module", "fruits", "--module", "juices", "--module", "fruits")
+    where = ("--broker", applied, "--output", "ndjson")
+    planned = cli("topics", "plan", *modules, *where).lines()
+    missing = {row["topic"]: row["partitions"] for row in planned if row["state"] == "missing"}
+    expected = {
+        "shop.fruit",
+        "shop.juice",
+        "streams-fruits-by_sell_fruit-changelog",
+        "streams-juices-by_address-changelog",
+    }
+    assert dict.fromkeys(expected, 4) == missing
+    assert missing.keys() == {
+        row["topic"] for row in cli("topics", "apply", *modules, *where).lines()
+    }
+    assert {"ok"} == {row["state"] for row in cli("topics", "plan", *modules, *where).lines()}
+    assert [] == cli("topics", "apply", "--module", "juices", *where).lines()
+
+
+@pytest.mark.kafka
+def test_a_topic_that_own_steps_only_read_is_not_made(cli: Cli, applied: str, own: Path) -> None:
+    """A wrong name of an input is refused before anything is created, with the nearest one."""
+    reads = 'Topic("bitcoin.activities", "address", "x", "bitcoin.tip.v1")'
+    (own / "typos.py").write_text(STEP.format(kind="Typo", name="typo", reads=reads))
+    ended = cli("topics", "apply", "--broker", applied, "--module", "typos")
+    assert (7, True) == (ended.code, "did you mean bitcoin.activity?" in ended.err)
+    found = AdminClient({"bootstrap.servers": applied}).list_topics(timeout=10).topics
+    assert set() == {"bitcoin.activities", "shop.typo"} & found.keys()
+
+
+def test_a_module_that_is_not_there_is_a_usage_error(cli: Cli) -> None:
+    """It is said before a broker is looked for."""
+    ended = cli("topics", "plan", "--broker", "127.0.0.1:9", "--module", "nowhere")
+    assert (2, "error: there is no module nowhere") == (ended.code, ended.err.splitlines()[0])
