@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streams import topics as topics
+    from streams.engine.own_types import event_type as event_type
     from streams.engine.step import Batch as Batch
     from streams.engine.step import Emit as Emit
     from streams.engine.step import Rows as Rows
@@ -26,10 +27,21 @@ _HOME = {
     "Rows": "streams.engine.step",
     "Step": "streams.engine.step",
     "derived": "streams.engine.step",
+    "event_type": "streams.engine.own_types",
     "Topic": "streams.topics",
     "TopologyDriver": "streams.testing",
 }
-__all__ = ["Batch", "Emit", "Rows", "Step", "Topic", "TopologyDriver", "derived", "topics"]
+__all__ = [
+    "Batch",
+    "Emit",
+    "Rows",
+    "Step",
+    "Topic",
+    "TopologyDriver",
+    "derived",
+    "event_type",
+    "topics",
+]
 
 
 def __getattr__(name: str) -> Any:

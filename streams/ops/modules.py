@@ -189,5 +189,5 @@ def _check_topic(topic: Topic, where: str) -> None:
         hint = f"did you mean {near[0]}? " if near else ""
         raise BadModule(
             f"{where}: topic {topic.name} carries {topic.event_type}, which no event type is",
-            f"{hint}make one by streams.engine.own_types.event_type: docs/how-to/write-a-step.md",
+            f"{hint}make one by streams.event_type: docs/how-to/write-a-step.md",
         )

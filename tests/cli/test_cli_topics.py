@@ -116,8 +116,7 @@ def test_every_stored_topic_is_there(cli: Cli, applied: str) -> None:
 
 
 STEP = """from schemas.events import Value
-from streams import Step, Topic, topics
-from streams.engine.own_types import event_type
+from streams import Step, Topic, event_type, topics
 
 class {kind}(Value, frozen=True):
     address: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,11 @@ def in_fresh_process(code: str) -> str:
     [
         "import streams.client",
         "from streams.client import Consumer, Producer, AsyncConsumer, AsyncProducer, Settler",
+        "from streams import Batch, Emit, Rows, Step, Topic, derived, event_type, topics",
     ],
 )
-def test_the_client_loads_no_faust(imports: str) -> None:
-    """Neither the import nor the names load Faust, aiokafka or a library of the pipeline."""
+def test_the_names_of_users_load_no_faust(imports: str) -> None:
+    """Neither the client nor what steps are made of loads Faust, aiokafka or the pipeline's."""
     code = f"{imports}\nimport sys\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     assert set() == set(NEVER) & set(in_fresh_process(code).split())
 
@@ -42,13 +44,13 @@ def test_the_import_is_quick() -> None:
     assert min(float(in_fresh_process(code)) for _ in range(3)) < QUICK_MS
 
 
-def test_every_name_is_there() -> None:
-    """All that the package promises can be imported, and nothing else."""
-    import streams.client as client  # noqa: PLC0415
-
-    assert [] == [name for name in client.__all__ if getattr(client, name, None) is None]
+@pytest.mark.parametrize("package", ["streams", "streams.client"])
+def test_every_name_is_there(package: str) -> None:
+    """All that a package promises can be imported, and nothing else."""
+    module = import_module(package)
+    assert [] == [name for name in module.__all__ if getattr(module, name, None) is None]
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
-        _ = client.Nothing
+        _ = module.Nothing
 
 
 def mypy(*arguments: str) -> tuple[str, int]:

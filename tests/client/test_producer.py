@@ -11,7 +11,7 @@ from msgspec import structs
 from schemas.catalog import BY_NAME
 from schemas.envelope import Anchor
 from schemas.events import Block, Label, Value
-from streams import topics
+from streams import event_type, topics
 from streams.client import (
     BadOption,
     Consumer,
@@ -23,7 +23,7 @@ from streams.client import (
     Refused,
     Unavailable,
 )
-from streams.engine.own_types import event_type, forget
+from streams.engine.own_types import forget
 from streams.topics import Topic
 from tests.client.place import Place, alert, label
 

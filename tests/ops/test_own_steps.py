@@ -144,8 +144,7 @@ WRONG = {
         "correct it",
     ),
 }
-HEAD = """from streams import Step, Topic, topics
-from streams.engine.own_types import event_type
+HEAD = """from streams import Step, Topic, event_type, topics
 from schemas.events import Value
 """
 
