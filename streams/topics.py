@@ -25,6 +25,9 @@ else:
 MEBIBYTE = 1 << 20
 DAY_MS = 86_400_000
 FOREVER = -1
+COMPACTION = {"segment.bytes": str(64 * MEBIBYTE), "min.cleanable.dirty.ratio": "0.1"}
+"""Kafka compacts no segment that is still written to, and by default none before half of the log is
+out of date: with its 1 GiB segments whoever starts would read gigabytes to find a few records."""
 By = Literal["network", "txid", "address", "pair", "did", "model", "entity", "any"]
 
 
@@ -64,12 +67,13 @@ class Topic(msgspec.Struct, Generic[V_co], frozen=True):
 
     def settings(self) -> dict[str, str]:
         """The topic's Kafka settings."""
-        return {
+        found = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_message_bytes),
             "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
         }
+        return found | COMPACTION if self.compacted else found
 
 
 SOURCE_BYTES = 12 * MEBIBYTE

@@ -48,7 +48,7 @@ def _notes(topic: Topic) -> Iterator[str]:
     if not topic.stored:
         yield "in memory only"
     if topic.compacted:
-        yield "compacted"
+        yield f"compacted, in segments of {int(topic.settings()['segment.bytes']) >> 20} MiB"
 
 
 def parts() -> dict[Path, dict[str, str]]:
