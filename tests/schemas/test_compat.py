@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.catalog import TYPES
 from schemas.compat import Break, Finding, breaks, findings
 from schemas.release import RELEASED_DIR, load, release, versions
+from streams import __version__
 
 
 def record(*fields: Any, name: str = "R", **more: Any) -> dict[str, Any]:
@@ -238,6 +240,21 @@ def test_a_new_version_is_compared_with_every_released_version_of_its_family() -
 def test_the_present_schemas_are_compatible_with_the_last_release() -> None:
     """What is committed never breaks what was released."""
     assert [] == breaks(load(RELEASED_DIR / versions()[-1]), load())
+
+
+def test_the_release_of_this_version_holds_what_this_version_writes() -> None:
+    """Every type is in it, as it is; a type that is not yet released needs a newer version."""
+    folder = RELEASED_DIR / __version__
+    kept = load(folder) if folder.exists() else load()
+    words = f"schemas changed since {__version__}: raise the version, or release them with it"
+    assert load() == kept, words
+    assert {kind.name for kind in TYPES} == kept.keys(), words
+    assert __version__ == max(__version__, versions()[-1], key=numbers)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as its parts, in order of release."""
+    return tuple(map(int, version.split(".")))
 
 
 def test_a_release_is_a_copy_that_cannot_be_made_twice(tmp_path: Any) -> None:
