@@ -94,12 +94,12 @@ def _send(
     skip_bad: bool,
     tell: Callable[[int], None],
 ) -> Produced:
-    from streams.ops.produce import TopicProducer, records  # noqa: PLC0415
+    from streams.ops.produce import open_sender, records  # noqa: PLC0415
     from streams.ops.produce import produce as send  # noqa: PLC0415
 
-    producer = TopicProducer(bootstrap, topic)
+    sender = open_sender(bootstrap, topic)
     skip = _skipped if skip_bad else None
-    return send(records(lines, topic, codec, _now), producer, skip, tell)
+    return send(records(lines, topic, codec, _now), sender, skip, tell)
 
 
 def _skipped(refused: Refused) -> None:

@@ -10,9 +10,10 @@ from schemas.headers import Headers
 from sinks.base import SinkError
 from streams import topics
 from streams.client import Read
+from streams.client.sending import OPTIONS
 from streams.engine.guard import Letter, letter
-from streams.ops.produce import HEADER_ROOM, OPTIONS
 
+QUIET = {"delivery.timeout.ms": 30_000, "log_level": 0}
 CAUSE = b"sink_refused"
 
 
@@ -44,8 +45,7 @@ class SinkLetters:
             raise KafkaException(self._failed)
 
     def _open(self) -> Producer:
-        most = topics.dead_letters.max_message_bytes + HEADER_ROOM
-        own = {"bootstrap.servers": self._bootstrap, "message.max.bytes": most}
+        own = {"bootstrap.servers": self._bootstrap, **QUIET}
         return Producer({**OPTIONS, **own, **self._kafka})
 
     def _delivered(self, error: KafkaError | None, message: object) -> None:

@@ -38,7 +38,8 @@ def written(events: list[Event], topic: Topic, codec: Codec) -> Iterator[Record 
 def guarded(record: Record | Refused, topic: Topic, codec: Codec) -> Event:
     """The record as a task takes it in."""
     assert isinstance(record, Record)
-    read = KafkaRecord((topic.name, 0, 0), record.key, record.value, record.headers, 0)
+    _, _, key, value, headers = record.content
+    read = KafkaRecord((topic.name, 0, 0), key, value, headers, 0)
     return decode(read, topic, codec).event
 
 
