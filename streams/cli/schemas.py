@@ -117,7 +117,7 @@ def lock(output: OutputOption = "table") -> None:
 
 @app.command()
 def register(output: OutputOption = "table") -> None:
-    """Register every schema with the configured registry, under the subject of its topic.
+    """Register every schema with the configured registry, under the subject of each of its topics.
 
     Repeating it changes nothing. A registry that holds an incompatible schema refuses, exit code 9.
 
@@ -125,21 +125,31 @@ def register(output: OutputOption = "table") -> None:
     """
     from schemas.catalog import TYPES  # noqa: PLC0415
     from schemas.registry import schema_text  # noqa: PLC0415
+    from streams.registry import subjects_of  # noqa: PLC0415
 
     _check_ids()
     with _registry() as there:
-        found = [there.register(one.name, schema_text(one)) for one in TYPES]
+        found = [
+            there.register(one.name, schema_text(one), subject)
+            for one in TYPES
+            for subject in subjects_of(one.name)
+        ]
     show([row._asdict() for row in found], output, ("type", "subject", "id", "version"))
 
 
 def _ask(folder: Path, output: Output) -> None:
     from schemas.registry import canonical  # noqa: PLC0415
     from schemas.release import load  # noqa: PLC0415
+    from streams.registry import subjects_of  # noqa: PLC0415
 
     with _registry() as there:
-        found = [there.judge(name, canonical(schema)) for name, schema in load(folder).items()]
+        found = [
+            there.judge(name, canonical(schema), subject)
+            for name, schema in load(folder).items()
+            for subject in subjects_of(name)
+        ]
     show([row._asdict() for row in found], output, ("type", "subject", "level", "compatible"))
-    refused = [row.type for row in found if not row.compatible]
+    refused = dict.fromkeys(row.type for row in found if not row.compatible)
     if refused:
         raise UserError(
             f"the schema registry would refuse {', '.join(refused)}",

@@ -7,7 +7,7 @@ during an outage too.
 
 from streams.registry.errors import Incompatible, RegistryAway, RegistryError
 from streams.registry.ids import codec_for
-from streams.registry.subjects import Registry, subject_of
+from streams.registry.subjects import Registry, subjects_of
 
 __all__ = [
     "Incompatible",
@@ -15,5 +15,5 @@ __all__ = [
     "RegistryAway",
     "RegistryError",
     "codec_for",
-    "subject_of",
+    "subjects_of",
 ]

@@ -1,7 +1,8 @@
 """Our schemas in a registry with Confluent's interface: look up, register, ask.
 
-Subjects follow the rule that other clients assume (TopicNameStrategy): ``<topic>-value``. The
-versions of a family of types are the versions of one subject, so the registry compares them.
+Subjects follow the rule that other clients assume (TopicNameStrategy): ``<topic>-value``, so a type
+that two topics carry has two, and one id. The versions of a family of types are the versions of one
+subject, so the registry compares them.
 """
 
 from __future__ import annotations
@@ -45,17 +46,16 @@ class Verdict(NamedTuple):
     compatible: bool
 
 
-def subject_of(type_name: str) -> str:
-    """The subject of a type: its family's first topic.
+def subjects_of(type_name: str) -> tuple[str, ...]:
+    """The subjects of a type: one for each topic that carries its family.
 
-    >>> subject_of("bitcoin.block.v1")
-    'bitcoin.blocks-value'
+    >>> subjects_of("patterns.contact.v1")
+    ('patterns.payments-value', 'patterns.baits-value')
     """
     family = type_name.rsplit(".", 1)[0]
-    for topic in STORED:
-        if topic.event_type is not None and topic.type.family == family:
-            return f"{topic.name}-value"
-    return f"{family}-value"
+    typed = [topic for topic in STORED if topic.event_type is not None]
+    found = tuple(f"{topic.name}-value" for topic in typed if topic.type.family == family)
+    return found or (f"{family}-value",)
 
 
 def _registered(type_name: str, subject: str, found: Any) -> Registered:
@@ -91,28 +91,29 @@ class Registry:
     ) -> None:
         self._client.close()
 
-    def register(self, type_name: str, text: str) -> Registered:
+    def register(self, type_name: str, text: str, subject: str | None = None) -> Registered:
         """Give the id of a schema, which the registry numbers when it does not know it.
 
-        It is looked up first, so that credentials which may only read are enough once
-        ``streams schemas register`` has run. Repeating it changes nothing.
+        ``subject``: one of the type's, the first by default. It is looked up first, so that
+        credentials which may only read are enough once ``streams schemas register`` has run.
+        Repeating it changes nothing.
         """
-        found = self.look_up(type_name, text)
+        subject = subject or subjects_of(type_name)[0]
+        found = self.look_up(type_name, text, subject)
         if found is None:
-            with self._asking(type_name):
-                self._client.register_schema(subject_of(type_name), self._schema(text))
-            found = self.look_up(type_name, text)
+            with self._asking(type_name, subject):
+                self._client.register_schema(subject, self._schema(text))
+            found = self.look_up(type_name, text, subject)
         if found is None:
             raise RegistryError(
-                f"the schema registry took {type_name} and does not know it",
+                f"the schema registry took {type_name} under {subject} and does not know it",
                 "see the registry's log",
             )
         return found
 
-    def look_up(self, type_name: str, text: str) -> Registered | None:
-        """The registered schema, None when the registry does not know this text."""
-        subject = subject_of(type_name)
-        with self._asking(type_name):
+    def look_up(self, type_name: str, text: str, subject: str) -> Registered | None:
+        """The registered schema, None when the registry does not know this text there."""
+        with self._asking(type_name, subject):
             try:
                 found = self._client.lookup_schema(subject, self._schema(text))
             except self._module.SchemaRegistryError as error:
@@ -121,10 +122,9 @@ class Registry:
                 raise
             return _registered(type_name, subject, found)
 
-    def judge(self, type_name: str, text: str) -> Verdict:
-        """May this schema be registered beside those of its subject? Nothing is changed."""
-        subject = subject_of(type_name)
-        with self._asking(type_name):
+    def judge(self, type_name: str, text: str, subject: str) -> Verdict:
+        """May this schema be registered beside those of the subject? Nothing is changed."""
+        with self._asking(type_name, subject):
             level = self._unless_unknown(self._client.get_compatibility, subject)
             level = level or self._client.get_compatibility()
             answer = self._unless_unknown(
@@ -144,13 +144,13 @@ class Registry:
         return self._module.Schema(text, "AVRO")
 
     @contextmanager
-    def _asking(self, type_name: str) -> Iterator[None]:
+    def _asking(self, type_name: str, subject: str) -> Iterator[None]:
         try:
             yield
         except self._network as error:
             raise self._away(f"{type(error).__name__} {error}") from error
         except self._module.SchemaRegistryError as error:
-            raise self._refusal(type_name, error) from error
+            raise self._refusal(type_name, subject, error) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise RegistryError(
                 f"what answers at {self.url} is no schema registry", "check schema_registry"
@@ -162,11 +162,10 @@ class Registry:
             f"no schema registry answers at {self.url} ({words})", "check schema_registry"
         )
 
-    def _refusal(self, type_name: str, error: Any) -> RegistryError:
+    def _refusal(self, type_name: str, subject: str, error: Any) -> RegistryError:
         status, said = int(error.http_status_code), " ".join(str(error.error_message).split())
         if status >= _SERVER_TROUBLE or status in _BUSY:
             return self._away(f"HTTP status {status}")
-        subject = subject_of(type_name)
         if status in _NO_ACCESS:
             return RegistryError(
                 f"the schema registry gives no access to {subject} (HTTP status {status})",

@@ -20,7 +20,7 @@ from schemas.registry import locked_ids
 from schemas.wire import Codec
 from streams.client import Read, read_all
 from streams.config import Config
-from streams.registry import codec_for, subject_of
+from streams.registry import codec_for, subjects_of
 from streams.sources.recording import read_lines
 from streams.topics import SOURCES
 from tests.cli.cli_support import Cli
@@ -99,7 +99,7 @@ def test_we_read_what_a_stranger_produces(cli: Cli, bootstrap: str, server: Regi
     client = SchemaRegistryClient({"url": server.url})
     write = AvroSerializer(
         client,
-        client.get_latest_version(subject_of(TYPE)).schema,
+        client.get_latest_version(subjects_of(TYPE)[0]).schema,
         conf={"auto.register.schemas": False, "use.latest.version": True},
     )
     producer = Producer({"bootstrap.servers": bootstrap})

@@ -14,7 +14,7 @@ from fastavro.schema import to_parsing_canonical_form
 from schemas.catalog import AVRO_DIR, BY_NAME, TYPES
 from schemas.registry import canonical, locked_ids, schema_text
 from streams.config import Config
-from streams.registry import Incompatible, Registry, RegistryError, codec_for, subject_of
+from streams.registry import Incompatible, Registry, RegistryError, codec_for, subjects_of
 from streams.topics import STORED
 from tests.cli.cli_support import Cli
 from tests.registry.server import RegistryServer
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.registry
 
 STRICT = "alerts.alert.v1"
 """Its subject has a compatibility rule in these tests."""
+SUBJECTS = {(kind.name, subject) for kind in TYPES for subject in subjects_of(kind.name)}
+"""Each type with each of its subjects."""
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def strict(server: RegistryServer) -> str:
     with Registry(server.url) as registry:
         registry.register(STRICT, schema_text(BY_NAME[STRICT]))
     client = SchemaRegistryClient({"url": server.url})
-    client.set_compatibility(subject_of(STRICT), "FULL_TRANSITIVE")
+    client.set_compatibility(subjects_of(STRICT)[0], "FULL_TRANSITIVE")
     return server.url
 
 
@@ -48,27 +50,27 @@ def normal(text: str) -> str:
 
 
 def test_subjects_are_those_of_the_topics() -> None:
-    """A type has the subject that other clients look for: its first topic's name and -value."""
-    expected: dict[str, str] = {}
-    for topic in STORED:
-        if topic.event_type:
-            expected.setdefault(topic.event_type, f"{topic.name}-value")
-    assert expected == {t.name: subject_of(t.name) for t in TYPES}
+    """Every topic with events has the subject that other clients look for: its name and -value."""
+    expected = {(t.event_type, f"{t.name}-value") for t in STORED if t.event_type}
+    assert expected == SUBJECTS
+    assert len(TYPES) < len(SUBJECTS)
 
 
 def test_versions_of_a_family_share_a_subject() -> None:
     """The next version of a type is compared with this one."""
-    assert subject_of("bitcoin.block.v1") == subject_of("bitcoin.block.v2")
+    assert subjects_of("bitcoin.block.v1") == subjects_of("bitcoin.block.v2")
 
 
 def test_registering_lists_every_type(cli: Cli, server: RegistryServer) -> None:
-    """``streams schemas register`` shows subject, id and version of every type; again, the same."""
+    """``streams schemas register`` shows every type with its subjects; again, the same."""
     words = ("schemas", "register", "-o", "ndjson", "--set", f"schema_registry={server.url}")
     first, again = cli(*words), cli(*words)
     assert (0, first.lines()) == (again.code, again.lines())
-    rows = {row["type"]: (row["subject"], row["version"]) for row in first.lines()}
-    assert {t.name: (subject_of(t.name), 1) for t in TYPES} == rows
+    rows = [(row["type"], row["subject"], row["version"]) for row in first.lines()]
+    assert sorted((*pair, 1) for pair in SUBJECTS) == sorted(rows)
     assert len(TYPES) == len({row["id"] for row in first.lines()})
+    there = SchemaRegistryClient({"url": server.url}).get_subjects()
+    assert set() == {subject for _, subject in SUBJECTS} - set(there)
 
 
 def test_ids_are_the_registrys(home: Path, server: RegistryServer) -> None:
@@ -96,14 +98,15 @@ def test_an_incompatible_schema_is_refused_by_name(strict: str) -> None:
         registry.register(STRICT, canonical(retyped(STRICT)))
     assert "add fields with defaults" in refused.value.remedy
     client = SchemaRegistryClient({"url": strict})
-    assert [1] == client.get_versions(subject_of(STRICT))
+    assert [1] == client.get_versions(subjects_of(STRICT)[0])
 
 
 def test_the_committed_schemas_pass_the_registrys_check(cli: Cli, strict: str) -> None:
     """``streams schemas check --registry`` accepts what is committed, and shows the rules."""
     words = ("schemas", "check", "--registry", "-o", "ndjson", "--set", f"schema_registry={strict}")
     ended = cli(*words)
-    assert (0, len(TYPES)) == (ended.code, len(ended.lines()))
+    asked = {(row["type"], row["subject"]) for row in ended.lines()}
+    assert (0, SUBJECTS) == (ended.code, asked)
     assert all(row["compatible"] for row in ended.lines())
     levels = {row["type"]: row["level"] for row in ended.lines()}
     assert ("FULL_TRANSITIVE", "NONE") == (levels[STRICT], levels["bitcoin.block.v1"])
@@ -127,7 +130,7 @@ def test_a_check_registers_nothing(cli: Cli, doomed: RegistryServer) -> None:
     """An empty registry is still empty of our subjects after it was asked."""
     ended = cli("schemas", "check", "--registry", "--set", f"schema_registry={doomed.url}")
     subjects = SchemaRegistryClient({"url": doomed.url}).get_subjects()
-    assert (0, set()) == (ended.code, {subject_of(t.name) for t in TYPES} & set(subjects))
+    assert (0, set()) == (ended.code, {subject for _, subject in SUBJECTS} & set(subjects))
 
 
 def test_a_wrong_path_is_not_an_empty_registry(home: Path, server: RegistryServer) -> None:
