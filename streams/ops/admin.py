@@ -77,6 +77,7 @@ def _changelog_settings() -> dict[str, str]:
         "max.message.bytes": str(17 * MEBIBYTE),
         "retention.ms": "-1",
         "message.timestamp.type": "LogAppendTime",
+        "segment.bytes": str(64 * MEBIBYTE),  # what is still written to is never compacted
     }
 
 
