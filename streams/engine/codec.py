@@ -116,6 +116,8 @@ def encode_value(value: Any) -> bytes:
             return _by_type(f"Event/{inner}", value)
     elif _CLASSES.get(name) is type(value):
         return _by_type(name, value)
+    if type(value) is dict and set(map(type, value.values())) == {int}:
+        return _pack.encode(value)  # a page of counts
     return _pack.encode(_tag(value))
 
 
@@ -155,15 +157,6 @@ def decode_key(data: bytes) -> Key:
 
 def encode_changes(changes: Changes) -> Iterator[tuple[bytes, bytes | None]]:
     """Key and value on the changelog of each entry."""
-    pack = _pack.encode
-    if changes.whole:
-        (scope,) = changes.path
-        for key, content in changes.entries:
-            yield pack((scope, *key)), None if content is None else encode_value(content)
-        return
-    front = pack((*changes.path, None))[:-1]  # an array's bytes are those of its parts
+    pack, path = _pack.encode, changes.path
     for key, content in changes.entries:
-        if type(content) is int:
-            yield front + pack(key), pack(content)
-        else:
-            yield front + pack(key), None if content is None else encode_value(content)
+        yield pack((*path, *key)), None if content is None else encode_value(content)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from joins.state import Key, MemoryStore, Table
 
 FEW = 100
 """Entries of which it is not worth while to lose count."""
 PLAIN = ""
-"""Marks the keys of plain tables on the changelog: (scope, PLAIN, table, key)."""
+"""Marks the keys of plain tables on the changelog: (scope, PLAIN, table, pages, page)."""
+PAGE = 16
+"""Entries of a plain table that share a record of the changelog, at most on average."""
+
+
+Page = tuple[int, int]
+"""How many pages there are, and the number of this one."""
 
 
 class Timed(NamedTuple):
@@ -25,21 +33,21 @@ class Changes(NamedTuple):
 
     path: Key
     """What stands in front of each key."""
-    whole: bool
-    """Whether keys are tuples, else single parts."""
     entries: list[tuple[Any, Any]]
     """Keys with their content, None where deleted."""
 
     def places(self) -> Iterator[Key]:
         """The keys as the changelog has them."""
         for key, _ in self.entries:
-            yield (*self.path, *key) if self.whole else (*self.path, key)
+            yield (*self.path, *key)
 
 
 class PlainTable:
-    """A mapping from str, bytes or int to values: the quickest form of state.
+    """A mapping from str, bytes or int to small values: the quickest form of state.
 
-    What a batch writes lies on top until the batch is settled. ``None`` is no value.
+    What a batch writes lies on top until the batch is settled. ``None`` is no value. The changelog
+    has pages, each with the entries whose keys have one hash, which are written whole: where much
+    changes that is an eighth of the records, where little changes it is no more of them.
 
     >>> counts = TaskStore().scope("step").table("counts")
     >>> counts["a"] = counts.get("a", 0) + 1
@@ -47,7 +55,7 @@ class PlainTable:
     ({'a': 1}, False, 1)
     """
 
-    __slots__ = ("_base", "_dirty", "_top", "_whole", "path")
+    __slots__ = ("_base", "_dirty", "_gone", "_pages", "_top", "_touched", "_whole", "path")
     MOST = 0.7
     """Of the entries: once so many are dirty, the whole table is, and nobody keeps count."""
 
@@ -55,8 +63,14 @@ class PlainTable:
         self.path = path
         self._base: dict[Any, Any] = {}
         self._top: dict[Any, Any] = {}
-        self._dirty: dict[Any, Any] = {}
+        self._dirty: set[Any] = set()
         self._whole = False
+        self._pages: list[list[Any]] = [[]]
+        """Which keys each page has; their number is a power of two."""
+        self._touched: set[int] = set()
+        """Pages to be written beside those of dirty keys."""
+        self._gone: dict[Page, None] = {}
+        """Pages to be deleted: those of when there were fewer."""
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value at ``key``, or ``default``."""
@@ -105,44 +119,79 @@ class PlainTable:
     @property
     def dirty(self) -> bool:
         """Whether a settled entry waits for the checkpoint."""
-        return self._whole or bool(self._dirty)
+        return self._whole or bool(self._dirty or self._touched or self._gone)
 
     def settle(self) -> None:
         """What was written stays."""
-        top = self._top
+        top, base = self._top, self._base
         if not top:
             return
         self._top = {}
-        self._base.update(top)
-        gone = [key for key, value in top.items() if value is None] if None in top.values() else ()
-        for key in gone:
-            del self._base[key]
-            self._dirty[key] = None
+        before = len(base)
+        base.update(top)
+        for key in islice(reversed(base), len(base) - before):  # a dict keeps its order: new ones
+            self._pages[self._page(key)].append(key)
+        if None in top.values():
+            self._remove([key for key, value in top.items() if value is None])
+        self._divide()
         if not self._whole:
             self._dirty.update(top)
-            self._whole = len(self._dirty) > max(FEW, self.MOST * len(self._base))
+            self._whole = len(self._dirty) > max(FEW, self.MOST * len(base))
 
     def undo(self) -> None:
         """Forget what was written since the last ``settle``."""
         self._top = {}
 
     def changed(self) -> Changes:
-        """The dirty entries, which are clean from now on."""
-        found, whole, self._dirty, self._whole = self._dirty, self._whole, {}, False
-        if whole:
-            found = dict.fromkeys(found.keys() - self._base.keys()) | self._base
-        return Changes(self.path, False, list(found.items()))
+        """The pages of dirty entries, which are clean from now on; deleted ones come first."""
+        count, pages, value = len(self._pages), self._pages, self._base.__getitem__
+        every = range(count) if self._whole else {*map(self._page, self._dirty), *self._touched}
+        found: list[tuple[Any, Any]] = [(page, None) for page in self._gone]
+        for number in every:
+            keys = pages[number]
+            found.append(((count, number), dict(zip(keys, map(value, keys), strict=True)) or None))
+        self._dirty, self._touched, self._gone, self._whole = set(), set(), {}, False
+        return Changes(self.path, found)
 
-    def load(self, key: Any, value: Any) -> None:
-        """Take over an entry of the changelog; None deletes."""
-        if value is None:
-            self._base.pop(key, None)
+    def load(self, page: Page, entries: dict[Any, Any] | None) -> None:
+        """Take over a page of the changelog; None deletes it."""
+        count, number = page
+        if count < len(self._pages):  # of before the last division
+            return
+        if count > len(self._pages):
+            self._base.clear()
+            self._pages = [[] for _ in range(count)]
+        self._remove(self._pages[number])
+        self._pages[number] = list(entries or ())
+        self._base.update(entries or {})
+
+    def touch(self, page: Page) -> None:
+        """The page is to be written, or deleted, at the next checkpoint."""
+        count, number = page
+        if count == len(self._pages):
+            self._touched.add(number)
         else:
-            self._base[key] = value
+            self._gone[page] = None
 
-    def touch(self, key: Any) -> None:
-        """The entry is to be written at the next checkpoint."""
-        self._dirty[key] = self._base.get(key)
+    def _page(self, key: Any) -> int:
+        return crc32(key if type(key) is bytes else repr(key).encode()) & (len(self._pages) - 1)
+
+    def _remove(self, keys: Iterable[Any]) -> None:
+        for key in list(keys):
+            del self._base[key]
+            self._pages[self._page(key)].remove(key)
+
+    def _divide(self) -> None:
+        """Make more pages where they have become too long."""
+        count = old = len(self._pages)
+        while len(self._base) > count * PAGE:
+            count *= 2
+        if count == old:
+            return
+        self._gone |= dict.fromkeys((old, number) for number in range(old))
+        self._pages, self._whole, self._touched = [[] for _ in range(count)], True, set()
+        for key in self._base:
+            self._pages[self._page(key)].append(key)
 
 
 class LoggedTable(Table):
@@ -183,7 +232,7 @@ class LoggedTable(Table):
             found = [(key, _timed(value(key), at.get(key))) for key in dirty]
         else:
             found = [(key, value(key)) for key in dirty]
-        return Changes(self.path, True, found)
+        return Changes(self.path, found)
 
     def touch(self, key: Any) -> None:
         """The entry is to be written at the next checkpoint."""
@@ -226,14 +275,14 @@ class Scope(MemoryStore):
     def load(self, key: Key, value: Any | None, due: int | None) -> None:
         """Take over one entry of the changelog."""
         if key[0] == PLAIN:
-            self.table(str(key[1])).load(key[2], value)
+            self.table(str(key[1])).load((int(key[2]), int(key[3])), value)
         else:
             self._tables[key[0]].change(key, value, due)  # type: ignore[attr-defined]
 
     def touch(self, key: Key) -> None:
         """An entry is to be written at the next checkpoint."""
         if key[0] == PLAIN:
-            self.table(str(key[1])).touch(key[2])
+            self.table(str(key[1])).touch((int(key[2]), int(key[3])))
         else:
             self._tables[key[0]].touch(key)  # type: ignore[attr-defined]
 

@@ -33,8 +33,7 @@ def count(batch: Records, state: Scope, emit: Emit) -> None:
     if not stamps.began:
         stamps.begin()
     counts = state.table("counts")
-    found = Counter(batch.keys)
-    counts.update({key: counts.get(key, 0) + more for key, more in found.items()})
+    counts.add(Counter(batch.keys))
     stores[id(state)] = state
     watch.counted(events.name, len(batch))
 
