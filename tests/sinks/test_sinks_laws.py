@@ -129,3 +129,19 @@ def test_ranges_stay_bounded_and_wide_gaps_stay_open() -> None:
     assert len(held.ranges(place)) <= MOST_RANGES
     assert [False] * 3 == [held.holds(place, offset) for offset in (60_000, 80_000, 99_999)]
     assert all(held.holds(place, offset) for offset in (0, 1, 59_998, 100_000, 159_998))
+
+
+def test_a_record_that_is_still_to_be_delivered_is_never_taken_for_a_marker() -> None:
+    """Lanes deliver out of order: what one of them still has to deliver stays open.
+
+    each transaction: a record, then [control record][marker]; the last one: 1st, [2nd], 3rd record
+    """
+    place = (TOPIC, 0)
+    for transactions in (MOST_RANGES - 1, MOST_RANGES):
+        held, last = Coverage(), 3 * transactions
+        for number in range(transactions):
+            held.add(place, 3 * number, 3 * number + 1)
+        for offset in (last, last + 2):
+            held.add(place, offset, offset + 1)
+        assert len(held.ranges(place)) <= MOST_RANGES
+        assert [True, False, True] == [held.holds(place, last + n) for n in range(3)]
