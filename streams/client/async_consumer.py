@@ -120,6 +120,8 @@ class AsyncConsumer(Generic[I_co]):
         self._make: Callable[[], Any] = lambda: Consumer(bootstrap, *topics, **options)
         self._thread = Thread("streams-consumer")
         self._made: Consumer[I_co] | None = None
+        self._filling: asyncio.Future[bool] | None = None
+        """The request under way, perhaps of a waiter that was cancelled."""
 
     async def __aenter__(self) -> Self:
         self._made = await self._thread.call(self._make)
@@ -161,11 +163,22 @@ class AsyncConsumer(Generic[I_co]):
         return self._consumer._take(most)
 
     async def _fill(self, seconds: float, most: int) -> bool:
-        """What is read for a waiter that was cancelled stays ready for the next one."""
+        """What is read for a waiter that was cancelled stays ready for the next one.
+
+        One request at a time: a second one would take what was yielded since for processed, and
+        what is being read is not to be looked at.
+        """
         consumer = self._consumer
-        if consumer._is_ready():
-            return True
-        return await asyncio.shield(self._thread.call(consumer._fill, seconds, most))
+        if self._filling is None:
+            if consumer._is_ready():
+                return True
+            self._filling = self._thread.call(consumer._fill, seconds, most)
+        filling = self._filling
+        try:
+            return await asyncio.shield(filling)
+        finally:
+            if filling.done():
+                self._filling = None
 
     def stop(self) -> None:
         """End the iteration before its next record."""

@@ -118,6 +118,26 @@ def test_a_group_commits_what_was_yielded(place: Place) -> None:
     run(work())
 
 
+def test_a_record_is_not_processed_because_earlier_waits_were_cancelled(place: Place) -> None:
+    """Only asking for the next one says that a record is done; waits cut short before do not."""
+
+    async def work() -> None:
+        options: dict[str, Any] = {"group": place.group, "commit_seconds": 0.0}
+        async with AsyncConsumer(place.bootstrap, topics.alerts, **options) as alerts:
+            await asyncio.to_thread(place.write, topics.alerts, "id0", alert("x"), partition=0)
+            found: list[str] = []
+            while not found:
+                try:
+                    found.append((await asyncio.wait_for(anext(alerts), 0.002)).id)
+                except TimeoutError:
+                    continue
+            await alerts.positions()  # comes after all that was begun for those waits
+            fetch = alerts._consumer._intake.fetch
+            assert {} == await alerts._thread.call(fetch.committed, [(topics.alerts.name, 0)])
+
+    run(work())
+
+
 def test_net_and_watermark(place: Place) -> None:
     """The views and what is known beside the records are those of the plain consumer."""
 
