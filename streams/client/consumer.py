@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
-from streams.client.errors import BadOption, TimedOut
+from streams.client.errors import BadOption, NotCommitted, TimedOut
 from streams.client.intake import Control, Intake
 from streams.client.options import Common, Options, settings_of
 from streams.client.records import Asserted, Malformed, Record, Withdrawn
@@ -136,7 +137,11 @@ class Consumer(Generic[I_co]):
         self._stopped = threading.Event()
         self._closed = False
         self._commit_at = time.monotonic() + self.settings.commit_seconds
-        self._intake = Intake(self.settings, self._undone)
+        self._uncommitted: set[Place] = set()
+        """Partitions of which something was yielded since the last commit by hand."""
+        self._torn = ""
+        """Why a transaction with the positions could lose or repeat what was yielded."""
+        self._intake = Intake(self.settings, self._undone, self._gone)
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -180,6 +185,8 @@ class Consumer(Generic[I_co]):
         while len(found) < most and self._is_ready():
             found.append(self._ready.popleft())
         self._held = list(found)
+        if self.settings.commit == "manual":
+            self._uncommitted |= {(item.topic, item.partition) for item in self._held}
         return found
 
     def stop(self) -> None:
@@ -255,6 +262,29 @@ class Consumer(Generic[I_co]):
         if self.settings.group is None:
             raise BadOption("there is no group to commit to", "open the consumer with group=")
         self._intake.fetch.commit(self.positions())
+        self._uncommitted.clear()
+
+    def in_transaction(self, commit: Callable[[dict[Place, int], Any], None]) -> None:
+        """Let a producer's transaction commit the positions; raises NotCommitted, or as ``commit``.
+
+        It cannot when partitions were taken away whose records were yielded and are not committed:
+        who has them now reads these again, and would make the same of them.
+        """
+        self.check_whole()
+        commit(self.positions(), self.group_metadata())
+        self._uncommitted.clear()
+
+    def check_whole(self) -> None:
+        """Raise NotCommitted unless all that was yielded since the last commit can be committed."""
+        if self._torn:
+            raise NotCommitted(
+                f"a transaction cannot hold the positions of this consumer: {self._torn}",
+                "open the consumer again: what was not committed comes again",
+            )
+
+    def tear(self) -> None:
+        """A transaction with what was yielded was given up: a later one would leave that out."""
+        self._torn = self._torn or "an earlier one failed"
 
     def group_metadata(self) -> Any:
         """Who this member of the group is, for a transaction that commits its positions."""
@@ -267,6 +297,12 @@ class Consumer(Generic[I_co]):
     def _undone(self) -> list[Any]:
         """What was read and may not have been processed."""
         return [*self._held, *self._waiting()]
+
+    def _gone(self, places: set[Place]) -> None:
+        """What was read of partitions that were taken away is for their next owner to yield."""
+        self._ready = deque(item for item in self._ready if _place_of(item) not in places)
+        if places & self._uncommitted:
+            self._torn = "the group took partitions away whose records it had given out"
 
     def _processed(self) -> None:
         """Everything that was yielded is done, since more is asked for."""
@@ -308,3 +344,7 @@ class Consumer(Generic[I_co]):
         if error is None:
             self.close()
         self._end()
+
+
+def _place_of(item: Any) -> Place:
+    return item.place if isinstance(item, Control) else (item.topic, item.partition)

@@ -47,9 +47,16 @@ def codec_of(registry: str | None, user_info: str | None) -> Codec:
 class Intake:
     """Everything of a consumer but its face. One thread at a time."""
 
-    def __init__(self, settings: Settings, undone: Callable[[], Iterable[Item]]) -> None:
-        """``undone`` gives what was handed over and may not have been processed."""
-        self.settings, self._undone = settings, undone
+    def __init__(
+        self,
+        settings: Settings,
+        undone: Callable[[], Iterable[Item]],
+        gone: Callable[[set[Place]], None],
+    ) -> None:
+        """``undone`` gives what was handed over and may not have been processed; ``gone`` is told
+        of partitions that the group has taken away.
+        """
+        self.settings, self._undone, self._gone = settings, undone, gone
         self.codec = codec_of(settings.registry, settings.registry_user_info)
         self.view, self.watermarks = view_of(settings), Watermarks()
         self.malformed = 0
@@ -104,11 +111,13 @@ class Intake:
         self._lost(consumer, partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for place in [(p.topic, p.partition) for p in partitions]:
+        places = {(p.topic, p.partition) for p in partitions}
+        for place in places:
             self.fetch.next.pop(place, None)
             self._shown_from.pop(place, None)
             self.watermarks.drop(place)
             self.view.drop(*place)
+        self._gone(places)
 
     # Records --------------------------------------------------------------------------------------
 

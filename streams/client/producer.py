@@ -121,19 +121,28 @@ class Producer:
 
         With ``after``, a consumer of a group with ``commit="manual"``, its positions are part of
         the transaction: what was read and what was made of it are one, exactly once. After an
-        error open the consumer again, so that it goes on from the group's positions.
+        error open the consumer again, so that it goes on from the group's positions. Raises
+        NotCommitted where it was not, or where the group took partitions away meanwhile.
         """
         transactions = self._ready(after)
         transactions.begin()
         try:
             yield
+            if after is not None:
+                after.check_whole()
         except BaseException:
+            if after is not None:
+                after.tear()
             transactions.abort()
             raise
         if after is None:
             transactions.commit()
-        else:
-            transactions.commit(after.positions(), after.group_metadata())
+            return
+        try:
+            after.in_transaction(transactions.commit)
+        except ClientError:
+            after.tear()
+            raise
 
     def _ready(self, after: Consumer[Any] | None) -> Transactions:
         if self._transactions is None:
@@ -147,6 +156,8 @@ class Producer:
                 "only the positions of a group that commits by hand can be in a transaction",
                 'open the consumer with group= and commit="manual"',
             )
+        if after is not None:
+            after.check_whole()
         return self._transactions
 
     # The end --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from streams.client import (
     BadOption,
     Consumer,
     Fenced,
+    NotCommitted,
     NotDelivered,
     NoTopic,
     Producer,
@@ -25,9 +26,10 @@ from streams.client import (
 )
 from streams.engine.own_types import forget
 from streams.topics import Topic
-from tests.client.place import Place, alert, label
+from tests.client.place import Place, alert, label, until
 
 NOW = 1_700_000_000_000
+FAST = {"session.timeout.ms": 2000, "heartbeat.interval.ms": 500}
 BLOCK = Block("regtest", "aa" * 32, 7, "00" * 32, 1, "bb" * 32, 1_700_000, 0, 0, 1, 300, 900)
 
 
@@ -178,6 +180,57 @@ def test_what_was_read_and_what_was_made_of_it_are_one(place: Place) -> None:
             except AssertionError:
                 continue
     assert [label(0), label(1)] == sorted((r.value for r in labels(place)), key=lambda v: v.subject)
+
+
+def test_a_transaction_leaves_nothing_out_after_one_that_failed(place: Place) -> None:
+    """The record of a transaction that failed is never passed over by the next one's positions."""
+    place.write(topics.alerts, "a", alert("x"), partition=0)
+    place.write(topics.alerts, "b", alert("x"), partition=0)
+    options: dict[str, Any] = {"group": place.group, "commit": "manual", "until": "end"}
+    with Producer(place.bootstrap, transactional_id="t5") as producer:
+        with Consumer(place.bootstrap, topics.alerts, **options) as alerts:
+            next(alerts)
+            with pytest.raises(ZeroDivisionError), producer.transaction(after=alerts):
+                _ = 1 / 0
+            next(alerts)
+            with (
+                pytest.raises(NotCommitted, match="open the consumer again"),
+                producer.transaction(after=alerts),
+            ):
+                producer.send(label(2))
+        with Consumer(place.bootstrap, topics.alerts, **options) as alerts:
+            for record in alerts:
+                with producer.transaction(after=alerts):
+                    producer.send(label(record.offset))
+    assert {label(0), label(1)} == {record.value for record in labels(place)}
+
+
+def test_a_transaction_fails_when_the_group_took_its_records_away(place: Place) -> None:
+    """Who has a partition now makes the same of its records: both at once would double them.
+
+    first      reads a, b ........ [transaction] refused
+    second              joins, takes a partition over
+    """
+    place.write(topics.alerts, "a", alert("x"), partition=0)
+    place.write(topics.alerts, "b", alert("x"), partition=1)
+    options: dict[str, Any] = {"group": place.group, "commit": "manual", "kafka": FAST}
+    with (
+        Producer(place.bootstrap, transactional_id="t6") as producer,
+        Consumer(place.bootstrap, topics.alerts, **options) as first,
+    ):
+        read: list[str] = []
+        until("both were read", lambda: read.extend(r.id for r in first.poll(0.1)) or len(read) > 1)
+        with Consumer(place.bootstrap, topics.alerts, **options) as second:
+
+            def shared() -> bool:
+                for member in (first, second):
+                    member.poll(0.05)
+                return 1 == len(first.assignment) == len(second.assignment)
+
+            until("each has a partition", shared)
+            with pytest.raises(NotCommitted), producer.transaction(after=first):
+                producer.send(label(1))
+    assert [] == labels(place)
 
 
 def test_a_record_that_the_broker_refuses_is_raised_with_its_id(place: Place) -> None:
