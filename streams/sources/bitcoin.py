@@ -96,9 +96,10 @@ class BitcoinSource:
         self._say(f"resuming after {at} with {pool} transactions in the mempool")
 
     def batches(self, stop: Stop = lambda: False) -> Iterator[SourceBatch]:
-        """Yield batches until ``stop()``. Raises SourceError for what waiting cannot mend.
+        """Yield batches until ``stop()``, which is asked behind each of them.
 
-        The one that ends a comparison may be without events; no other is.
+        The one that ends a comparison may be without events; no other is. Raises SourceError for
+        what waiting cannot mend.
         """
         try:
             while not stop():
@@ -119,10 +120,16 @@ class BitcoinSource:
         if not self._began:
             self._follower.take(self._begun())
             self._began = True
-        yield from map(self._batch, self._follower.resync())
+        for burst in self._follower.resync():
+            yield self._batch(burst)
+            if stop():  # a catch-up may be of years
+                return
         self._waiting.over()
         while not stop():
-            yield from self._batches(self._follower.following())
+            for batch in self._batches(self._follower.following()):
+                yield batch
+                if stop():
+                    return
 
     def _open_feed(self) -> None:
         try:

@@ -11,8 +11,10 @@ import pytest
 from schemas.catalog import BY_NAME
 from schemas.envelope import Event
 from streams.chain.mempool import EXPIRY_MS
+from streams.sources.batch import SourceBatch
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.bitcoin_node import BitcoinNode
+from streams.sources.bitcoin_position import Position
 from streams.sources.bitcoin_rpc import Rpc
 from streams.sources.bitcoin_zmq import Feed
 from streams.sources.errors import SourceError
@@ -208,6 +210,23 @@ def test_whole_chain_of_a_node_is_given_from_genesis(node: Node) -> None:
     assert [block.value.height for block in blocks] == list(range(height + 1))
     assert [block.ts for block in blocks] == sorted(block.ts for block in blocks)
     assert ids_are_the_catalogs(watching.begun)
+
+
+def test_who_catches_up_ends_when_asked_to_and_goes_on_from_there(node: Node) -> None:
+    """A stop is heeded behind each block, however many are left; the next run has the others."""
+    source, height = source_of(node, from_height=0), node.call("getblockcount")
+    taken: list[SourceBatch] = []
+    for batch in source.batches(lambda: len(taken) >= 2):
+        taken.append(batch)
+    assert [0, 1] == [batch.cursor["height"] for batch in taken]
+    kept = {key: raw for batch in taken for key, raw in batch.kept.items() if raw is not None}
+    later = source_of(node)
+    later.resume(Position(taken[-1].cursor, kept))
+    watching = Watch(later)
+    events = watching.until(lambda _: watching.caught_up)
+    watching.close()
+    blocks = [event.value.height for event in events if event.type == "bitcoin.block.v1"]
+    assert list(range(2, height + 1)) == blocks
 
 
 def test_two_starts_give_the_same_events(node: Node) -> None:
