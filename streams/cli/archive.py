@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,9 +30,6 @@ Files = Annotated[
 Prevouts = Annotated[
     list[Path] | None,
     typer.Option(exists=True, help="What a block's inputs spend: file or folder; repeatable."),
-]
-Network = Annotated[
-    Literal["main", "test", "testnet4", "signet", "regtest"], typer.Option(help="Bitcoin network.")
 ]
 First = Annotated[
     int, typer.Option("--from", min=0, help="Lowest height to write; lower blocks are read.")
@@ -62,7 +59,7 @@ Json = Annotated[bool, typer.Option("--json", help="A summary in JSON at the end
 def archive(
     files: Files,
     prevouts: Prevouts = None,
-    network: Network = "main",
+    network: live.Network = "main",
     first: First = 0,
     last: Last = None,
     tip: Tip = None,

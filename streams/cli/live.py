@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,11 @@ from streams.cli.options import current
 
 if TYPE_CHECKING:
     from streams.engine.settings import EngineSettings
+
+
+Network = Annotated[
+    Literal["main", "test", "testnet4", "signet", "regtest"], typer.Option(help="Bitcoin network.")
+]
 
 
 def ready() -> EngineSettings:
@@ -61,7 +66,7 @@ def bitcoin(
     cookie: Annotated[
         Path | None, typer.Option(help="Cookie file, unless the URL has user and password.")
     ] = None,
-    network: Annotated[str, typer.Option(help="main, test, signet or regtest.")] = "main",
+    network: Network = "main",
     from_height: Annotated[
         int | None,
         typer.Option(help="At the first start: begin with this block, not the next one."),

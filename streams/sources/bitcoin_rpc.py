@@ -16,7 +16,7 @@ from decimal import Decimal
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
 
@@ -32,11 +32,14 @@ _UNAUTHORIZED, _FORBIDDEN, _BUSY = 401, 403, 503
 _T = TypeVar("_T")
 
 
-class RpcError(Exception):
+class RpcError(SourceError):
     """The node answered a call with an error; ``code`` as in Bitcoin Core's ``protocol.h``."""
 
     def __init__(self, method: str, code: int, message: str) -> None:
-        super().__init__(f"{method}: {message} (code {code})")
+        super().__init__(
+            f"the node answers {method} with an error: {message} (code {code})",
+            "see its log; it must be Bitcoin Core or Knots, built with ZMQ, and not too old",
+        )
         self.code = code
 
 
@@ -60,11 +63,26 @@ def satoshi(amount: Decimal | int) -> Sat:
     return Sat(int(value))
 
 
+def _address(url: str) -> SplitResult:
+    """The parts of an address; messages do not show it, since it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SourceError("that is no address of a node's RPC", "write http://HOST:PORT")
+    return parts
+
+
 class Rpc:
-    """A node's RPC. ``url`` may carry user and password; else ``cookie`` names the cookie file."""
+    """A node's RPC. ``url`` may carry user and password; else ``cookie`` names the cookie file.
+
+    Raises SourceError for an address that cannot be one.
+    """
 
     def __init__(self, url: str, cookie: Path | None = None, timeout_s: float = 60) -> None:
-        self._url, self._cookie, self._timeout_s = urlsplit(url), cookie, timeout_s
+        self._url, self._cookie, self._timeout_s = _address(url), cookie, timeout_s
         self._connection: HTTPConnection | None = None
         self._proxy: Any = None
         self._secret = ("", "")
@@ -151,7 +169,7 @@ class Rpc:
             self._secret = user, password = self._credentials()
             https = self._url.scheme == "https"
             kind = HTTPSConnection if https else HTTPConnection
-            host, port = self._url.hostname or "127.0.0.1", self._url.port or 8332
+            host, port = self._url.hostname or "", self._url.port or 8332
             self._connection = kind(host, port, timeout=self._timeout_s)
             url = f"http://{quote(user)}:{quote(password)}@{host}:{port}{self._url.path}"
             self._proxy = AuthServiceProxy(url, None, self._timeout_s, self._connection)

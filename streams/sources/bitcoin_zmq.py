@@ -99,7 +99,7 @@ class Feed:
     def open(self) -> None:
         """Subscribe, and return once every publisher has shaken hands.
 
-        Raises NoPublisher when one does not within the time given.
+        Raises NoPublisher when one does not within the time given, SourceError for no address.
         """
         self._shut()
         self._counters, self._poller = Counters(), zmq.Poller()
@@ -114,7 +114,12 @@ class Feed:
         socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)  # a dead peer closes no connection
         for topic in _TOPICS:
             socket.setsockopt(zmq.SUBSCRIBE, topic)
-        socket.connect(address)
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as problem:
+            raise SourceError(
+                f"{address} is no address of ZMQ ({problem.strerror})", "write tcp://HOST:PORT"
+            ) from problem
         due = time.monotonic() + self._connect_ms / 1000
         while not _shook_hands(monitor, due):
             if time.monotonic() >= due:

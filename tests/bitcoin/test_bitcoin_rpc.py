@@ -24,6 +24,7 @@ from streams.sources.bitcoin_identity import (
     SPLIT_HEIGHT,
     check_branch,
     check_identity,
+    check_publishes,
 )
 from streams.sources.bitcoin_rpc import Rpc, RpcError, satoshi
 from streams.sources.bitcoin_zmq import Counters, Feed, Frame, decode
@@ -151,6 +152,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -177,6 +179,32 @@ def test_wait_ends_when_asked_to_and_says_since_when() -> None:
         "waiting for the node at node:8332: connection refused; 0 s",
         "the node at node:8332 is back after 0 s",
     ]
+
+
+@pytest.mark.parametrize(
+    "url", ["node.example:8332", "http://u:hunter2@127.0.0.1:99999", "http://", "tcp://a:1"]
+)
+def test_what_is_no_address_of_an_rpc_is_refused_without_showing_it(url: str) -> None:
+    """An address without scheme or host would be taken for this machine, a port for a crash."""
+    with pytest.raises(SourceError, match="write http://HOST:PORT") as refused:
+        Rpc(url)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_call_that_the_node_does_not_know_is_an_error_with_a_remedy() -> None:
+    """A node built without ZMQ says that there is no such method: no error that nobody foresaw."""
+    body = b'{"result":null,"error":{"code":-32601,"message":"Method not found"},"id":1}'
+    with answering(404, body) as url, pytest.raises(SourceError, match="built with ZMQ") as refused:
+        check_publishes(Rpc(url))
+    assert isinstance(refused.value, RpcError)
+
+
+def test_what_is_no_address_of_zmq_is_refused() -> None:
+    """An address without a protocol names what to write."""
+    feed = Feed(["127.0.0.1:28332"])
+    with pytest.raises(SourceError, match="write tcp://HOST:PORT"):
+        feed.open()
+    feed.close()
 
 
 def test_absent_publisher_is_refused_by_name() -> None:
