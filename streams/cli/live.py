@@ -139,7 +139,8 @@ def recording(
 
 def retire(
     name: Annotated[
-        str, typer.Argument(help="Its name, as `streams doctor` or late records show it.")
+        str,
+        typer.Argument(help="Its name; `streams lag` shows source:NAME/0 under `holds`."),
     ],
 ) -> None:
     """Let time go on without a source that will not come back.
@@ -151,8 +152,9 @@ def retire(
     """
     from streams.ops.live import retire as declare_idle  # noqa: PLC0415
 
-    declare_idle(ready(), name)
-    typer.echo(f"{name} is declared idle", err=True)
+    bare = name.removeprefix("source:").partition("/")[0]
+    declare_idle(ready(), bare)
+    typer.echo(f"{bare} is declared idle", err=True)
 
 
 def record(

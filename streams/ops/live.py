@@ -14,6 +14,7 @@ from streams.sources.batch import SourceBatch
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.bitcoin_position import FORM, Position
 from streams.sources.bitcoin_published import PublishedBlocks
+from streams.sources.errors import SourceError
 from streams.sources.writer import SourceWriter
 from streams.topics import Topic
 
@@ -71,9 +72,17 @@ def _commit(writer: SourceWriter, batch: SourceBatch, stop: Callable[[], bool]) 
 
 
 def retire(settings: EngineSettings, name: str) -> None:
-    """Declare a source that will not come back idle, so that it no longer holds time back."""
+    """Declare a source that will not come back idle, so that it no longer holds time back.
+
+    Raises SourceError for one that has never written.
+    """
     writer = SourceWriter(name, topics.SOURCES, settings, Codec())
     try:
+        if not writer.is_known():
+            raise SourceError(
+                f"no source {name} has written here",
+                "`streams lag` names who holds time back",
+            )
         writer.open()
         writer.idle()
     finally:

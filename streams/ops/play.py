@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def play_recording(
     ``speed`` 1 keeps the recorded pace, 10 is ten times as fast, None as fast as it goes. Returns
     the number of records; raises SourceError for a file that is no recording.
     """
-    name = f"recording-{path.name.split('.')[0]}"
+    name = "recording-" + re.sub(r"[^A-Za-z0-9_-]", "_", path.name.split(".")[0])
     writer = SourceWriter(name, topics.SOURCES, settings, codec or Codec())
     player = _Player(writer, speed, played)
     try:

@@ -33,14 +33,13 @@ _T = TypeVar("_T")
 
 
 class RpcError(SourceError):
-    """The node answered a call with an error; ``code`` as in Bitcoin Core's ``protocol.h``."""
+    """The node answered a call with an error; codes are those of Bitcoin Core's ``protocol.h``."""
 
     def __init__(self, method: str, code: int, message: str) -> None:
         super().__init__(
             f"the node answers {method} with an error: {message} (code {code})",
             "see its log; it must be Bitcoin Core or Knots, built with ZMQ, and not too old",
         )
-        self.code = code
 
 
 class _Refused(Exception):

@@ -7,6 +7,7 @@ with nothing lost and nothing doubled. The position is a small cursor, and whate
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,16 +26,27 @@ from streams.engine.mover import READ, Place
 from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
+from streams.sources.errors import SourceError
 from streams.topics import Topic
 
 _NOTHING = POS_INF
 """Nothing has been declared by this run."""
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _PIECE = 512 * 1024
 """A kept value is written in pieces of so many bytes at most, since the topic has a limit."""
 
 
+class BadName(SourceError):
+    """A source cannot be named so: the name is part of keys and headers."""
+
+    code = 2
+
+
 class SourceWriter:
-    """The one writer of a source; its name is its transactional id, so a second one fences it."""
+    """The one writer of a source; its name is its transactional id, so a second one fences it.
+
+    Raises BadName.
+    """
 
     def __init__(
         self,
@@ -43,6 +55,10 @@ class SourceWriter:
         settings: EngineSettings,
         codec: Codec,
     ) -> None:
+        if not _NAME.fullmatch(name):
+            raise BadName(
+                f"{name!r} is no name of a source", "use letters, digits, '.', '_' and '-' only"
+            )
         self.name, self.writes, self.settings, self.codec = name, writes, settings, codec
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.writer = Writer(f"source:{name}", 0, 0, 1)
@@ -57,15 +73,19 @@ class SourceWriter:
         self._place = f"{settings.application}/{name}"
         self._pieces: dict[str, int] = {}
 
+    def is_known(self) -> bool:
+        """Whether a source of this name has ever written; nobody is fenced by asking."""
+        return self._read_position() is not None
+
     def open(self) -> Any:
         """Fence an older run, and give its cursor back (None at the first start)."""
         self.tx.fence()
         stored = self._read_position()
+        self._declare(NEG_INF)  # there again, if an earlier run ended idle: goes with what is first
         if stored is not None:
             self.cursor, self._sequence = stored["cursor"], stored["sequence"]
         else:
-            self._declare(NEG_INF)  # recorded before its first write
-            self.commit()
+            self.commit()  # recorded before its first write
         return self.cursor
 
     def send(self, topic: Topic, event: Event, keep: bool = False) -> None:

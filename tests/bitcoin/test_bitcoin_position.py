@@ -7,14 +7,20 @@ import time
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from joins.clock import NEG_INF
+from schemas.headers import WATERMARK, WRITER, texts
 from schemas.wire import Codec
 from streams import topics
+from streams.client import OPTIONS, is_control
 from streams.config import Config
 from streams.engine.settings import EngineSettings, settings_of
+from streams.engine.writers import Declared, Writer
+from streams.ops.live import retire
 from streams.sources.archive import read_blocks
-from streams.sources.writer import SourceWriter
+from streams.sources.errors import SourceError
+from streams.sources.writer import BadName, SourceWriter, log_end
 from tests.bitcoin.data import shared
 from tests.bitcoin.oracle import Log
 
@@ -58,6 +64,63 @@ def test_names_that_begin_alike_keep_apart(engine: EngineSettings) -> None:
     assert {"k": b"one"} == again.kept
     for writer in (one, other, again):
         writer.close()
+
+
+@pytest.mark.parametrize("name", ["a#b", "a/b", "a b", "", "x" * 300])
+def test_a_name_that_would_be_part_of_another_ones_keys_is_refused(name: str) -> None:
+    """``a#b`` would stand among what ``a`` keeps, and end its next start with a crash."""
+    with pytest.raises(BadName, match="letters, digits") as refused:
+        SourceWriter(name, (), EngineSettings(), Codec())
+    assert 2 == refused.value.code
+
+
+def test_only_a_source_that_has_written_can_be_retired(engine: EngineSettings) -> None:
+    """A wrong name is an error, since the right one would go on to hold time back."""
+    opened(engine, "gone").close()
+    retire(engine, "gone")
+    with pytest.raises(SourceError, match="no source gnoe has written here"):
+        retire(engine, "gnoe")
+    asking = SourceWriter("gnoe", (), engine, Codec())
+    assert not asking.is_known()
+    asking.close()
+
+
+def test_a_source_that_comes_back_is_idle_no_longer(engine: EngineSettings) -> None:
+    """What it writes before it can declare a time holds time back, as at its first start.
+
+    declared   100   idle | open: nothing more   first write: there again
+    """
+    name = "back"
+    first = opened(engine, name)
+    first.commit({"n": 1}, 100)
+    first.idle()
+    first.close()
+    again = opened(engine, name)
+    assert None is declared_by(engine, name)
+    again.commit({"n": 2})
+    assert NEG_INF == declared_by(engine, name)
+    again.commit({"n": 3}, 200)
+    assert 200 == declared_by(engine, name)
+    again.close()
+
+
+def declared_by(engine: EngineSettings, name: str) -> int | None:
+    """What a source has declared in the first partition of ``bitcoin.blocks``."""
+    kafka, found, position = {"bootstrap.servers": engine.bootstrap}, Declared(), 0
+    end = log_end(kafka, topics.blocks.name, 0)
+    consumer = Consumer({**OPTIONS, **kafka})
+    consumer.assign([TopicPartition(topics.blocks.name, 0, 0)])
+    while position < end:  # markers of transactions included
+        for message in consumer.consume(1000, 0.2):
+            position = max(position, message.offset() or 0)
+            if message.error() is not None or not is_control(message):
+                continue
+            headers: Any = message.headers()
+            said = texts(headers)
+            if said[WRITER] == f"source:{name}/0/0/1":
+                found.declare(Writer.parse(said[WRITER]), said[WATERMARK])
+    consumer.close()
+    return found.watermark()
 
 
 def test_position_behind_an_unfinished_transaction_is_waited_for(
