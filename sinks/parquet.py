@@ -82,7 +82,7 @@ class ParquetSink:
             self._wait(place, tables[place])
             for record in rows:
                 self._taken.add(place, record.offset, record.offset + 1)
-        for place in fresh:
+        for place in list(self._waiting):  # also those of a batch that is written again
             if self._waiting[place].rows >= self._config.rows_per_file:
                 self._write_file(place)
 

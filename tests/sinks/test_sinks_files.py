@@ -167,3 +167,18 @@ def test_a_file_that_is_damaged(tmp_path: Path) -> None:
     (folder / f"{TOPIC}-0-{3:020}.parquet").write_bytes(b"PAR1 and no more of it")
     with pytest.raises(Permanent, match="is damaged"):
         parquet(tmp_path)
+
+
+def test_a_disk_that_takes_no_file_holds_the_writer_up(tmp_path: Path) -> None:
+    """Full files are tried again with each batch, so that no more and more rows wait in memory."""
+    sink = parquet(tmp_path, rows_per_file=10)
+    in_the_way = tmp_path / "parquet" / TOPIC
+    in_the_way.write_text("no folder")
+    for _ in range(3):
+        with pytest.raises(Retryable):
+            sink.write(LOG)
+    in_the_way.unlink()
+    sink.write(LOG)
+    assert {(TOPIC, 0): len(LOG)} == sink.positions()
+    sink.close()
+    assert fold(LOG) == ParquetTarget(tmp_path).live()
