@@ -118,6 +118,8 @@ class SinkDriver(threading.Thread):
             self.reader.start(self._resume(self._mine))
             self.reader.consumer.resume(self.reader.consumer.assignment())
             self._reading, self._paused, self._kept = True, False, []
+            if self._reached:  # where `from_now` began: a crash before the first flush knows it
+                self._flush()
 
     def _resume(self, places: Sequence[Place]) -> dict[Place, int]:
         stored = [self._patiently(sink.positions) for sink in self.sinks]

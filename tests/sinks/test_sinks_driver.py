@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from sink_world import TOPICS, Changes, letters
 from webhook_receiver import SECRET
 
@@ -20,7 +21,7 @@ from streams.cli.sink import group_of
 from streams.client import read_all
 from streams.ops.patience import Patience
 from streams.ops.sink_letters import SinkLetters
-from streams.ops.sinking import SinkDriver
+from streams.ops.sinking import FLUSH_SECONDS, SinkDriver
 from tests.postgres import until
 
 CHOSEN = [word for topic in TOPICS for word in ("--topic", topic)]
@@ -235,6 +236,24 @@ def test_from_now_leaves_out_what_is_there_and_nothing_after_a_restart(
             changes.write(20)
     assert [0, changes.written - before] == told
     assert changes.written > before
+
+
+def test_from_now_is_remembered_before_the_first_flush(sink_broker: str) -> None:
+    """A sink that flushes once a minute, and is killed before it, leaves nothing more out."""
+    made = driver(sink_broker, MemorySink(), group="killed", from_now=True)
+    asking = Consumer({"bootstrap.servers": sink_broker, "group.id": "killed"})
+    places = [TopicPartition(*place) for place in made.places]
+
+    def known() -> bool:
+        try:
+            return all(found.offset >= 0 for found in asking.committed(places, timeout=15))
+        except KafkaException as error:  # the first group of a broker has to find its coordinator
+            assert error.args[0].code() == KafkaError.NOT_COORDINATOR
+            return False
+
+    until("the group knows where it began", known, FLUSH_SECONDS / 4)
+    asking.close()
+    made.stop()
 
 
 @pytest.mark.parametrize(
