@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ MARGIN_SECONDS = 5.0
 
 
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+_SECRET = ("password", "sslpassword")
+_HOST = re.compile(r"(\[[^]]*\]|[^:]*)(:(?P<port>\d{0,5}))?")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -36,8 +39,8 @@ def address(uri: str, password: str) -> Address:
     found = reveal("uri", uri)
     try:
         parts = urlsplit(found)
-        usable = parts.scheme in ("postgresql", "postgres")
         hosts, inside = parts.netloc.rpartition("@")[2], parts.password
+        usable = parts.scheme in ("postgresql", "postgres") and all(map(_is_host, hosts.split(",")))
     except ValueError:
         usable = False
     if not usable:
@@ -45,13 +48,25 @@ def address(uri: str, password: str) -> Address:
             "the setting 'uri' is no address of PostgreSQL",
             "write postgresql://USER@HOST:PORT/DATABASE, or env:NAME or file:PATH that holds it",
         )
-    for name, path in parse_qsl(parts.query):
-        if name in _FILES and not Path(path).is_file():
-            raise Permanent(f"{name} is {path}, which is no file", "correct the setting `uri`")
     own = required("password", password) if password else None
     secrets = {s for s in (own, inside, inside and unquote(inside)) if s}
+    for name, value in parse_qsl(parts.query):
+        if name in _FILES and not Path(value).is_file():
+            raise Permanent(f"{name} is {value}, which is no file", "correct the setting `uri`")
+        if name in _SECRET:
+            secrets.add(value)
     place = f"PostgreSQL at {hosts or 'its socket'}{parts.path}"
     return Address(found, own, place, tuple(sorted(secrets, key=len, reverse=True)))
+
+
+def _is_host(text: str) -> bool:
+    """Whether a text is HOST or HOST:PORT; asyncpg would end in an error of its own.
+
+    >>> [_is_host(text) for text in ("h", "h:5432", "[::1]:5432", "", "h:x", "h:70000")]
+    [True, True, True, True, False, False]
+    """
+    found = _HOST.fullmatch(text)
+    return found is not None and int(found["port"] or 0) < 65536
 
 
 class Link:

@@ -33,6 +33,8 @@ def to(uri: str, **settings: Any) -> Sink:
     ("settings", "words"),
     [
         ({"uri": "mysql://x"}, "'uri' is no address of PostgreSQL"),
+        ({"uri": "postgresql://h:99999/db"}, "'uri' is no address of PostgreSQL"),
+        ({"uri": "postgresql://a:1,b:x/db"}, "'uri' is no address of PostgreSQL"),
         ({"uri": "env:NOWHERE"}, "the environment has no 'NOWHERE'"),
         ({"uri": "postgresql://h/db", "password": "hunter2"}, "'password' is written out"),
         ({"uri": "postgresql://h/db", "schema": ""}, "schema"),
