@@ -125,6 +125,17 @@ class DwnSource:
     async def _run(
         self, number: int, transport: DwnTransport, queue: asyncio.Queue[DwnItem | int]
     ) -> None:
+        """Read one tenant to its end, and say that it has come, also of an error."""
+        try:
+            await self._follow_up(number, transport, queue)
+        finally:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():  # then nobody reads the queue
+                await queue.put(number)
+
+    async def _follow_up(
+        self, number: int, transport: DwnTransport, queue: asyncio.Queue[DwnItem | int]
+    ) -> None:
         tenant = self._tenants[number]
         client = DwnClient(transport, tenant.signer, tenant.did)
         reader = TenantReader(client, tenant, self._cursors, self._now_ms, self._say)
@@ -132,14 +143,13 @@ class DwnSource:
         while True:
             try:
                 await self._read(number, reader, queue)
-                break
+                return
             except DwnRefused as refused:
                 words = f"the DWN of {tenant.did} refused: {refused}"
                 await self._lose(number, tenant, words, queue)
             if not self._follow:
-                break
+                return
             await asyncio.sleep(self._patience.refused_pause_s * random.uniform(0.5, 1))
-        await queue.put(number)
 
     async def _lose(
         self, number: int, tenant: Tenant, words: str, queue: asyncio.Queue[DwnItem | int]

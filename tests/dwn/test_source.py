@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from typing import NamedTuple
 
 import pytest
 
@@ -173,6 +174,27 @@ def test_a_refusing_tenant_is_named(server):
                     found.append(item)
             assert stranger.did in caught.value.cause
             assert len(cids(found)) == 1
+
+    run(story())
+
+
+def test_a_bug_in_reading_one_tenant_is_raised_and_not_waited_for(server):
+    """What nobody foresaw ends the source: else it would go on as if that tenant were silent."""
+
+    class Broken(NamedTuple):
+        did: str
+        kid: str
+        alg: str
+
+        def sign(self, message: bytes) -> bytes:
+            raise ZeroDivisionError(message)
+
+    async def story():
+        async with alice_at(server.url) as alice:
+            broken = Broken(alice.signer.did, alice.signer.kid, alice.signer.alg)
+            tenant = Tenant(alice.tenant, server.url, broken, (LINK,))
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.wait_for(everything(DwnSource([tenant], patience=QUICK)), 10)
 
     run(story())
 
