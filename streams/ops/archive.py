@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from schemas.wire import Codec
 from streams import topics
 from streams.chain.build import BLOCK_TYPE
 from streams.engine.settings import EngineSettings
+from streams.ops.taken import until_taken
 from streams.sources.archive import Archive, Portion, Wanted
 from streams.sources.writer import SourceWriter
 
@@ -24,6 +26,8 @@ MOST_EVENTS = 10_000
 """Events a Kafka transaction, reached by whole blocks."""
 MOST_BYTES = 32 << 20
 """Bytes of blocks a Kafka transaction, reached likewise."""
+BROKER_PATIENCE_S = 60
+"""How long a transaction that the broker refuses is tried again."""
 _TOLD = 20
 
 
@@ -95,8 +99,8 @@ def run_archive(
             _few_collections(),
             closing(Archive(paths, prevouts, wanted, cursor, table)) as archive,
         ):
-            run = _Run(writer, archive, watcher)
-            run.all(stop)
+            run = _Run(writer, archive, watcher, stop)
+            run.all()
             return run.summary
     finally:
         writer.close()
@@ -124,15 +128,21 @@ def _few_collections() -> Iterator[None]:
 class _Run:
     """Collects portions into transactions and counts them."""
 
-    def __init__(self, writer: SourceWriter, archive: Archive, watcher: Watcher | None) -> None:
-        self.writer, self.archive, self.watcher = writer, archive, watcher
+    def __init__(
+        self,
+        writer: SourceWriter,
+        archive: Archive,
+        watcher: Watcher | None,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.writer, self.archive, self.watcher, self._stop = writer, archive, watcher, stop
         self.summary = Summary(archive.wanted.network, resumed=archive.standing.words)
         self._waiting = self._bytes = 0
         self._began = time.monotonic()
         self._last: Portion | None = None
 
-    def all(self, stop: Callable[[], bool]) -> None:
-        """Write everything that is left, or until ``stop()``."""
+    def all(self) -> None:
+        """Write everything that is left, or until it is told to stop."""
         self._find()
         if self.watcher is not None:
             self.watcher.begins(self.archive, self._size())
@@ -140,7 +150,7 @@ class _Run:
         ended = False
         for portion in self.archive.portions(told):
             self._take(portion)
-            ended = stop()
+            ended = self._stop()
             if ended:
                 break
         self._commit()
@@ -162,7 +172,8 @@ class _Run:
 
     def _commit(self) -> None:
         if self._last is not None:
-            self.writer.commit(self._last.cursor, self._last.watermark_ts)
+            write = partial(self.writer.commit, self._last.cursor, self._last.watermark_ts)
+            until_taken(write, BROKER_PATIENCE_S, self._stop)
             self.archive.stored()
             gc.collect(0)
         self._waiting, self._bytes, self._last = 0, 0, None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
-
-from confluent_kafka import KafkaException
 
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
+from streams.ops.taken import until_taken
 from streams.sources.dwn import DwnSource
 from streams.sources.dwn_tenant import DwnItem
 from streams.sources.errors import SourceError
@@ -24,7 +23,6 @@ LINGER_S = 0.02
 """How long a transaction waits for one more message."""
 BROKER_PATIENCE_S = 300
 """How long a transaction that the broker refuses is tried again."""
-_RETRY_S = 0.5
 
 
 async def run_dwn(
@@ -40,6 +38,7 @@ async def run_dwn(
     The cursor of each log is kept by its name (server, tenant, protocol), in the transaction that
     holds the messages before it. Ends with the source, or once ``stop`` is set.
     """
+    stop = stop or asyncio.Event()
     writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec())
     try:
         stored = await asyncio.to_thread(writer.open)
@@ -49,9 +48,9 @@ async def run_dwn(
         time_ = DeclaredTime(settings, source.places, stored if isinstance(stored, dict) else {})
         batches = _batches(source.items(), settings.idle_timeout_ms / 1000, stop)
         async for batch in batches:
-            await asyncio.to_thread(_write, writer, time_, batch)
+            await asyncio.to_thread(_write, writer, time_, batch, stop.is_set)
             wrote(sum(1 for item in batch if item.event or item.refused))
-        if stop is None or not stop.is_set():
+        if not stop.is_set():
             await asyncio.to_thread(writer.idle)
     except SourceError:
         await asyncio.to_thread(writer.idle)  # it has ended: nobody waits for what it refused
@@ -107,11 +106,13 @@ class DeclaredTime:
         return {"newest": self._newest, "declared": self.declared}
 
 
-def _write(writer: SourceWriter, time_: DeclaredTime, batch: list[DwnItem]) -> None:
+def _write(
+    writer: SourceWriter, time_: DeclaredTime, batch: list[DwnItem], stop: Callable[[], bool]
+) -> None:
     """One transaction; a broker that is away is given a while."""
     if not batch:
         if time_.falls_idle():
-            _patiently(writer.idle)
+            until_taken(writer.idle, BROKER_PATIENCE_S, stop)
         return
     kept: dict[str, bytes | None] = {}
     for item in batch:
@@ -125,28 +126,17 @@ def _write(writer: SourceWriter, time_: DeclaredTime, batch: list[DwnItem]) -> N
         if item.cursor is not None:
             kept[item.place] = item.cursor.encode()
     bound = time_.declare()
-    _patiently(lambda: writer.commit(time_.cursor(), bound, kept))
-
-
-def _patiently(write: Callable[[], None]) -> None:
-    patience = time.monotonic() + BROKER_PATIENCE_S
-    while True:
-        try:
-            write()
-            return
-        except (KafkaException, BufferError):
-            if time.monotonic() > patience:
-                raise
-            time.sleep(_RETRY_S)
+    write = partial(writer.commit, time_.cursor(), bound, kept)
+    until_taken(write, BROKER_PATIENCE_S, stop)
 
 
 async def _batches(
-    items: AsyncIterator[DwnItem], silence_s: float, stop: asyncio.Event | None
+    items: AsyncIterator[DwnItem], silence_s: float, stop: asyncio.Event
 ) -> AsyncIterator[list[DwnItem]]:
     """The items as they come, some at a time; an empty batch when nothing came for a while."""
     queue: asyncio.Queue[DwnItem] = asyncio.Queue(MOST)
     reading = asyncio.create_task(_read(items, queue))
-    stopping = asyncio.create_task((stop or asyncio.Event()).wait())
+    stopping = asyncio.create_task(stop.wait())
     try:
         while not stopping.done():
             first = await _first(queue, silence_s, reading, stopping)

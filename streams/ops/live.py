@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-
-from confluent_kafka import KafkaException
+from functools import partial
 
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
-from streams.sources.batch import SourceBatch
+from streams.ops.taken import until_taken
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.bitcoin_position import FORM, Position
 from streams.sources.bitcoin_published import PublishedBlocks
@@ -20,7 +18,6 @@ from streams.topics import Topic
 
 BROKER_PATIENCE_S = 60
 """How long a transaction that the broker refuses is tried again."""
-RETRY_S = 0.5
 BITCOIN_WRITES = (topics.blocks, topics.transactions, topics.mempool)
 BY_TYPE: dict[str, Topic] = {t.event_type or "": t for t in topics.SOURCES}
 
@@ -52,23 +49,11 @@ def run_bitcoin(
         for batch in source.batches(stop):
             for event in batch.events:
                 writer.send(BY_TYPE[event.type], event)
-            _commit(writer, batch, stop)
+            write = partial(writer.commit, batch.cursor, batch.watermark_ts, batch.kept)
+            until_taken(write, BROKER_PATIENCE_S, stop)
             wrote(len(batch.events))
     finally:
         writer.close()
-
-
-def _commit(writer: SourceWriter, batch: SourceBatch, stop: Callable[[], bool]) -> None:
-    """Write a batch; a broker that is away is given a while."""
-    patience = time.monotonic() + BROKER_PATIENCE_S
-    while True:
-        try:
-            writer.commit(batch.cursor, batch.watermark_ts, batch.kept)
-            return
-        except (KafkaException, BufferError):
-            if stop() or time.monotonic() > patience:
-                raise
-            time.sleep(RETRY_S)
 
 
 def retire(settings: EngineSettings, name: str) -> None:
