@@ -36,9 +36,21 @@ class LoopThread:
         return not self._loop.is_closed()
 
     def close(self) -> None:
-        """End the thread; a second call does nothing."""
+        """End what still runs, then the thread; a second call does nothing.
+
+        Who waits for something that another thread began gets CancelledError: else that thread
+        would wait for ever, and with it the end of the process.
+        """
         if not self.open:
             return
+        self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
