@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.wire import Codec
 from streams.client.decode import LETTERS, Read, is_control, read_message
+from streams.client.librdkafka import passes
 
 OPTIONS: dict[str, Any] = {
     "group.id": "streams-reader",
@@ -79,7 +80,7 @@ class Reader:
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._next[place] = message.offset() or 0  # behind markers of transactions
                 self._open.discard(place)
-            elif not error.retriable():
+            elif not passes(error):
                 raise KafkaException(error)
         return found
 
