@@ -164,6 +164,8 @@ def record(
 ) -> None:
     """Capture what the source topics hold, to be played back later.
 
+    It is held in memory until the end, and written then: a recording is a story, not a backup.
+
     Example: streams record story.ndjson --about "a payment and its replacement"
     """
     from streams.ops.record import record as capture  # noqa: PLC0415

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from streams.engine.step import Step
 from streams.engine.topology import SubTopology, Topology
 from streams.topics import Topic
 
@@ -70,12 +69,12 @@ def _nodes(topology: Topology) -> Iterator[str]:
 def _arrows(topology: Topology) -> Iterator[str]:
     for step in topology.steps:
         for topic in step.reads:
-            yield f"  {_id('topic', topic.name)} {_line(step, topic)} {_id('step', step.name)}"
+            yield f"  {_id('topic', topic.name)} {_line(topic)} {_id('step', step.name)}"
         for topic in step.writes:
-            yield f"  {_id('step', step.name)} {_line(step, topic)} {_id('topic', topic.name)}"
+            yield f"  {_id('step', step.name)} {_line(topic)} {_id('topic', topic.name)}"
 
 
-def _line(step: Step, topic: Topic) -> str:
+def _line(topic: Topic) -> str:
     return "-->" if topic.stored else "-.->"
 
 

@@ -31,8 +31,10 @@ def record(
     """Write what the source topics hold to ``path``; returns the number of records.
 
     Without ``stop`` it ends at the present end of the topics, else when ``stop()`` says so and the
-    end is reached. Watermarks are captured as what all writers together had declared.
+    end is reached; until then everything is held in memory, since it is sorted by arrival.
+    Watermarks are captured as what all writers together had declared.
     """
+    path.open("wb").close()  # a wrong path is told before, not behind, a long capture
     reads, marks = _capture(settings, stop or (lambda: True), codec or Codec())
     head = Head(FORMAT, about, story or {})
     lines = [(r.append_ts, 0, encode_read(r)) for r in in_order(reads)]

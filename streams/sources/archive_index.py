@@ -94,10 +94,6 @@ class Index:
         """Bytes that a block takes in its file."""
         return self._size[number]
 
-    def end_of(self, number: int) -> int:
-        """Where a block ends in its file."""
-        return self._offset[number] + self._size[number]
-
     def where(self, number: int) -> str:
         """File and offset of a block, for messages."""
         path = self.stores[self._file[number]].path
