@@ -31,7 +31,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.OK: "done",
     ExitCode.UNEXPECTED: "an error that nobody foresaw: run again with `--debug` and report it",
     ExitCode.USAGE: "a wrong option, argument, command or topic name",
-    ExitCode.FENCED: "the worker lost its partitions to another one; its supervisor restarts it",
+    ExitCode.FENCED: "another process has taken over the partitions of the worker, which its "
+    "supervisor restarts, or the name of the source",
     ExitCode.BROKER: "no Kafka broker is named or answers, or it failed while we used it",
     ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog and will not go on",
     ExitCode.CONFIG: "a setting is wrong, or another topology runs in this group",
