@@ -59,7 +59,12 @@ class Counter:
 
 
 def bitcoin(
-    rpc: Annotated[str, typer.Option(metavar="URL", help="RPC, for example http://127.0.0.1:8332")],
+    rpc: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="RPC, such as http://127.0.0.1:8332; env:NAME or file:PATH of it."
+        ),
+    ],
     zmq: Annotated[
         list[str], typer.Option(metavar="ADDRESS", help="zmqpubsequence and zmqpubrawtx address.")
     ],
@@ -97,8 +102,8 @@ def bitcoin(
     from streams.sources.bitcoin_rpc import Rpc  # noqa: PLC0415
     from streams.sources.bitcoin_zmq import Feed  # noqa: PLC0415
 
+    node = BitcoinNode(Rpc(_revealed(rpc), cookie), network)
     settings = ready()
-    node = BitcoinNode(Rpc(rpc, cookie), network)
 
     def make(resume: int | None) -> BitcoinSource:
         first = from_height if resume is None else resume
@@ -114,6 +119,17 @@ def bitcoin(
         cause = f"another source {own} has taken over"
         raise UserError(cause, "give each source a --name of its own", ExitCode.FENCED) from error
     typer.echo(f"{counter.total} events written", err=True)
+
+
+def _revealed(url: str) -> str:
+    """The URL itself, or where it says that it is: with a password no command line should show."""
+    from sinks.base import Permanent  # noqa: PLC0415
+    from sinks.secrets import reveal  # noqa: PLC0415
+
+    try:
+        return reveal("--rpc", url)
+    except Permanent as error:
+        raise UserError(error.cause, error.remedy) from error
 
 
 def _note(words: str) -> None:

@@ -38,6 +38,8 @@ ROOT = Path(__file__).parents[2]
         (("config", "show", "--set", "partitions"), 2, "needs NAME=VALUE", "streams --help"),
         (("config", "show", "--set", "partitions=no"), 6, "Expected `int`", "config show"),
         (("config", "show", "--config", "none.toml"), 6, "no configuration file", "exists"),
+        (("source", "bitcoin", "--rpc", "env:NONE", "--zmq", "x"), 2, "no 'NONE'", "put the value"),
+        (("source", "bitcoin", "--rpc", "h:1", "--zmq", "x"), 8, "no address", "http://HOST:PORT"),
         (("source", "archive", "none.raw"), 2, "none.raw' does not exist", "archive --help"),
     ],
 )
