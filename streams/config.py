@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,17 @@ from streams.tuning import DAY_MS, EngineTuning
 
 PREFIX = "STREAMS_"
 DEFAULT_FILE = "streams.toml"
+_SECRET = re.compile(r"password|secret|token|user_info|credential", re.IGNORECASE)
 _NOT_SETTINGS = ("STREAMS_BROKER", "STREAMS_CONFIG", "STREAMS_HOME", "STREAMS_DEEP")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a setting of this name is never shown nor logged.
+
+    >>> is_secret("sasl.password"), is_secret("partitions")
+    (True, False)
+    """
+    return _SECRET.search(name) is not None
 
 
 class ConfigError(ValueError):

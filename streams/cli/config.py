@@ -20,7 +20,6 @@ app = typer.Typer(
     add_completion=False,
     help="Show the settings and where each comes from.\n\nExample: streams config show --origin",
 )
-_SECRET = ("password", "secret", "token", "credential", "user_info")
 HIDDEN = "(hidden)"
 
 
@@ -64,7 +63,9 @@ def setting(config: Config, name: str) -> Any:
     """One value by its dotted name, as plain data; hidden when its name says that it is secret."""
     import msgspec  # noqa: PLC0415
 
-    if any(word in name.lower() for word in _SECRET):
+    from streams.config import is_secret  # noqa: PLC0415
+
+    if is_secret(name):
         return HIDDEN
     value: Any = config
     for part in name.split("."):

@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-from streams.config import Config
+from streams.config import Config, is_secret
 from streams.engine.runner import Report
 
 Format = Literal["auto", "console", "json"]
@@ -26,7 +26,6 @@ LIBRARIES = (
 what we have to say goes to ``streams``."""
 LEVELS = {"task_skew": "info", "checkpoint": "debug", "checkpoint_put_back": "warning"}
 """Levels of the engine's events; what is not named is ``info``."""
-_SECRET_NAME = re.compile(r"password|secret|token|user_info|credential", re.IGNORECASE)
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 
 
@@ -99,13 +98,13 @@ def hide_by_name(logger: Any, method: str, facts: Any) -> Any:
     >>> hide_by_name(None, "info", {"event": "x", "sasl.password": "p"})
     {'event': 'x', 'sasl.password': '[hidden]'}
     """
-    return {k: HIDDEN if _SECRET_NAME.search(str(k)) else v for k, v in facts.items()}
+    return {k: HIDDEN if is_secret(str(k)) else v for k, v in facts.items()}
 
 
 def secrets_of(config: Config, kafka: Mapping[str, Any] | None = None) -> list[str]:
     """What must not be logged: values of settings whose names say so, and the parts of pairs."""
     user_info = config.schema_registry_user_info or ""
-    named = [str(v) for k, v in (kafka or {}).items() if _SECRET_NAME.search(k)]
+    named = [str(v) for k, v in (kafka or {}).items() if is_secret(k)]
     return [text for text in (user_info, user_info.partition(":")[2], *named) if text]
 
 
