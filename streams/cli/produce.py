@@ -32,6 +32,9 @@ def produce(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave bad lines out, name and count them.")
     ] = False,
+    derived: Annotated[
+        bool, typer.Option("--derived", help="Also to topics that the pipeline writes (repairs).")
+    ] = False,
 ) -> None:
     """Write JSON lines to a topic as events: checked, keyed, framed, with headers.
 
@@ -41,11 +44,16 @@ def produce(
 
     Examples:
       streams produce ml.labels --file labels.ndjson
-      streams consume alerts --from-beginning --until-end -o ndjson | streams produce alerts -f -
+      streams consume ml.labels --from-beginning --until-end -o ndjson > labels.ndjson
     """
     from streams.ops.target import require_listener  # noqa: PLC0415
 
     target = find_typed(topic)
+    if not target.source and not derived:
+        raise UserError(
+            f"{topic} is written by the pipeline alone, another writer's records break it",
+            "write to a source topic, or add --derived (repairs, tests)",
+        )
     bootstrap = current().bootstrap()
     require_listener(bootstrap)
     codec = current().codec()

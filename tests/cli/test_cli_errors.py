@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
         (("produce", "ml.label"), 2, "there is no topic ml.label", "did you mean ml.labels?"),
         (("produce", "dead_letters"), 2, "holds original bytes", "topics list"),
         (("produce", "bitcoin.facts"), 2, "is passed in memory", "topics list"),
+        (("produce", "alerts"), 2, "is written by the pipeline alone", "--derived"),
         (("consume", "alerts"), 4, "no Kafka broker is known", "streams broker start"),
         (("topics", "plan", "--broker", "127.0.0.1:9"), 4, "answers at 127.0.0.1:9", "--broker"),
         (("consume", "alerts", "--broker", "127.0.0.1:9"), 4, "no Kafka broker", "--broker"),

@@ -155,7 +155,7 @@ def test_a_topic_goes_through_files_to_another_broker(
     )
     file = tmp_path / "alerts.ndjson"
     file.write_text(lines.out)
-    sent = cli("produce", "alerts", "--file", str(file), "--broker", other)
+    sent = cli("produce", "alerts", "--derived", "--file", str(file), "--broker", other)
     assert (0, 0) == (lines.code, sent.code)
     before, after = (read_all(broker, "alerts", Codec()) for broker in (applied, other))
     assert fold(before) == fold(after)
@@ -199,7 +199,7 @@ def test_a_broadcast_topic_is_read_once_and_written_everywhere(
         "--broker", applied,
     )  # fmt: skip
     assert 5 == len(lines.lines())
-    cli("produce", "bitcoin.tip", "--broker", other, stdin=lines.out)
+    cli("produce", "bitcoin.tip", "--derived", "--broker", other, stdin=lines.out)
     reads = read_all(other, "bitcoin.tip", Codec())
     assert [(p, n) for p in range(4) for n in range(5)] == sorted(
         (r.partition, r.event.ts) for r in reads if r.event is not None
