@@ -25,7 +25,7 @@ import msgspec
 from msgspec import inspect
 
 from schemas.envelope import Event
-from sinks.base import Permanent
+from sinks.base import Permanent, SinkRecord, locate
 
 FIXED = ("event_id", "version", "op", "key", "event_ts")
 """Columns that every row has; ``version`` is the offset, ``event_ts`` is in milliseconds."""
@@ -164,6 +164,26 @@ def payload_columns(events: Iterable[Event], taken: tuple[str, ...] = FIXED) -> 
                     "give the field one type, or the event type its own topic",
                 )
     return tuple(found.values())
+
+
+def refuse_rounded(
+    records: Iterable[SinkRecord], columns: Iterable[Column], taken: tuple[str, ...] = FIXED
+) -> None:
+    """Raise Permanent with the first record of which a double would round an int.
+
+    ``columns`` are the ints of the event type that a table holds as doubles, from another version.
+    """
+    for column in columns:
+        for record in records:
+            found = cell(column.name, record.event, taken)
+            for number in found if column.many and found is not None else (found,):
+                if number is not None and int(float(number)) != number:
+                    raise Permanent(
+                        f"{locate(record)}: column {column.name!r} holds doubles, and {number} is "
+                        "none",
+                        "correct the producer, or send the record to dead letters",
+                        record,
+                    )
 
 
 def _column(field: inspect.Field, taken: tuple[str, ...]) -> Column:

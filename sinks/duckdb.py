@@ -34,7 +34,7 @@ from sinks.base import (
     ends,
     newest,
 )
-from sinks.columns import FIXED, Column, Kind, payload_columns
+from sinks.columns import FIXED, Column, Kind, payload_columns, refuse_rounded
 from sinks.drivers import duckdb_driver, need
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class DuckDBSink:
         table = self._claim(topic)
         columns = payload_columns(record.event for record in rows)
         known = self._prepare(table, columns)
+        refuse_rounded(rows, [c for c in columns if known[c.name.casefold()] != sql_type(c)])
         self._db.register("_batch", arrow_table(rows, columns))
         try:
             self._db.execute(upsert_sql(table, [*FIXED, *(c.name for c in columns)], list(known)))

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from sinks.base import Permanent, Positions, SinkError, SinkRecord, by_topic, ends, locate, newest
-from sinks.columns import Column, payload_columns
+from sinks.columns import Column, payload_columns, refuse_rounded
 from sinks.loop import LoopThread
 from sinks.postgres_cells import header, rows
 from sinks.postgres_errors import families, may_be_a_row, typed
@@ -69,6 +69,7 @@ class _Batch(msgspec.Struct, frozen=True):
     topic: str
     columns: tuple[Column, ...]
     cells: list[tuple[Any, ...]]
+    records: Sequence[SinkRecord]
 
 
 class PostgresSink:
@@ -158,6 +159,8 @@ class PostgresSink:
             await self._tables.prepare(
                 connection, batch.topic, (batch.table, batch.view), batch.columns
             )
+            rounded = self._tables.as_doubles(batch.table, batch.columns)
+            refuse_rounded(batch.records, rounded, TAKEN)
         try:
             async with connection.transaction():
                 await self._upsert(connection, batches)
@@ -226,4 +229,4 @@ def _batches(records: Sequence[SinkRecord]) -> list[_Batch]:
 def _batch(topic: str, records: Sequence[SinkRecord]) -> _Batch:
     table, view = names(topic)
     columns = payload_columns((record.event for record in records), TAKEN)
-    return _Batch(table, view, topic, columns, rows(records, columns))
+    return _Batch(table, view, topic, columns, rows(records, columns), records)

@@ -80,6 +80,11 @@ class Tables:
                 await connection.execute(live_view(self._schema, *names))
             self._known[names[0]] = await self._read(connection, names[0])
 
+    def as_doubles(self, table: str, columns: Sequence[Column]) -> list[Column]:
+        """Those that are ints, and doubles in the table."""
+        known = self._known[table]
+        return [column for column in columns if known[fit(column.name)] != sql_type(column)]
+
     async def stage(self, connection: Any, table: str) -> tuple[tuple[str, ...], str]:
         """Return the table's columns, which stay so until the transaction ends, and the name of
         the place where a batch waits."""

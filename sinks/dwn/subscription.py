@@ -50,7 +50,7 @@ class Subscription:
         self._answers: dict[str, asyncio.Future[tuple[dict[str, Any], bytes]]] = {}
         self._broken: str | None = None
         self.overflowed = False
-        """Set when events were dropped; the reader must catch up and clear it."""
+        """Whether events were ever dropped: who needs all of them reads the log after each news."""
 
     async def __aenter__(self) -> Self:
         await self.open()

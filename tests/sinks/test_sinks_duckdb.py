@@ -102,6 +102,9 @@ def test_an_int_may_fill_a_double(sink: DuckDBSink) -> None:
     narrow = msgspec.defstruct("Narrow", [("ratio", int)])
     sink.write([record(1, value=narrow(3))])
     assert [{"ratio": 3.0}] == rows(sink, "select ratio from test_samples")
+    with pytest.raises(Permanent, match="9007199254740993 is none") as caught:
+        sink.write([record(2, value=narrow(4), id="b"), record(3, value=narrow(2**53 + 1))])
+    assert 3 == caught.value.record.offset if caught.value.record else False
 
 
 def test_a_batch_is_all_or_nothing(sink: DuckDBSink) -> None:

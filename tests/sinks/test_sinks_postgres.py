@@ -148,6 +148,9 @@ def test_an_int_may_fill_a_double(target: PostgresTarget, sink: Sink) -> None:
     with pytest.raises(Permanent) as caught:
         sink.write([record(2, value=Sample(ratio=2**53 + 1))])
     assert 2 == caught.value.record.offset if caught.value.record else False
+    with pytest.raises(Permanent, match="9007199254740993 is none") as rounded:
+        sink.write([record(3, value=narrow(4), id="b"), record(4, value=narrow(2**53 + 1))])
+    assert 4 == rounded.value.record.offset if rounded.value.record else False
 
 
 @pytest.mark.parametrize(
