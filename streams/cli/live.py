@@ -162,7 +162,7 @@ def retire(
     """Let time go on without a source that will not come back.
 
     A source that has stopped without saying so holds the watermarks of its topics back: windows
-    stay open, and inputs that are ahead are paused.
+    stay open, and inputs that are ahead are paused. One that still runs ends with exit code 3.
 
     Example: streams source retire bitcoin-main-node
     """
