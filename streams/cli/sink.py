@@ -90,13 +90,12 @@ def _driver(
     from streams.ops.target import require_listener  # noqa: PLC0415
 
     options = current()
-    config, bootstrap = options.config(), options.bootstrap()
+    bootstrap = options.bootstrap()
     require_listener(bootstrap)
     target = open_sink(name, settings)
     return SinkDriver(
         bootstrap,
         topics,
-        config.partitions,
         [target],
         codec=options.codec(),
         group=group or group_of(name, getattr(target, "identity", str(sorted(settings.items())))),

@@ -101,9 +101,7 @@ class Demo:
         topology = make_topology(self.config)
         self.say("creating topics")
         Admin(settings).apply(topology)
-        self.driver = SinkDriver(
-            bootstrap, topics.DERIVED, settings.partitions, self._sinks(), self._seen, self.codec
-        )
+        self.driver = SinkDriver(bootstrap, topics.DERIVED, self._sinks(), self._seen, self.codec)
         self.driver.start()
         self._play(settings)
         standing = Standing(topology, settings)

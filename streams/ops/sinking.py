@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -49,7 +49,6 @@ class SinkDriver(threading.Thread):
         self,
         bootstrap: str,
         topics: Sequence[Topic],
-        partitions: int,
         sinks: Sequence[Sink],
         seen: Callable[[list[Read]], None] = lambda reads: None,
         codec: Codec | None = None,
@@ -65,8 +64,8 @@ class SinkDriver(threading.Thread):
         self.reader = Reader(bootstrap, codec or Codec(), options)
         self.sinks, self.seen, self.letters, self.say = tuple(sinks), seen, letters, say
         self.topics, self.group, self.from_now = tuple(topics), group, from_now
-        self.places = [(t.name, p) for t in topics for p in range(1 if t.broadcast else partitions)]
-        """A broadcast topic says the same in every partition: one of them is enough."""
+        self._once = {topic.name for topic in topics if topic.broadcast}
+        """Topics that say the same in every partition: one of them is enough."""
         self.patience = Patience(self._meanwhile, say, give_up_after)
         self.error: Exception | None = None
         self.undecoded = self.written = self.refused = 0
@@ -74,7 +73,7 @@ class SinkDriver(threading.Thread):
         self._at_end.set()
         self._every = min((getattr(s, "flush_seconds", FLUSH_SECONDS) for s in sinks), default=1.0)
         self._flush_at = time.monotonic() + self._every
-        self._mine: list[Place] | None = None if group is not None else self.places
+        self._mine: list[Place] | None = None
         """The partitions that this driver reads; None until the group has given it some."""
         self._reading = self._paused = False
         self._reached: dict[Place, int] = {}
@@ -92,6 +91,12 @@ class SinkDriver(threading.Thread):
         if self.group is not None:
             names = [topic.name for topic in self.topics]
             self.reader.consumer.subscribe(names, self._on_assign, self._on_revoke, self._on_revoke)
+        else:
+            self._mine = self._wanted(
+                (topic.name, partition)
+                for topic in self.topics
+                for partition in range(self.reader.partitions(topic.name))
+            )
         while not self._stop_asked.is_set():
             self._step()
         if self._reading:
@@ -259,11 +264,13 @@ class SinkDriver(threading.Thread):
             self.reader.consumer.resume(self.reader.consumer.assignment())
             self._paused = False
 
+    def _wanted(self, places: Iterable[Place]) -> list[Place]:
+        return [place for place in places if place[1] == 0 or place[0] not in self._once]
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Note what the group gives; reading begins when the sinks have said where."""
         consumer.assign([])
-        given = {(p.topic, p.partition) for p in partitions}
-        self._mine = [place for place in self.places if place in given]
+        self._mine = self._wanted((p.topic, p.partition) for p in partitions)
         self._reading = False
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from sink_world import TOPICS, Changes, letters
+from sink_world import PARTITIONS, TOPICS, Changes, letters
 from webhook_receiver import SECRET
 
 from schemas.wire import Codec
@@ -67,7 +67,7 @@ class Away(MemorySink):
 def driver(bootstrap: str, sink: Any, **options: Any) -> SinkDriver:
     """A driver of the topics of these tests."""
     chosen = [topics.BY_TOPIC[name] for name in TOPICS]
-    made = SinkDriver(bootstrap, chosen, 4, [sink], **options)
+    made = SinkDriver(bootstrap, chosen, [sink], **options)
     made.start()
     return made
 
@@ -242,7 +242,7 @@ def test_from_now_is_remembered_before_the_first_flush(sink_broker: str) -> None
     """A sink that flushes once a minute, and is killed before it, leaves nothing more out."""
     made = driver(sink_broker, MemorySink(), group="killed", from_now=True)
     asking = Consumer({"bootstrap.servers": sink_broker, "group.id": "killed"})
-    places = [TopicPartition(*place) for place in made.places]
+    places = [TopicPartition(name, p) for name in TOPICS for p in range(PARTITIONS)]
 
     def known() -> bool:
         try:

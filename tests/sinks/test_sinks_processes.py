@@ -11,6 +11,7 @@ from sink_cases import PostgresTarget
 from sink_world import TOPICS, Changes, SinkProcess, Writing, letters, members
 from webhook_receiver import SECRET, Receiver, always, fine
 
+from sinks.ndjson import net_set
 from tests.postgres import query, until
 
 CHOSEN = [word for topic in TOPICS for word in ("--topic", topic)]
@@ -40,6 +41,21 @@ def test_a_row_that_postgres_refuses(sink_broker: str, changes: Changes, tmp_pat
     rows = {r["event_id"]: r["severity"] for r in target.query("alerts_live")}
     live = {i: v["severity"] for i, v in changes.live["alerts"].items() if v["severity"] != "high"}
     assert live == {i: s for i, s in rows.items() if i in live}
+
+
+def test_every_partition_that_a_topic_has_is_carried(
+    sink_broker: str, changes: Changes, tmp_path: Path
+) -> None:
+    """A sink started without the settings file of the workers, with another count: all arrives."""
+    while len(changes.live["alerts"]) < 20:
+        changes.write(50)
+    words = ("ndjson", "-o", f"directory={tmp_path}", "--until-end", *CHOSEN)
+    running = SinkProcess(sink_broker, tmp_path, *words, STREAMS_PARTITIONS="1")
+    assert 0 == running.process.wait(60), running.told()
+    files = {name: net_set(tmp_path / "ndjson" / f"{name}.ndjson") for name in TOPICS}
+    assert {n: set(live) for n, live in changes.live.items()} == {
+        n: set(f) for n, f in files.items()
+    }
 
 
 def test_a_webhook_receiver_that_is_gone_and_a_sink_that_is_killed(
