@@ -106,6 +106,8 @@ class _Log:
         self._path = path
         self._topic = topic
         self._dirty = False
+        self._torn = False
+        """Whether the file may hold more than whole lines."""
         with typed(path):
             self._file = _open_locked(path)
             try:
@@ -123,9 +125,12 @@ class _Log:
         if not lines:
             return
         with typed(self._path):
+            if self._torn:
+                self._cut(self._size)
             try:
                 self._write(b"".join(text for _, _, text in lines))
             except OSError:
+                self._torn = True
                 self._cut(self._size)
                 raise
         for place, offset, _ in lines:
@@ -151,6 +156,7 @@ class _Log:
 
     def _cut(self, size: int) -> None:
         self._file.truncate(size)
+        self._torn = False
 
     def _recover(self) -> int:
         """Read the offsets back, cut a torn last line off, and return the size that is left."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -182,3 +185,37 @@ def test_a_disk_that_takes_no_file_holds_the_writer_up(tmp_path: Path) -> None:
     assert {(TOPIC, 0): len(LOG)} == sink.positions()
     sink.close()
     assert fold(LOG) == ParquetTarget(tmp_path).live()
+
+
+class Failing(io.FileIO):
+    """A disk that is full in the middle of a write, and then refuses to shorten the file."""
+
+    refusals = 2
+
+    def write(self, data: Any) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            super().write(bytes(data)[:10])
+            raise OSError(errno.ENOSPC, "no space")
+        return super().write(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.EIO, "no answer")
+        return super().truncate(size)
+
+
+def test_a_torn_line_that_could_not_be_cut_off_is_cut_off_before_the_next(tmp_path: Path) -> None:
+    """Else the next line would follow it, and the file would be damaged for good."""
+    sink = ndjson(tmp_path)
+    sink.write(LOG[:10])
+    log = sink._logs[TOPIC]
+    log._file.close()
+    log._file = Failing(NdjsonTarget(tmp_path).path(), "ab")
+    with pytest.raises(Retryable):
+        sink.write(LOG[10:])
+    sink.write(LOG[10:])
+    sink.close()
+    ndjson(tmp_path).close()
+    assert fold(LOG) == NdjsonTarget(tmp_path).live()
