@@ -186,12 +186,17 @@ class Demo:
             )
 
     def close(self) -> None:
-        """Stop sinks, worker and broker, in this order."""
+        """Stop sinks, worker and broker, in this order; raises SinkError of the last write."""
+        failed = None
         if self.driver is not None:
+            known = self.driver.error
             self.driver.stop()
+            failed = self.driver.error if known is None else None
         if self.worker is not None:
             self.worker.terminate(STOP_SECONDS)
         self.broker.stop()
+        if failed is not None:
+            raise failed
 
 
 def with_story(config: Config, story: dict[str, Any]) -> dict[str, Any]:

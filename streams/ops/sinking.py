@@ -287,8 +287,9 @@ class SinkDriver(threading.Thread):
         return self._at_end.wait(seconds)
 
     def stop(self) -> None:
-        """Write what was read, then end."""
+        """Write what was read, then end; ``error`` is the first that happened, until the end."""
         self._stop_asked.set()
         self.join(30)
         for sink in self.sinks:
-            sink.close()
+            failed = attempt(sink.close)
+            self.error = self.error or failed

@@ -56,10 +56,11 @@ class Away(MemorySink):
 
     def __init__(self) -> None:
         super().__init__()
-        self.away = threading.Event()
+        self.away, self.refusals = threading.Event(), 0
 
     def write(self, records: Sequence[SinkRecord]) -> None:
         if self.away.is_set():
+            self.refusals += 1
             raise Retryable("the target is away", "wait for it")
         super().write(records)
 
@@ -145,7 +146,7 @@ def test_a_target_that_is_away_is_said_once_and_loses_nothing(
         changes.write(50)
     until("it is said", lambda: said)
     written = made.written
-    time.sleep(1.5)
+    until("it was tried again", lambda: sink.refusals > 3)
     assert (1, written) == (len(said), made.written)
     sink.away.clear()
     assert made.caught_up(60), made.error
@@ -236,6 +237,29 @@ def test_from_now_leaves_out_what_is_there_and_nothing_after_a_restart(
             changes.write(20)
     assert [0, changes.written - before] == told
     assert changes.written > before
+
+
+def test_an_error_at_the_close_is_the_drivers_and_the_other_sinks_are_closed(
+    sink_broker: str,
+) -> None:
+    """What a sink could not write at the end is an error, and holds up nobody else's end."""
+
+    class Full(MemorySink):
+        def close(self) -> None:
+            raise Permanent("the disk is full", "free it")
+
+    class Closing(MemorySink):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    first, second = Full(), Closing()
+    chosen = [topics.BY_TOPIC[name] for name in TOPICS]
+    made = SinkDriver(sink_broker, chosen, [first, second])
+    made.start()
+    made.stop()
+    assert ("the disk is full; free it", True) == (str(made.error), second.closed)
 
 
 def test_from_now_is_remembered_before_the_first_flush(sink_broker: str) -> None:
