@@ -111,7 +111,7 @@ class Mover(threading.Thread):
         self.ours = False
         """Whether it is the event loop's turn; only the loop looks at it."""
         self.room = asyncio.Event()
-        """Set when something was done, or is to be done."""
+        """Set when something was done, or the turn is over."""
         self.session, self.next, self.stopped = Session(self.room), dict[Place, int](), False
         self.paused: set[Place] = set()
 
@@ -122,19 +122,17 @@ class Mover(threading.Thread):
 
         Nothing new is read while what was read before is under way.
         """
-        while self.ours:
-            while self.session.full and self.commands.empty():
+        while self.ours and self.handed.empty():
+            if self.session.full:
                 self.room.clear()
                 await self.room.wait()
-            found = self._read_on() if self.commands.empty() else None
+                continue
+            found = self._read_on()
             if found:
                 return found
             if found is None:
-                self.ours = False
-                self.turn.set()
-        chunks = await self.handed.get()
-        self.ours = True
-        return chunks
+                self._give_turn()
+        return await self.handed.get()
 
     def _read_on(self) -> list[Chunk] | None:
         """What there is without waiting; None when there is nothing."""
@@ -202,8 +200,20 @@ class Mover(threading.Thread):
             done.set_result(None)
         else:
             self.commands.put((action, done))
-            self.room.set()
+            self._give_turn()
         return done
+
+    def _take_turn(self, chunks: list[Chunk]) -> None:
+        self.handed.put_nowait(chunks)
+        self.ours = True
+        if not self.commands.empty():
+            self._give_turn()
+
+    def _give_turn(self) -> None:
+        if self.ours:
+            self.ours = False
+            self.room.set()
+            self.turn.set()
 
     # The thread -----------------------------------------------------------------------------------
 
@@ -215,8 +225,9 @@ class Mover(threading.Thread):
                 chunks = self._wait()
                 if chunks is not None:
                     self.turn.clear()
-                    self.loop.call_soon_threadsafe(self.handed.put_nowait, chunks)
-                    self.turn.wait()
+                    self.loop.call_soon_threadsafe(self._take_turn, chunks)
+                    if not self.stopped:
+                        self.turn.wait()
             self._obey()  # nobody may wait for a stopped thread
         except (KafkaException, RuntimeError) as error:
             self._fail(error)

@@ -152,6 +152,26 @@ def test_a_revoke_forgets_pauses_and_makes_old_chunks_stale(cluster: Producer) -
     asyncio.run(story())
 
 
+def test_a_command_is_obeyed_though_nobody_takes_chunks(cluster: Producer) -> None:
+    """A worker that stops takes none any more, and still lets its partitions go."""
+
+    async def story() -> None:
+        _produce(cluster, ONE, range(20_000, 30_000))
+        for taken in range(4):
+            mover = Mover({"bootstrap.servers": _address(cluster)}, asyncio.get_running_loop())
+            mover.start()
+            async with asyncio.timeout(WAIT_S):
+                await mover.add({ONE: 20_000})
+                for _ in range(taken):
+                    for chunk in await mover.chunks():
+                        chunk.free()
+                await mover.clear()
+            assert {} == mover.next
+            mover.stop()
+
+    asyncio.run(story())
+
+
 def test_commands_for_what_is_not_assigned_are_harmless(cluster: Producer) -> None:
     """A pause may arrive after a revoke."""
 
