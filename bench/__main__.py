@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from bench.commits import Commits
 from bench.harness import cores, machine, profile, table
 from bench.harness.envs import python_of
 from bench.harness.errors import BenchError
@@ -25,12 +26,14 @@ BENCHES: dict[str, type[Bench]] = {
     "keyed_count": KeyedCount,
     "transaction_path": TransactionPath,
     "latency": Latency,
+    "commits": Commits,
 }
 EXAMPLE = """\
 benches:
   keyed_count        count by key with durable state, beside six other ways to do it
   transaction_path   a real block through the steps keyed by txid, beside stock Faust
   latency            from a transaction to its score, at a fixed rate
+  commits            how long a Kafka transaction takes: the floor of latency
 
 example: python -m bench keyed_count --only ours,bare_confluent --rounds 1 --json
 """

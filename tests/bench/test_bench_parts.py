@@ -181,7 +181,7 @@ def test_writing_where_there_is_no_section_is_refused(tmp_path: Path) -> None:
 def test_results_md_has_a_section_for_each_bench() -> None:
     """`--write` finds its place in the file that is kept."""
     text = table.RESULTS.read_text()
-    for name in ("keyed_count", "transaction_path", "latency"):
+    for name in ("keyed_count", "transaction_path", "latency", "commits"):
         assert 1 == text.count(f"<!-- {name}: written by the bench -->"), name
         assert 1 == text.count(f"<!-- {name}: end -->"), name
 
