@@ -74,14 +74,22 @@ class Session:
 class Chunk:
     """Consecutive records of one partition, from position ``after`` to position ``next``."""
 
-    __slots__ = ("after", "at_end", "messages", "next", "place", "session")
+    __slots__ = ("after", "at_end", "messages", "more", "next", "place", "session")
 
     def __init__(
-        self, place: Place, messages: list[Message], session: Session, after: int, end: int | None
+        self,
+        place: Place,
+        messages: list[Message],
+        session: Session,
+        after: int,
+        end: int | None,
+        more: bool = False,
     ) -> None:
         self.place, self.messages, self.session, self.after = place, messages, session, after
         last = (messages[-1].offset() or 0) + 1 if messages else after
         self.at_end = end is not None
+        self.more = more and not self.at_end
+        """Whether as much was read as could be at once: there is more."""
         self.next = last if end is None else max(last, end)
 
     def free(self) -> None:
@@ -253,6 +261,7 @@ class Mover(threading.Thread):
 
     def _split(self, messages: list[Message]) -> list[Chunk]:
         chunks: list[Chunk] = []
+        more = len(messages) >= CHUNK
         for place, run in _runs(messages).items():
             after = self.next.get(place)
             if after is None:
@@ -260,7 +269,7 @@ class Mover(threading.Thread):
                 continue
             good, end = _sift(run, after)
             if good or end is not None:
-                chunk = Chunk(place, good, self.session, after, end)
+                chunk = Chunk(place, good, self.session, after, end, more)
                 self.next[place] = chunk.next
                 self.session.moved += len(good)
                 chunks.append(chunk)

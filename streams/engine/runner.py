@@ -15,7 +15,6 @@ from streams.engine.checkpoint import Fenced, Repeating, Transactions
 from streams.engine.codec import decode_key, decode_value
 from streams.engine.emit import POSITION, Encoder, Snapshot
 from streams.engine.mover import (
-    CHUNK,
     EXIT_BROKEN_CHAIN,
     EXIT_FENCED,
     READ,
@@ -26,9 +25,6 @@ from streams.engine.mover import (
 from streams.engine.settings import EngineSettings
 from streams.engine.task import StepFailed, Task
 from streams.engine.topology import SubTopology, Topology
-
-FULL = CHUNK // 4
-"""A chunk of so many records, and not the last one, says that there is more."""
 
 Report = Callable[[str, dict[str, Any]], None]
 """Told of what happens to a task: name of the event and its facts."""
@@ -134,7 +130,7 @@ class Runner:
             self.behind.discard(topic)
         else:
             self.at_end.pop(topic, None)
-            if len(chunk.messages) >= FULL:
+            if chunk.more:
                 self.behind.add(topic)
 
     def skew(self) -> tuple[list[Place], list[Place]]:
