@@ -253,10 +253,6 @@ class MemoryStore:
         """Keys of a table with ``low <= due < high``, by (due, key)."""
         return self._tables[table].due(low, high)
 
-    def due_of(self, key: Key) -> int | None:
-        """The time that ``key`` was put with, or None."""
-        return self._tables[key[0]].at.get(key)
-
     def dump(self) -> dict[Key, Any]:
         """All entries, in key order."""
         return dict(self.scan(()))

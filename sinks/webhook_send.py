@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from schemas.addresses import http_address
 from sinks.base import Permanent, SinkError
 from sinks.drivers import need
 from sinks.secrets import hidden
@@ -117,12 +118,8 @@ def place(url: str) -> str:
     >>> place("https://user:secret@example.org:8443/hook?token=7")
     'https://example.org:8443'
     """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    parts = http_address(url)
+    if parts is None:
         raise _no_address()
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 

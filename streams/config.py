@@ -13,10 +13,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
+from schemas.addresses import http_address
 from streams.chain.payments import PaymentSettings
 from streams.tuning import DAY_MS, EngineTuning
 
@@ -208,17 +208,12 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 def _check_address(address: str) -> None:
     """No message shows an address that holds a password."""
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
     if "@" in address:
         raise ConfigError(
             "schema_registry holds credentials, which are shown: "
             "put user:password in STREAMS_SCHEMA_REGISTRY_USER_INFO"
         )
-    if not usable:
+    if http_address(address) is None:
         raise ConfigError(
             f"schema_registry is no address ({address!r}): write http://HOST:PORT/PATH"
         )

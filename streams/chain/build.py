@@ -88,19 +88,6 @@ def transaction_value(
     )  # fmt: skip
 
 
-def block_events(
-    raw: RawBlock, network: str, height: int, ts: int, spent: Sequence[Sequence[Spent]]
-) -> BlockEvents:
-    """The asserts that connect a block; ``spent`` has one list a transaction, coinbase included."""
-    block_hash = raw.header.hash
-    event = block_event(block_value(raw, network, height), ts)
-    transactions = [
-        transaction_event(transaction_value(tx, network, of, Place(block_hash, height, i)), event)
-        for i, (tx, of) in enumerate(zip(raw.transactions, spent, strict=True))
-    ]
-    return BlockEvents(event, transactions)
-
-
 def block_event(value: Block, ts: int, op: Op = "assert", correction: bool = False) -> Event:
     """A block as an event of its network's chain."""
     return Event(

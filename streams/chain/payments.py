@@ -8,8 +8,6 @@ import msgspec
 
 from schemas.events import Activity, AddressScore, Cancellation, Decision, IdentityLink
 
-DECISIONS = ("credit", "wait", "review", "refuse")
-
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule; the first whose amount and identity fit a payment decides it."""

@@ -16,10 +16,11 @@ from decimal import Decimal
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote
 
 from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
 
+from schemas.addresses import http_address
 from schemas.units import Sat
 from streams.sources.bitcoin_away import NodeAway
 from streams.sources.errors import SourceError
@@ -64,12 +65,8 @@ def satoshi(amount: Decimal | int) -> Sat:
 
 def _address(url: str) -> SplitResult:
     """The parts of an address; messages do not show it, since it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    parts = http_address(url)
+    if parts is None:
         raise SourceError("that is no address of a node's RPC", "write http://HOST:PORT")
     return parts
 
