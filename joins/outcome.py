@@ -76,6 +76,8 @@ class Retracted:
     of: str
     key: str
     ts: int
+    row: Row | None = field(default=None, compare=False, repr=False)
+    """What it said, so that nobody has to remember it."""
     correction: ClassVar[bool] = True
 
 
@@ -105,7 +107,7 @@ def changes(before: Iterable[Row], after: Iterable[Row], correction: bool) -> li
         for id, row in new.items()
         if id not in kept
     )
-    said: list[Outcome] = [Retracted(row.id, row.key, row.ts) for row in gone]
+    said: list[Outcome] = [Retracted(row.id, row.key, row.ts, row) for row in gone]
     said += come
     return said
 

@@ -2,108 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from joins import Join, Matched, Outcome, Retracted, Unmatched
+from joins.outcome import Row
 from joins.state import Store
-from schemas.envelope import Event
+from schemas.envelope import Anchor, Event
+from schemas.ids import digest_id
 from streams.engine.step import Batch, Emit, Step, retraction
 from streams.topics import Topic
 
+
+class Said(NamedTuple):
+    """One of several things that a result says."""
+
+    topic: Topic
+    value: Any
+    part: str = ""
+    """Tells what a result says on one topic apart."""
+    ts: int | None = None
+    """Its event time (ms), where that is not the result's."""
+    anchor: Anchor | None = None
+
+
 Say = Callable[[Matched | Unmatched], Any]
-"""The value of a result; None says nothing of it."""
+"""The value of a result, None says nothing of it; or, to several topics, ``Said`` after ``Said``.
+
+A pure function of the result: what is withdrawn later is what it says then of the old one.
+"""
 
 
-def join_step(join: Join, sides: Mapping[str, Topic], writes: Topic, say: Say) -> Step:
+def join_step(
+    join: Join, sides: Mapping[str, Topic], writes: Topic | tuple[Topic, ...], say: Say
+) -> Step:
     """A Step that feeds ``join`` from the topics of ``sides`` and writes what it says.
 
     What one batch changes twice is said once: the content before the batch is withdrawn, the
-    content after it asserted.
+    content after it asserted. With one topic a result's event has the result's id; with several,
+    a digest of it, the topic and the part.
     """
     by_topic = {topic.name: side for side, topic in sides.items()}
-    adapter = _Adapter(join, writes, say)
+    voice = _Voice(join.name, writes, say)
 
     def process(batch: Batch, state: Store, emit: Emit) -> None:
         outcomes = join.on_batch(state, by_topic[batch.topic.name], batch, batch.watermark)
-        adapter.say_all(outcomes, state, emit, batch.events[-1])
+        voice.say(outcomes, emit, batch.events[-1])
 
     def advance(watermark: int, state: Store, emit: Emit) -> None:
         due = join.next_deadline(state)
         if due is not None and due <= watermark:
-            adapter.say_all(join.on_watermark(state, watermark), state, emit, None)
-        adapter.forget(state, watermark - join.undo_grace)
+            voice.say(join.on_watermark(state, watermark), emit, None)
 
     return Step(
-        join.name, tuple(sides.values()), (writes,), process, advance, holdback=join.holdback
+        join.name,
+        tuple(sides.values()),
+        voice.topics,
+        process,
+        advance,
+        holdback=join.holdback,
+        version=2,
     )
 
 
-class _Adapter:
-    """Turns outcomes into events, and remembers what stands so that it can be withdrawn."""
+class _Voice:
+    """Turns outcomes into events."""
 
-    def __init__(self, join: Join, writes: Topic, say: Say) -> None:
-        self.join, self.writes, self.say = join, writes, say
+    def __init__(self, name: str, writes: Topic | tuple[Topic, ...], say: Say) -> None:
+        self.name, self._say = name, say
+        self._one = None if isinstance(writes, tuple) else writes
+        self.topics = writes if isinstance(writes, tuple) else (writes,)
 
-    def say_all(
-        self, outcomes: list[Outcome], state: Store, emit: Emit, cause: Event | None
-    ) -> None:
-        last: dict[str, Matched | Unmatched | None] = {}
+    def say(self, outcomes: list[Outcome], emit: Emit, cause: Event | None) -> None:
+        """Write what the outcomes of one batch change, taken together."""
+        before: dict[str, Row | None] = {}
+        after: dict[str, Row | None] = {}
         for outcome in outcomes:
             if isinstance(outcome, Retracted):
-                last[outcome.of] = None
+                before.setdefault(outcome.of, outcome.row)
+                after[outcome.of] = None
             elif isinstance(outcome, Matched | Unmatched):
-                last[outcome.id] = outcome
-        for row, result in last.items():
-            self._say(row, result, state, emit, cause)
+                before.setdefault(outcome.id, None)
+                after[outcome.id] = outcome
+        for id, row in after.items():
+            self._change(before[id], row, emit, cause)
 
-    def _say(
-        self,
-        row: str,
-        result: Matched | Unmatched | None,
-        state: Store,
-        emit: Emit,
-        cause: Event | None,
-    ) -> None:
-        place = ("said", row)
-        old: Event | None = state.get(place)
-        value = self.say(result) if result is not None else None
-        if old is not None:
-            if value is not None and old.value == value:
-                return
-            emit(self.writes, retraction(old, cause))
-            state.delete(place)
-        if result is None or value is None:
-            return
-        event = self._event(row, result, value, old is not None, cause)
-        state.put(place, event)
-        state.put(("until", event.ts, row), True)
-        emit(self.writes, event)
+    def _change(self, old: Row | None, new: Row | None, emit: Emit, cause: Event | None) -> None:
+        gone, come = self._events(old, cause), self._events(new, cause)
+        for id, (topic, event) in gone.items():
+            again = come.get(id)
+            if again is not None and (again[1].ts, again[1].value) == (event.ts, event.value):
+                del come[id]
+            else:
+                emit(topic, retraction(event, cause))
+        for id, (topic, event) in come.items():
+            event.correction = event.correction or id in gone
+            emit(topic, event)
+
+    def _events(self, row: Row | None, cause: Event | None) -> dict[str, tuple[Topic, Event]]:
+        """What a result says, by event id."""
+        value = None if row is None else self._say(row)
+        if row is None or value is None:
+            return {}
+        if self._one is not None:
+            event = self._event(row, row.id, row.ts, self._one, value, cause)
+            return {row.id: (self._one, event)}
+        return dict(self._several(row, value, cause))
+
+    def _several(
+        self, row: Row, all_said: Iterable[Said], cause: Event | None
+    ) -> Iterator[tuple[str, tuple[Topic, Event]]]:
+        for said in all_said:
+            id = digest_id(row.id, said.topic.name, said.part)
+            ts = row.ts if said.ts is None else said.ts
+            event = self._event(row, id, ts, said.topic, said.value, cause)
+            event.anchor = said.anchor
+            yield id, (said.topic, event)
 
     def _event(
-        self,
-        row: str,
-        result: Matched | Unmatched,
-        value: Any,
-        replaces: bool,
-        cause: Event | None,
+        self, row: Row, id: str, ts: int, topic: Topic, value: Any, cause: Event | None
     ) -> Event:
-        return Event(
-            row,
-            self.writes.key_of(value),
-            result.ts,
-            "assert",
-            value,
-            correction=replaces or result.correction,
-            type=self.writes.event_type or "",
-            ingest_ts=cause.ingest_ts if cause is not None else None,
-            producer=self.join.name,
-            correlation_id=cause.correlation_id if cause is not None else None,
-            causation_id=cause.id if cause is not None else None,
-        )
-
-    def forget(self, state: Store, before: int) -> None:
-        """Drop what was said of times that no correction can reach any more."""
-        for key, _ in list(state.scan(("until",), None, (before,))):
-            state.delete(key)
-            state.delete(("said", str(key[2])))
+        event = Event(
+            id, topic.key_of(value), ts, "assert", value,
+            correction=row.correction, type=topic.event_type or "", producer=self.name,
+        )  # fmt: skip
+        if cause is not None:
+            event.ingest_ts, event.causation_id = cause.ingest_ts, cause.id
+            event.correlation_id = cause.correlation_id
+        return event
