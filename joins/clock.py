@@ -7,7 +7,7 @@ small enough to stay 64-bit after sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,14 +93,27 @@ class TaskClock:
             return None
         return Late(side, event, watermark, watermark - g - event.ts, event.ts >= own - g)
 
-    def none_late(self, side: str, partition: int, low: int, high: int) -> bool:
-        """Whether none of many plain asserts with ``low <= ts <= high`` can be late.
+    def none_late(self, side: str, partition: int, times: Sequence[int]) -> bool:
+        """Whether none of many plain asserts with these ts, in this order, is late.
 
-        True is certain in whatever order they come; after False ask for each.
+        True is certain; after False ask for each. On a declared side records are taken for ones
+        without a writer, which are late sooner.
         """
         time, state = self._sides[side], self._state(side, partition)
-        reached = state.watermark if time.declared else max(state.watermark, high - time.lateness)
-        return time.never_late or low >= max(reached, state.idle_watermark) - time.grace
+        if time.never_late:
+            return True
+        reached, behind = max(state.watermark, state.idle_watermark), time.grace
+        if time.declared:
+            return min(times) >= reached - behind
+        if min(times) >= max(reached, max(times) - time.lateness) - behind:
+            return True
+        lateness = time.lateness
+        for ts in times:
+            if ts < reached - behind:
+                return False
+            if ts - lateness > reached:
+                reached = ts - lateness
+        return True
 
     def _own_limit(self, time: SideTime, state: _Partition, written: bool) -> int:
         if not time.declared:

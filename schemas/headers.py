@@ -6,11 +6,11 @@ extension names (lower-case letters and digits).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from schemas.envelope import Anchor, Event
+from schemas.envelope import Anchor, Event, Op
 from schemas.errors import BadHeaders
 
 Headers = list[tuple[str, bytes]]
@@ -24,18 +24,22 @@ WATERMARK = "streams-watermark"
 """Only in a control record (null key and value): the writer's declared watermark, or ``idle``."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
+def _second_text(second: int) -> str:
+    try:
+        moment = _EPOCH + timedelta(seconds=second)
+    except OverflowError as error:
+        raise BadHeaders(f"event time {second} s is beyond the calendar") from error
+    return moment.isoformat(timespec="seconds").removesuffix("+00:00")
+
+
 def time_text(ts: int) -> str:
     """RFC 3339 text of event time.
 
     >>> time_text(1464258000123)
     '2016-05-26T10:20:00.123Z'
     """
-    try:
-        moment = _EPOCH + timedelta(milliseconds=ts)
-    except OverflowError as error:
-        raise BadHeaders(f"event time {ts} ms is beyond the calendar") from error
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second_text(ts // 1000)}.{ts % 1000:03d}Z"
 
 
 @lru_cache(maxsize=4096)
@@ -128,50 +132,95 @@ def number(text: str, name: str) -> int:
     return int(text)
 
 
+def _decoded(raw: bytes, name: str) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadHeaders(f"header {name} is not UTF-8: {error}") from error
+
+
 @lru_cache(1024)
-def _anchor(text: str) -> Anchor:
+def _anchor(raw: bytes) -> Anchor:
+    text = _decoded(raw, "ce_anchor")
     try:
         return Anchor.parse(text)
     except ValueError as error:
         raise BadHeaders(f"header ce_anchor is not network/height/hash: {text[:80]!r}") from error
 
 
+@lru_cache(1024)
+def _second(raw: bytes) -> int:
+    """The time (ms) of a text up to its full seconds, such as ``2016-05-26T10:20:00``."""
+    return time_ts(f"{_decoded(raw, 'ce_time')}Z")
+
+
+def _time(raw: bytes) -> int:
+    if len(raw) == 24 and raw[19:20] == b"." and raw[20:23].isdigit() and raw[23:] == b"Z":
+        return _second(raw[:19]) + int(raw[20:23])
+    return time_ts(_decoded(raw, "ce_time"))
+
+
+@lru_cache(1024)
+def _text(raw: bytes, name: str) -> str:
+    """A text that comes again and again."""
+    return _decoded(raw, name)
+
+
+def _number(raw: bytes, name: str) -> int:
+    if raw.isdigit() and len(raw) <= 18:
+        return int(raw)
+    return number(_decoded(raw, name), name)
+
+
+_OPS: dict[bytes | None, Op] = {None: "assert", b"assert": "assert", b"retract": "retract"}
+
+
+def _id_and_version(raw: bytes) -> tuple[str, int]:
+    """Event id and version; anybody's own id that is not of our form is whole."""
+    text = _decoded(raw, "ce_id")
+    head, _, rest = text.rpartition(":")
+    start, _, said = head.rpartition(":")
+    if said in ("assert", "retract") and start:
+        plain = rest.isascii() and rest.isdigit() and len(rest) <= 18
+        return start, int(rest) if plain else number(rest, "ce_id")
+    return text, 0
+
+
 def from_headers(
-    found: dict[str, str], key: str, fallback_id: str, fallback_ts: int, fallback_type: str
+    found: Mapping[str, bytes | None],
+    key: str,
+    fallback_id: str,
+    fallback_ts: int,
+    fallback_type: str,
 ) -> Event:
     """The event of these headers, without its value; foreign records may lack any of them.
 
     A record without ``ce_id`` asserts a fact of its own (``fallback_id``); without ``ce_time`` its
-    event time is ``fallback_ts``. Raises BadHeaders.
+    event time is ``fallback_ts``. Headers that are not ours may hold anything. Raises BadHeaders.
     """
-    id_, op, version = fallback_id, found.get("ce_op", "assert"), 0
-    ce_id = found.get("ce_id")
-    if ce_id is not None:
-        head, _, rest = ce_id.rpartition(":")
-        start, _, said = head.rpartition(":")
-        if said in ("assert", "retract") and start:
-            id_, version = start, number(rest, "ce_id")
-        else:
-            id_ = ce_id
-    if op not in ("assert", "retract"):
-        raise BadHeaders(f"header ce_op is neither assert nor retract: {op[:40]!r}")
-    time = found.get("ce_time")
-    ingest, anchor = found.get("ce_ingestts"), found.get("ce_anchor")
-    priority, retries = found.get("ce_priority"), found.get("ce_retrycount")
+    get = found.get
+    op = _OPS.get(get("ce_op"))
+    if op is None:
+        raise BadHeaders(f"header ce_op is neither assert nor retract: {get('ce_op')!r:.40}")
+    ce_id, time, ingest, anchor = get("ce_id"), get("ce_time"), get("ce_ingestts"), get("ce_anchor")
+    id_, version = (fallback_id, 0) if ce_id is None else _id_and_version(ce_id)
+    said, source = get("ce_type"), get("ce_source")
+    correlation, causation = get("ce_correlationid"), get("ce_causationid")
+    priority, retries = get("ce_priority"), get("ce_retrycount")
     return Event(
         id_,
         key,
-        fallback_ts if time is None else time_ts(time),
-        "retract" if op == "retract" else "assert",
+        fallback_ts if time is None else _time(time),
+        op,
         None,
-        correction=found.get("ce_correction") == "true",
-        type=found.get("ce_type", fallback_type),
-        anchor=None if anchor is None else _anchor(anchor),
-        ingest_ts=None if ingest is None else number(ingest, "ce_ingestts"),
-        producer=found.get("ce_source", ""),
-        correlation_id=found.get("ce_correlationid"),
-        causation_id=found.get("ce_causationid"),
-        priority=0 if priority is None else number(priority, "ce_priority"),
-        retry_count=0 if retries is None else number(retries, "ce_retrycount"),
-        version=version,
+        get("ce_correction") == b"true",
+        fallback_type if said is None else _text(said, "ce_type"),
+        None if anchor is None else _anchor(anchor),
+        None if ingest is None else _number(ingest, "ce_ingestts"),
+        "" if source is None else _text(source, "ce_source"),
+        None if correlation is None else _decoded(correlation, "ce_correlationid"),
+        None if causation is None else _decoded(causation, "ce_causationid"),
+        0 if priority is None else _number(priority, "ce_priority"),
+        0 if retries is None else _number(retries, "ce_retrycount"),
+        version,
     )

@@ -106,10 +106,32 @@ class Codec:
         try:
             value, end = self._decoders[event_type.name](data, _FRAME.size)
         except HOSTILE as error:
-            raise WrongSchema(f"not a {event_type.name}: {type(error).__name__} {error}") from error
+            raise _unreadable(event_type.name, error) from error
         if end != len(data):
             raise WrongSchema(f"{len(data) - end} bytes after the end of {event_type.name}")
         return event_type, value
+
+    def reader(self, type_name: str) -> Callable[[bytes | None], Any]:
+        """What ``decode`` does for a topic of one type, to be called again and again.
+
+        It raises the same, and WrongSchema for a value of another type.
+        """
+
+        def read(data: bytes | None) -> Any:
+            if data is None or data[: _FRAME.size] != self._frames[type_name]:
+                found, value = self.decode(data, type_name)
+                if found.name != type_name:
+                    raise WrongSchema(f"a {found.name}, where only {type_name} belongs")
+                return value
+            try:
+                value, end = self._decoders[type_name](data, _FRAME.size)
+            except HOSTILE as error:
+                raise _unreadable(type_name, error) from error
+            if end != len(data):
+                raise WrongSchema(f"{len(data) - end} bytes after the end of {type_name}")
+            return value
+
+        return read
 
     def _type(self, number: int, expected: str | None) -> EventType:
         found, locked = self._by_id.get(number), self._by_lock.get(number)
@@ -118,3 +140,7 @@ class Codec:
         if found is None:
             raise UnknownSchema(f"schema id {number} is unknown")
         return found
+
+
+def _unreadable(type_name: str, error: Exception) -> WrongSchema:
+    return WrongSchema(f"not a {type_name}: {type(error).__name__} {error}")

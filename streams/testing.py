@@ -21,7 +21,7 @@ import msgspec
 from schemas.envelope import Event, Op
 from schemas.errors import SchemaError
 from schemas.events import Value
-from schemas.headers import Headers, from_headers, texts, to_headers
+from schemas.headers import Headers, from_headers, to_headers
 from schemas.ids import digest_id
 from schemas.wire import Codec
 from streams.client import net_set
@@ -184,7 +184,7 @@ class TopologyDriver:
             except SchemaError:
                 continue
             key = (record.raw_key or b"").decode()
-            event = from_headers(texts(record.raw_headers), key, "", 0, "")
+            event = from_headers(dict(record.raw_headers), key, "", 0, "")
             event.value = value
             found.append(event)
         return found

@@ -13,7 +13,7 @@ from bench.harness import load
 from bench.harness.errors import BenchError
 from bench.harness.ground import PARTITIONS, Ground
 from schemas.envelope import Event
-from schemas.headers import from_headers, texts
+from schemas.headers import from_headers
 from schemas.wire import Codec
 from streams import topics
 from streams.agents.pipeline import topology
@@ -150,5 +150,5 @@ def expected(part: Selection, events: Sequence[Event]) -> dict[str, Net]:
 def _changes(records: Iterable[tuple[object, object]]) -> Iterator[Change]:
     for headers, value in records:
         if value is not None:
-            event = from_headers(texts(headers), "", "", 0, "")  # type: ignore[arg-type]
+            event = from_headers(dict(headers), "", "", 0, "")  # type: ignore[arg-type]
             yield Change(event.id, event.op == "assert", bytes(value))  # type: ignore[call-overload]

@@ -10,7 +10,7 @@ from confluent_kafka import Message
 from schemas.catalog import EventType
 from schemas.envelope import Event
 from schemas.errors import SchemaError, WrongSchema
-from schemas.headers import WATERMARK, from_headers, texts
+from schemas.headers import WATERMARK, from_headers
 from schemas.ids import digest_id
 from schemas.wire import Codec
 from streams.topics import BY_TOPIC
@@ -55,7 +55,7 @@ def read_message(message: Message, codec: Codec) -> Read:
         event_type, content = _decode(value, topic, codec)
         fallback = event_type.event_id(content) or digest_id(topic, partition, offset)
         text = (key or b"").decode(errors="replace")
-        event = from_headers(texts(headers), text, fallback, append_ts, event_type.name)
+        event = from_headers(dict(headers), text, fallback, append_ts, event_type.name)
         event.value = content
     except SchemaError as problem:
         error = f"{problem.cause}: {problem}"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from hashlib import blake2b, sha256
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from typing import Any, Protocol
 
 import msgspec
 
 from schemas.envelope import Event
-from schemas.errors import BadHeaders, SchemaError, WrongSchema
-from schemas.headers import WATERMARK, WRITER, Headers, from_headers, texts
-from schemas.ids import digest_id
-from schemas.validate import validate
-from schemas.wire import Codec
-from streams.topics import LETTER_BYTES, Topic
+from schemas.errors import SchemaError, WrongSchema
+from schemas.headers import WATERMARK, Headers
+from streams.topics import LETTER_BYTES
 
 LETTER_ROOM = 64 * 1024
 """What key and headers of a dead letter may take of the topic's largest message."""
@@ -69,55 +66,24 @@ class Counts(msgspec.Struct):
         return parts == self.read
 
 
-class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """An event of an input with what the task needs to know of its record."""
-
-    event: Event
-    message: Message
-    digest: bytes
-    """Of the value, where its topic is de-duplicated."""
-    carries_writer: bool
+def read_all(
+    read: Callable[[Message], Event], messages: Sequence[Message]
+) -> list[Event | SchemaError]:
+    """The event of each record, or why it has none."""
+    found: list[Event | SchemaError] = []
+    for message in messages:
+        try:
+            found.append(read(message))
+        except SchemaError as error:
+            found.append(error)
+        except Exception as error:  # a decoder that fails in a new way must not stop the stream
+            found.append(WrongSchema(f"{type(error).__name__}: {error}"))
+    return found
 
 
 def _bytes(raw: Any) -> bytes | None:
     """A key or value as librdkafka gives it: bytes, or nothing."""
     return raw.encode() if isinstance(raw, str) else raw
-
-
-def decode(message: Message, topic: Topic, codec: Codec) -> Decoded:
-    """The event of a record; raises SchemaError with the cause and nothing else."""
-    try:
-        return _decode(message, topic, codec)
-    except SchemaError:
-        raise
-    except Exception as error:  # a decoder that fails in a new way must not stop the stream
-        raise WrongSchema(f"{type(error).__name__}: {error}") from error
-
-
-def _decode(message: Message, topic: Topic, codec: Codec) -> Decoded:
-    raw = _bytes(message.value())
-    event_type, value = codec.decode(raw, topic.event_type)
-    if event_type.name != topic.event_type:
-        raise WrongSchema(f"{topic.name} carries {topic.event_type}, not {event_type.name}")
-    try:
-        key = (_bytes(message.key()) or b"").decode()
-    except UnicodeDecodeError as error:
-        raise BadHeaders(f"the key is not UTF-8: {error}") from error
-    found = texts(message.headers())
-    append_ts = message.timestamp()[1]
-    own = event_type.event_id(value) if topic.source or "ce_id" not in found else None
-    if own is None and "ce_id" not in found:
-        own = digest_id(topic.name, message.partition(), message.offset())
-    event = from_headers(found, key, own or "", append_ts, event_type.name)
-    event.value = value
-    if event.ingest_ts is None:
-        event.ingest_ts = append_ts
-    if topic.source:
-        validate(value, key, event_type.key)
-        if own is not None and event.id != own:
-            raise BadHeaders(f"event id {event.id[:80]!r} is not the id of this {event_type.name}")
-    digest = blake2b(raw or b"", digest_size=16).digest() if topic.source else b""
-    return Decoded(event, message, digest, WRITER in found)
 
 
 def attempt(action: Callable[[], None]) -> Exception | None:

@@ -6,6 +6,8 @@ forgotten once no correction of them can be accepted any more.
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from joins.state import Store
 from schemas.envelope import Event
 
@@ -19,8 +21,8 @@ class Intake:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def effect(self, topic: str, event: Event, digest: bytes) -> bool:
-        """Record the event; False when it changes nothing.
+    def effect(self, topic: str, event: Event, value: bytes | None) -> bool:
+        """Record the event, whose value has these bytes; False when it changes nothing.
 
         An assert of a live id with another value has an effect: the step that reads the topic
         keeps its live events by id and replaces the old one.
@@ -28,7 +30,7 @@ class Intake:
         place = ("live", topic, event.id)
         known: bytes = self._store.get(place) or b""
         live = known[1:]
-        after = b"" if event.op == "retract" else digest
+        after = b"" if event.op == "retract" else blake2b(value or b"", digest_size=16).digest()
         if live == after:
             return False
         mark = _ONCE if live else known[:1] or _NEVER  # another value is a retract and an assert

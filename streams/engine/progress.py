@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from joins.clock import NEG_INF, SideTime, TaskClock
@@ -55,9 +55,9 @@ class Progress:
             topic.name, self.partition, event, retracted=retracted, written=written
         )
 
-    def none_late(self, topic: Topic, low: int, high: int) -> bool:
-        """Whether none of many asserts from ``low`` to ``high`` (ms) can be late."""
-        return topic.table or self.clock.none_late(topic.name, self.partition, low, high)
+    def none_late(self, topic: Topic, times: Sequence[int]) -> bool:
+        """Whether none of many asserts with these times (ms), in this order, is late."""
+        return topic.table or self.clock.none_late(topic.name, self.partition, times)
 
     def seen(self, topic: Topic, ts: int) -> None:
         """Note an accepted event."""

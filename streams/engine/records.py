@@ -79,7 +79,7 @@ def in_time(
 ) -> Records:
     """The records that are not late, in the order of their partition; others go to ``late``."""
     times = records.times
-    if progress.none_late(topic, min(times), max(times)):
+    if progress.none_late(topic, times):
         progress.seen(topic, max(times))
         return records
     kept: list[Message] = []

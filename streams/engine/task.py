@@ -6,9 +6,9 @@ gives snapshots, so the same object runs on Kafka and in ``TopologyDriver``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -21,18 +21,18 @@ from streams import topics
 from streams.engine.emit import Fan, Pending, Snapshot
 from streams.engine.guard import (
     Counts,
-    Decoded,
     Message,
     attempt,
     dead_letter,
-    decode,
     is_control,
     letter,
     origin_headers,
+    read_all,
 )
 from streams.engine.intake import Intake
 from streams.engine.outlet import TaskEmit
 from streams.engine.progress import Progress
+from streams.engine.reading import carries_writer, reader
 from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step, derived
@@ -72,6 +72,7 @@ class Task:
         """The greatest watermark that this task has declared (ms)."""
         self.said_idle = False
         self._emit = TaskEmit(self.route, self.fan)
+        self._readers = {t.name: reader(t, codec) for t in sub.inputs if t.event_type is not None}
         self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
@@ -159,14 +160,13 @@ class Task:
     def _take(self, topic: Topic, messages: Sequence[Message]) -> None:
         events: list[Event] = []
         self._emit.begin(events, {topic.name: events})
-        for message in messages:
-            try:
-                item = decode(message, topic, self.codec)
-            except SchemaError as error:
-                self._dead(topic, message, "decode", error.cause, str(error))
-                continue
-            if self._accept(topic, item):
-                events.append(item.event)
+        read = read_all(self._readers[topic.name], messages)
+        if self._all_in_time(read, topic):
+            self.progress.seen(topic, max(event.ts for event in read))
+            pairs: Iterable[tuple[Event, Message]] = zip(read, messages, strict=True)
+        else:
+            pairs = self._in_time(topic, read, messages)
+        events += self._with_effect(topic, pairs)
         self._use(topic, len(events))
 
     def _take_bytes(self, topic: Topic, messages: Sequence[Message]) -> None:
@@ -184,30 +184,53 @@ class Task:
         counts.filtered += self._emit.filtered_count
         counts.used += size - self._emit.filtered_count
 
-    def _accept(self, topic: Topic, item: Decoded) -> bool:
-        """Whether the event is in time and has an effect; what is not goes where it belongs."""
-        event = item.event
-        again = topic.source and self.intake.was_retracted(topic.name, event.id)
-        late = self.progress.late(topic, event, retracted=again, written=item.carries_writer)
-        if late is not None:
-            self._late(topic, item.message, late)
-            return False
-        ahead = self._ahead_of_arrival(topic, item)
-        if ahead is not None:
-            self._dead(topic, item.message, "clock", "future", f"{ahead} ms ahead of its arrival")
-            return False
-        self.progress.seen(topic, event.ts)
-        if topic.source and not self.intake.effect(topic.name, event, item.digest):
-            counts = self.counts[topic.name]
-            counts.read += 1
-            counts.duplicates += 1
-            return False
-        return True
+    def _all_in_time(self, read: list[Event | SchemaError], topic: Topic) -> TypeGuard[list[Event]]:
+        """Whether no record is bad, late or of the future, in whatever order; else ask for each."""
+        times, cap = [], self._future_cap(topic)
+        for event in read:
+            if type(event) is not Event or event.ts - (event.ingest_ts or event.ts) > cap:
+                return False
+            times.append(event.ts)
+        return self.progress.none_late(topic, times)
 
-    def _ahead_of_arrival(self, topic: Topic, item: Decoded) -> int | None:
+    def _in_time(
+        self, topic: Topic, read: list[Event | SchemaError], messages: Sequence[Message]
+    ) -> Iterator[tuple[Event, Message]]:
+        """The events that are in time, one after the other; what is not goes where it belongs."""
+        for event, message in zip(read, messages, strict=True):
+            if isinstance(event, SchemaError):
+                self._dead(topic, message, "decode", event.cause, str(event))
+                continue
+            again = topic.source and self.intake.was_retracted(topic.name, event.id)
+            written = carries_writer(message)
+            late = self.progress.late(topic, event, retracted=again, written=written)
+            if late is not None:
+                self._late(topic, message, late)
+                continue
+            ahead = self._ahead_of_arrival(topic, event, written)
+            if ahead is not None:
+                said = f"{ahead} ms ahead of its arrival"
+                self._dead(topic, message, "clock", "future", said)
+                continue
+            self.progress.seen(topic, event.ts)
+            yield event, message
+
+    def _with_effect(self, topic: Topic, pairs: Iterable[tuple[Event, Message]]) -> Iterator[Event]:
+        """The events that change anything: a source may say a thing twice."""
+        if not topic.source:
+            yield from (event for event, _ in pairs)
+            return
+        counts, effect, name = self.counts[topic.name], self.intake.effect, topic.name
+        for event, message in pairs:
+            if effect(name, event, message.value()):
+                yield event
+            else:
+                counts.read += 1
+                counts.duplicates += 1
+
+    def _ahead_of_arrival(self, topic: Topic, event: Event, written: bool) -> int | None:
         """How far an event is too far ahead (ms), where nobody has judged it yet: at its source."""
-        event = item.event
-        if event.ingest_ts is None or not (topic.source or not item.carries_writer):
+        if event.ingest_ts is None or not (topic.source or not written):
             return None
         ahead = event.ts - event.ingest_ts
         return ahead if ahead > self._future_cap(topic) else None

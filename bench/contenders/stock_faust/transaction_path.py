@@ -18,7 +18,7 @@ import msgspec
 from stamps import SETTINGS, Stamps, leave
 
 from schemas.envelope import Event
-from schemas.headers import from_headers, texts, to_headers
+from schemas.headers import from_headers, to_headers
 from schemas.wire import Codec
 from streams.agents.pipeline import topology
 from streams.engine.codec import decode_key, decode_value, encode_changes
@@ -106,7 +106,7 @@ def work(event: Event, state: TaskStore) -> list[tuple[Topic, Event]]:
 def decoded(message: Any) -> Event:
     """The event of a record."""
     event_type, value = wire.decode(message.value, transactions.event_type)
-    headers = texts(message.headers.items())
+    headers = dict(message.headers.items())
     event = from_headers(headers, message.key.decode(), "", 0, event_type.name)
     event.value = value
     return event

@@ -1,0 +1,66 @@
+"""From the records of an input to its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.envelope import Event
+from schemas.errors import BadHeaders
+from schemas.headers import WRITER, from_headers
+from schemas.ids import digest_id
+from schemas.validate import checker
+from schemas.wire import Codec
+from streams.engine.guard import Message
+from streams.topics import Topic
+
+Read = Callable[[Message], Event]
+
+
+def reader(topic: Topic, codec: Codec) -> Read:
+    """A function from a record of ``topic`` to its event, made for many of them.
+
+    It raises SchemaError for what is no event of the topic. A record of a source is checked: its
+    value, that its key is the key of its value, and that its id is the id of its value.
+    """
+    event_type, source = topic.type, topic.source
+    name, value_of = event_type.name, codec.reader(event_type.name)
+    identified = event_type.identity is not None
+    check = checker(event_type.cls, event_type.key) if source else None
+
+    def read(message: Message) -> Event:
+        value = value_of(_bytes(message.value()))
+        key = _key(message.key())
+        found = dict(message.headers() or ())
+        append_ts = message.timestamp()[1]
+        own = event_type.event_id(value) if identified and (source or "ce_id" not in found) else ""
+        if not own and "ce_id" not in found:
+            own = digest_id(topic.name, message.partition(), message.offset())
+        event = from_headers(found, key, own or "", append_ts, name)
+        event.value = value
+        if event.ingest_ts is None:
+            event.ingest_ts = append_ts
+        if check is not None:
+            check(value, key)
+            if own and event.id != own:
+                raise BadHeaders(f"event id {event.id[:80]!r} is not the id of this {name}")
+        return event
+
+    return read
+
+
+def carries_writer(message: Message) -> bool:
+    """Whether a record names the writer whose watermark covers it."""
+    return any(name == WRITER for name, _ in message.headers() or ())
+
+
+def _bytes(raw: Any) -> bytes | None:
+    """A value as librdkafka gives it: bytes, or nothing."""
+    return raw.encode() if isinstance(raw, str) else raw
+
+
+def _key(raw: Any) -> str:
+    try:
+        return "" if raw is None else raw if isinstance(raw, str) else raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadHeaders(f"the key is not UTF-8: {error}") from error
