@@ -25,12 +25,14 @@ class SideTime:
 
     ``declared``: writers declare it, else it is observed from the events themselves, less
     ``lateness``. ``never_late``: a versioned table, whose versions always count.
+    ``retract_grace``: the grace of its corrections, where it is not that of the task.
     """
 
     declared: bool = False
     lateness: int = 0
     grace: int = 0
     never_late: bool = False
+    retract_grace: int | None = None
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class TaskClock:
             return None
         state = self._state(side, partition)
         corrects = event.correction or event.op == "retract" or retracted
-        g = self._retract_grace if corrects else time.grace
+        g = self._undo_grace(time) if corrects else time.grace
         own = self._own_limit(time, state, written)
         watermark = max(own, state.idle_watermark)
         if event.ts >= watermark - g:
@@ -114,6 +116,9 @@ class TaskClock:
             if ts - lateness > reached:
                 reached = ts - lateness
         return True
+
+    def _undo_grace(self, time: SideTime) -> int:
+        return self._retract_grace if time.retract_grace is None else time.retract_grace
 
     def _own_limit(self, time: SideTime, state: _Partition, written: bool) -> int:
         if not time.declared:

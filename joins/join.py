@@ -129,8 +129,19 @@ class Join(ABC):
         """A clock for one task of this join; refuses what cannot be told in time."""
         known = set(declared)
         self.check_declared(known)
-        times = {side: self._side_time(side, side in known) for side in self.sides}
-        return TaskClock(times, partitions, self.undo_grace)
+        return TaskClock(self.times(known), partitions, self.undo_grace)
+
+    def times(self, declared: set[str]) -> dict[str, SideTime]:
+        """How the time of each side is told, given which sides are declared."""
+        return {side: self._side_time(side, side in declared) for side in self.sides}
+
+    @property
+    def delay(self) -> int | None:
+        """How far below ``W`` the time that this join declares may be (ms); None: no bound.
+
+        It is ``grace``, and more where a result that waits for ``W`` holds it back.
+        """
+        return self.max_grace
 
     @property
     def needs_declared(self) -> frozenset[str]:

@@ -135,6 +135,11 @@ class DriverJoin(Join):
         waiting = store.scan((*self.prefix, "t"))
         return next((int(key[3]) for key, correction in waiting if not correction), None)
 
+    @property
+    def delay(self) -> int | None:
+        """A driver's event waits for the last of its partners."""
+        return max(self.max_grace, self._wait - 1 if self.emit == "final" else 0)
+
     # --- expiry -----------------------------------------------------------------------------
 
     def _side_time(self, side: str, declared: bool) -> SideTime:

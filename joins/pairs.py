@@ -266,6 +266,12 @@ class PairJoin(Join):
         sides = self._watched if self._waits else ()
         return min((ts for side in sides for ts in self._waiting(store, side)), default=None)
 
+    @property
+    def delay(self) -> int | None:
+        """An event that waits for a partner holds time back until its deadline."""
+        sides = self._watched if self._waits else ()
+        return max([self.max_grace, *(self._span(side) - 1 for side in sides)])
+
     def _waiting(self, store: Store, side: str) -> Iterator[int]:
         """The least ts that waits for each deadline, as far as the overall least may be there."""
         prefix = (*self.prefix, "t", side)

@@ -101,6 +101,11 @@ class SessionJoin(Join):
         """The least ts of a result of any open session."""
         return first_at(store, (*self.prefix, "h"), 2)
 
+    @property
+    def delay(self) -> int | None:
+        """An open session holds time back, and may go on for ever."""
+        return None if self._waits else self.max_grace
+
     # --- sessions ---------------------------------------------------------------------------
 
     def _around(self, store: Store, event: Event) -> list[Found]:
@@ -210,6 +215,11 @@ class SessionGroup(SessionJoin):
     @property
     def _waits(self) -> bool:
         return self.emit == "final"
+
+    @property
+    def delay(self) -> int | None:
+        """The result of an open session is at its last event, a gap before its end."""
+        return self.max_grace + (self.windows.gap if self._waits else 0)
 
     def _least(self, session: Found) -> int | None:
         return session.last
