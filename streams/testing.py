@@ -30,6 +30,7 @@ from streams.engine.emit import POSITION, Encoder
 from streams.engine.guard import is_control
 from streams.engine.murmur2 import partition_of
 from streams.engine.own_types import teach
+from streams.engine.plan import planned
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step
 from streams.engine.task import Task
@@ -87,7 +88,8 @@ class TopologyDriver:
         self.settings = msgspec.structs.replace(given, partitions=partitions)
         if isinstance(what, Step):
             what = (what,)
-        self.topology = what if isinstance(what, Topology) else build(what)
+        built = what if isinstance(what, Topology) else build(what)
+        self.topology = planned(built, self.settings)
         self.codec = teach(Codec())
         self.log: dict[tuple[str, int], list[Record]] = {}
         self.now_ts = 0

@@ -17,6 +17,7 @@ from platformdirs import user_cache_dir
 from schemas.wire import Codec
 from streams.engine.fingerprint import client_id, conflict
 from streams.engine.mover import EXIT_MOVER, EXIT_TOPICS, end_process
+from streams.engine.plan import planned_selection
 from streams.engine.precheck import WrongTopics, check, check_topics, groups
 from streams.engine.runner import Report
 from streams.engine.selection import EXIT_TOPOLOGY, Selection, WrongSelection, whole
@@ -135,11 +136,15 @@ def build_app(
     report: Report = no_report,
     companions: Iterable[Companion] = (),
 ) -> Any:
-    """A Faust application whose agents run the tasks of a topology, or of a part of one."""
+    """A Faust application whose agents run the tasks of a topology, or of a part of one.
+
+    Raises TopologyError where steps contradict each other in time (``plan``).
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
     selection = (
         topology if isinstance(topology, Selection) else whole(topology, settings.application)
     )
+    selection = planned_selection(selection, settings)
     app: Any = Application(
         selection.application,
         broker=f"streams://{settings.bootstrap}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from joins.clock import NEG_INF, SideTime, TaskClock
@@ -10,32 +11,46 @@ from joins.outcome import Late
 from schemas.envelope import Event
 from schemas.headers import WATERMARK, WRITER, Headers, texts
 from streams.engine.settings import EngineSettings
+from streams.engine.step import Step
+from streams.engine.topology import SubTopology
 from streams.engine.writers import Declared, Writer
 from streams.topics import Topic
 
 
+def _time_of(topic: Topic, steps: Iterable[Step]) -> SideTime:
+    """How the time of an input is told: the steps that read it agree (``plan``).
+
+    The one that remembers least says which corrections are late: they touch no state at all.
+    """
+    readers = [step for step in steps if topic in step.reads]
+    time = readers[0].times[topic.name]
+    least = min(step.retract_grace or 0 for step in readers)
+    never = topic.table or time.never_late
+    return replace(time, declared=topic.declared, never_late=never, retract_grace=least)
+
+
 class Progress:
-    """The event time of one task's inputs (SEMANTICS 2); versioned tables take no part in it."""
+    """The event time of one task's inputs (SEMANTICS 2); versioned tables take no part in it.
+
+    ``sub`` is of a topology whose steps are ``planned``.
+    """
 
     def __init__(
         self,
-        inputs: tuple[Topic, ...],
+        sub: SubTopology,
         writers: Mapping[str, tuple[str, ...]],
         partition: int,
         settings: EngineSettings,
     ) -> None:
         self.partition, self.max_skew = partition, settings.max_skew_ms
+        inputs = sub.inputs
         self.timed = tuple(topic.name for topic in inputs if not topic.table)
         self.declared = {t.name: Declared(writers[t.name]) for t in inputs if t.declared}
-        sides = {
-            t.name: SideTime(t.declared, settings.lateness_ms, settings.grace_ms, t.table)
-            for t in inputs
-        }
-        self.clock = TaskClock(
-            sides,
-            [(name, partition) for name in self.timed],
-            max(settings.grace_ms, settings.retract_grace_ms),
-        )
+        sides = {t.name: _time_of(t, sub.steps) for t in inputs}
+        self.clock = TaskClock(sides, [(name, partition) for name in self.timed])
+        graces = [max(sides[t.name].grace, sides[t.name].retract_grace or 0) for t in inputs]
+        self.keep = max(graces, default=0)
+        """How far below the watermark (ms) an event of any input may lie and still count."""
 
     @property
     def watermark(self) -> int:
@@ -91,7 +106,7 @@ class Progress:
     def ahead(self) -> set[str]:
         """Inputs so far ahead of the task's watermark that they must wait, lest state grows."""
         limit = self.clock.watermark + self.max_skew
-        if self.clock.watermark == NEG_INF:
+        if self.clock.watermark == NEG_INF or self.all_idle:  # there is nobody to wait for
             return set()
         return {
             name

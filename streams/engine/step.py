@@ -6,11 +6,12 @@ checkpoints, counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from joins.clock import SideTime
 from schemas.envelope import Anchor, Event
 from schemas.ids import digest_id
 from streams.topics import Topic
@@ -69,6 +70,21 @@ class Step(msgspec.Struct, frozen=True):
     """The least event time of a result not yet emitted, corrections excepted."""
     version: int = 1
     """Raised when the step's state changes its form."""
+    times: Mapping[str, SideTime] = msgspec.field(default_factory=dict)
+    """How the time of its inputs is told, by topic; what is not named here is as in the settings.
+    Whether a topic is declared is the topic's own property."""
+    grace: int | None = None
+    """How far below the watermark its results may be asserted (ms): its greatest grace."""
+    retract_grace: int | None = None
+    """How far below the watermark a correction still finds what it corrects (ms). None: that of the
+    writers of its inputs, and ``reach``; it is never less."""
+    reach: int = 0
+    """How far below a correction the corrections that follow from it may lie (ms)."""
+    delay: int | None = None
+    """How far below the watermark the time that it declares is at most (ms): its grace, and what
+    ``holdback`` adds. None: its grace if it has no ``holdback``, else not known."""
+    bind: Callable[[int], Step] | None = None
+    """The step with its ``retract_grace`` (ms), which only the topology knows (``plan``)."""
 
 
 def derived(

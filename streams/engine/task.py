@@ -30,7 +30,9 @@ from streams.engine.guard import (
     read_all,
 )
 from streams.engine.intake import Intake
+from streams.engine.marks import Marks
 from streams.engine.outlet import TaskEmit
+from streams.engine.plan import planned
 from streams.engine.progress import Progress
 from streams.engine.reading import carries_writer, reader
 from streams.engine.records import Records, in_time
@@ -57,13 +59,15 @@ class Task:
         self, topology: Topology, sub: SubTopology, partition: int, settings: EngineSettings,
         codec: Codec,
     ) -> None:  # fmt: skip
+        topology = planned(topology, settings)
+        sub = topology.sub(sub.name)
         self.sub, self.partition, self.settings, self.codec = sub, partition, settings, codec
         self.store = TaskStore()
         self.position: dict[str, int] = {topic.name: 0 for topic in sub.inputs}
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
         self.intake = Intake(self.store.scope("intake"))
         writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
-        self.progress = Progress(sub.inputs, writers, partition, settings)
+        self.progress = Progress(sub, writers, partition, settings)
         self.writer = Writer(sub.name, settings.generation, partition, settings.partitions)
         self.pending: list[Pending | Fan] = []
         self.sequence = 0
@@ -74,6 +78,7 @@ class Task:
         self._emit = TaskEmit(self.route, self.fan)
         self._readers = {t.name: reader(t, codec) for t in sub.inputs if t.event_type is not None}
         self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
+        self.marks = Marks(sub.steps, self._scopes)
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
     # Records --------------------------------------------------------------------------------------
@@ -250,7 +255,9 @@ class Task:
                 if arrived:
                     self._emit.enter(step)
                     batch = (
-                        arrived if type(arrived) is Records else Batch(read, arrived, self.advanced)
+                        arrived
+                        if type(arrived) is Records
+                        else Batch(read, arrived, self.marks.told[step.name])
                     )
                     step.process(batch, self._scopes[step.name], self._emit)
 
@@ -263,16 +270,15 @@ class Task:
         self._emit.begin((), inbox)
         for step in self.sub.steps:
             self._emit.enter(step)
+            scope, told = self._scopes[step.name], self.marks.told[step.name]
             for read in step.reads:
                 if inbox.get(read.name):
-                    batch = Batch(read, inbox[read.name], self.advanced)
-                    scope = self._scopes[step.name]
+                    batch = Batch(read, inbox[read.name], told)
                     self._require(step, attempt(partial(step.process, batch, scope, self._emit)))
-            if step.advance is not None:
-                scope = self._scopes[step.name]
-                self._require(step, attempt(partial(step.advance, watermark, scope, self._emit)))
-        keep = max(self.settings.grace_ms, self.settings.retract_grace_ms)
-        self.intake.expire(watermark - keep)
+            mark = self.marks.told[step.name] = self.marks.next(step, watermark)
+            if step.advance is not None and mark > told:
+                self._require(step, attempt(partial(step.advance, mark, scope, self._emit)))
+        self.intake.expire(watermark - self.progress.keep)
         self.store.settle()
         self.advanced = watermark
 
@@ -343,16 +349,7 @@ class Task:
 
     def own_watermark(self) -> int:
         """What this task may declare: nothing below it will be published, corrections excepted."""
-        bound = self.progress.watermark
-        if bound == NEG_INF:
-            return NEG_INF
-        bound -= self.settings.grace_ms
-        for step in self.sub.steps:
-            if step.holdback is not None:
-                held = step.holdback(self._scopes[step.name])
-                if held is not None:
-                    bound = min(bound, held)
-        return bound
+        return self.marks.declares()
 
     def _news(self) -> list[int | None]:
         """What there is to declare: how far the task came, then that it is idle, or is no more."""
@@ -388,6 +385,7 @@ class Task:
             "counts": {name: msgspec.structs.asdict(c) for name, c in self.counts.items()},
             "sequence": self.sequence,
             "advanced": self.advanced,
+            "told": self.marks.dump(self.advanced),
             "published": self.published,
             "said_idle": self.said_idle,
             "steps": {step.name: step.version for step in self.sub.steps},
@@ -401,6 +399,7 @@ class Task:
         self.progress.load(position)
         self.sequence = position["sequence"]
         self.advanced = position["advanced"]
+        self.marks.load(position.get("told", {}), self.advanced)
         self.published = position["published"]
         self.said_idle = position["said_idle"]
         self._check_versions(position["steps"])

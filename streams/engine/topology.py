@@ -45,6 +45,10 @@ class Topology(msgspec.Struct, frozen=True):
     def inputs(self) -> tuple[Topic, ...]:
         return tuple(topic for sub in self.subs for topic in sub.inputs)
 
+    def sub(self, name: str) -> SubTopology:
+        """The sub-topology of this name; raises StopIteration."""
+        return next(sub for sub in self.subs if sub.name == name)
+
     def reader(self, topic: str) -> SubTopology | None:
         """The sub-topology that reads ``topic`` from Kafka."""
         return next((s for s in self.subs if any(t.name == topic for t in s.inputs)), None)

@@ -17,6 +17,7 @@ from joins.clock import NEG_INF, POS_INF
 from schemas.headers import WRITER, texts
 from streams.engine.ends import Ends
 from streams.engine.mover import READ, Place
+from streams.engine.plan import planned_selection
 from streams.engine.precheck import groups
 from streams.engine.progress import Progress
 from streams.engine.selection import Selection
@@ -80,6 +81,7 @@ def lag_of(selection: Selection, settings: EngineSettings) -> Lag:
 
     Positions are asked for before ends: a lag is never less than it was.
     """
+    selection = planned_selection(selection, settings)
     kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
     logs = [settings.changelog(name) for name in selection.names]
     stands = last_positions(kafka, logs, settings.partitions)
@@ -115,7 +117,7 @@ class _Task:
         self.expected = {
             t.name: tuple(w.name for w in selection.topology.writers(t.name)) for t in sub.inputs
         }
-        self.progress = Progress(sub.inputs, self.expected, partition, settings)
+        self.progress = Progress(sub, self.expected, partition, settings)
         if stand is not None:
             self.progress.load(stand)
 

@@ -325,6 +325,7 @@ def test_a_new_generation_starts_where_the_old_one_stood() -> None:
     for number in (0, 1):
         headers = [("streams-writer", str(Writer("w", 1, number, 2)).encode())]
         task.progress.control(DECLARED, [*headers, ("streams-watermark", b"%d" % (T0 + 70))])
+        task.advance()
         expected = (NEG_INF, T0 + 50) if number == 0 else (T0 + 70, T0 + 70)
         assert expected == (said.watermark(), task.own_watermark())
 
