@@ -23,7 +23,7 @@ def step(config: Config) -> Step:
         emit="eager",
         horizon=config.engine.retract_grace_ms,
         grace=config.engine.grace_ms,
-        retract_grace=config.engine.retract_grace_ms,
+        lateness=config.engine.lateness_ms,
     )
     return join_step(join, SIDES, topics.examples, _say)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from joins import Join, Matched, Outcome, Retracted, Unmatched
@@ -40,8 +41,12 @@ def join_step(
 
     What one batch changes twice is said once: the content before the batch is withdrawn, the
     content after it asserted. With one topic a result's event has the result's id; with several,
-    a digest of it, the topic and the part.
+    a digest of it, the topic and the part. Lateness and grace are the join's own; a
+    ``retract_grace`` that it was not given is that of the topology. Raises JoinError where a side
+    needs a declared topic.
     """
+    declared = {side for side, topic in sides.items() if topic.declared and not topic.table}
+    join.check_declared(declared)
     by_topic = {topic.name: side for side, topic in sides.items()}
     voice = _Voice(join.name, writes, say)
 
@@ -62,6 +67,12 @@ def join_step(
         advance,
         holdback=join.holdback,
         version=2,
+        times={sides[side].name: time for side, time in join.times(declared).items()},
+        grace=join.max_grace,
+        retract_grace=join.retract_grace,
+        reach=join.reach,
+        delay=join.delay,
+        bind=lambda known: join_step(replace(join, retract_grace=known), sides, writes, say),
     )
 
 
