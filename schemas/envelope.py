@@ -31,7 +31,7 @@ class Anchor(msgspec.Struct, frozen=True, gc=False):
         return cls(network, int(height), block_hash)
 
 
-class Event(msgspec.Struct, gc=False):
+class Event(msgspec.Struct, gc=False, omit_defaults=True):
     """An event as SEMANTICS 1 defines it, with its envelope.
 
     ``id``, ``key``, ``ts``, ``op`` and ``value`` are the event; ``id`` and ``key`` and ``ts`` never
