@@ -14,7 +14,10 @@ from streams.engine.settings import EngineSettings
 from streams.engine.step import Step
 from streams.engine.topology import SubTopology
 from streams.engine.writers import Declared, Writer
-from streams.topics import Topic
+from streams.topics import Topic, blocks, transactions
+
+BLOCKS = frozenset({blocks.name, transactions.name})
+"""Topics whose times are those of blocks, which miners choose."""
 
 
 def _time_of(topic: Topic, steps: Iterable[Step]) -> SideTime:
@@ -43,6 +46,7 @@ class Progress:
         settings: EngineSettings,
     ) -> None:
         self.partition, self.max_skew = partition, settings.max_skew_ms
+        self._caps = (settings.future_cap_ms, settings.block_future_cap_ms)
         inputs = sub.inputs
         self.timed = tuple(topic.name for topic in inputs if not topic.table)
         self.declared = {t.name: Declared(writers[t.name]) for t in inputs if t.declared}
@@ -73,6 +77,17 @@ class Progress:
     def none_late(self, topic: Topic, times: Sequence[int]) -> bool:
         """Whether none of many asserts with these times (ms), in this order, is late."""
         return topic.table or self.clock.none_late(topic.name, self.partition, times)
+
+    def ahead_of_arrival(self, topic: Topic, event: Event, written: bool) -> int | None:
+        """How far an event is too far ahead (ms), where nobody has judged it yet: at its source."""
+        if event.ingest_ts is None or (written and not topic.source):
+            return None
+        ahead = event.ts - event.ingest_ts
+        return ahead if ahead > self.future_cap(topic) else None
+
+    def future_cap(self, topic: Topic) -> int:
+        """How far an event of a topic may be ahead of its arrival (ms)."""
+        return self._caps[topic.name in BLOCKS]
 
     def seen(self, topic: Topic, ts: int) -> None:
         """Note an accepted event."""

@@ -143,6 +143,8 @@ class Runner:
         ahead = set(self.task.position) if crowded else self.task.ahead()
         pause = [Place(topic, self.partition) for topic in sorted(ahead - self.paused)]
         resume = [Place(topic, self.partition) for topic in sorted(self.paused - ahead)]
+        for topic in (self.paused - ahead) & self.at_end.keys():
+            self.at_end[topic] = time.monotonic()  # nobody looked at its end while it waited
         self.paused = ahead
         if pause or resume:
             facts = {"paused": [p.topic for p in pause], "resumed": [p.topic for p in resume]}
@@ -153,7 +155,7 @@ class Runner:
         """Tell the task which inputs have been silent at their end for the idle timeout."""
         limit = time.monotonic() - self.settings.idle_timeout_ms / 1000
         for topic, since in list(self.at_end.items()):
-            if since <= limit:
+            if since <= limit and topic not in self.paused:
                 del self.at_end[topic]
                 self.task.idle(topic)
 

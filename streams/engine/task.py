@@ -191,7 +191,7 @@ class Task:
 
     def _all_in_time(self, read: list[Event | SchemaError], topic: Topic) -> TypeGuard[list[Event]]:
         """Whether no record is bad, late or of the future, in whatever order; else ask for each."""
-        times, cap = [], self._future_cap(topic)
+        times, cap = [], self.progress.future_cap(topic)
         for event in read:
             if type(event) is not Event or event.ts - (event.ingest_ts or event.ts) > cap:
                 return False
@@ -212,7 +212,7 @@ class Task:
             if late is not None:
                 self._late(topic, message, late)
                 continue
-            ahead = self._ahead_of_arrival(topic, event, written)
+            ahead = self.progress.ahead_of_arrival(topic, event, written)
             if ahead is not None:
                 said = f"{ahead} ms ahead of its arrival"
                 self._dead(topic, message, "clock", "future", said)
@@ -232,18 +232,6 @@ class Task:
             else:
                 counts.read += 1
                 counts.duplicates += 1
-
-    def _ahead_of_arrival(self, topic: Topic, event: Event, written: bool) -> int | None:
-        """How far an event is too far ahead (ms), where nobody has judged it yet: at its source."""
-        if event.ingest_ts is None or not (topic.source or not written):
-            return None
-        ahead = event.ts - event.ingest_ts
-        return ahead if ahead > self._future_cap(topic) else None
-
-    def _future_cap(self, topic: Topic) -> int:
-        if topic.by in ("network", "txid"):
-            return self.settings.block_future_cap_ms
-        return self.settings.future_cap_ms
 
     # Steps ----------------------------------------------------------------------------------------
 

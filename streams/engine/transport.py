@@ -187,6 +187,7 @@ class Consumer(driver.Consumer):
         runner.timer = asyncio.ensure_future(runner.keep_checkpointing(self._settle, self._hold))
         added = self.mover.add(runner.places)
         runner.paused = set()
+        runner.at_end.clear()  # what was silent before it was parked may not be so any more
         self._hold(runner)
         await added
 

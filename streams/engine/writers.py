@@ -57,6 +57,19 @@ def _said(text: str) -> int | None:
     return number(text, WATERMARK)
 
 
+def _bounds(known: dict[str, Any]) -> list[int]:
+    """What the tasks of a generation promise, the idle ones left out."""
+    floor = known.get("floor", NEG_INF)
+    return [max(ts, floor) for ts in known["tasks"].values() if ts is not None]
+
+
+def _stood(known: dict[str, Any]) -> int:
+    """How far a generation had come as a whole."""
+    floor: int = known.get("floor", NEG_INF)
+    whole = len(known["tasks"]) == known["count"]
+    return min(_bounds(known), default=floor) if whole else floor
+
+
 class Declared:
     """The watermark of one input partition, from what its writers declared."""
 
@@ -66,13 +79,18 @@ class Declared:
         self._said: dict[str, dict[str, Any]] = {}
 
     def declare(self, writer: Writer, text: str) -> None:
-        """Take one control record over; a newer generation replaces the older one."""
+        """Take one control record over; a newer generation replaces the older one.
+
+        It starts where the older one stood, whatever its tasks declare at first.
+        """
         said = _said(text)
         known = self._said.get(writer.step)
         if known is not None and known["generation"] > writer.generation:
             return
         if known is None or known["generation"] < writer.generation:
+            floor = NEG_INF if known is None else _stood(known)
             known = {"generation": writer.generation, "count": writer.count, "tasks": {}}
+            known["floor"] = floor
             self._said[writer.step] = known
         tasks, task = known["tasks"], str(writer.task)
         before = tasks.get(task)
@@ -88,7 +106,7 @@ class Declared:
         for known in self._said.values():
             if len(known["tasks"]) < known["count"]:
                 return NEG_INF
-            bounds += [ts for ts in known["tasks"].values() if ts is not None]
+            bounds += _bounds(known)
         return min(bounds) if bounds else None
 
     def dump(self) -> dict[str, Any]:

@@ -208,3 +208,21 @@ def test_a_runner_says_each_pause_and_resume_once(cluster: Producer) -> None:
     name = DECLARED.name
     assert [("task_skew", [name], []), ("task_skew", [], [name])] == told
     runner.tx.close()
+
+
+def test_an_input_that_waits_does_not_become_idle(cluster: Producer) -> None:
+    """Nobody looks at its end meanwhile; when it goes on, its silence is counted anew."""
+    name, topology = DECLARED.name, build(steps(DECLARED, OTHER))
+    settings = EngineSettings(bootstrap=_address(cluster), idle_timeout_ms=0, partitions=1)
+    with ThreadPoolExecutor(1) as pool:
+        runner = Runner(
+            topology, topology.subs[0], 0, settings, Codec(), pool, lambda event, facts: None
+        )
+    runner.at_end, runner.paused = {name: 0.0}, {name}
+    runner.watch_idleness()
+    assert [name] == list(runner.at_end)
+    assert ([], [Place(name, 0)]) == runner.skew()
+    assert runner.at_end[name] > 0
+    runner.watch_idleness()
+    assert {} == runner.at_end
+    runner.tx.close()

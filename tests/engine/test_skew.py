@@ -78,3 +78,22 @@ def test_observed_inputs_wait_as_well() -> None:
     world.declare(DECLARED, T0 + 400, "w")
     world.run()
     assert [1, 2, 3] == subjects(world)
+
+
+def test_nobody_waits_when_all_are_idle() -> None:
+    """There is no time to wait for: the first to speak again is heard, however far ahead it was.
+
+    ::
+
+        OBSERVED:  500 (W_p 490)   idle          501, read
+        DECLARED:  0                     idle
+    """
+    world = driver(OBSERVED, DECLARED, settings=SKEW)
+    world.declare(DECLARED, T0, "w")
+    at(world, 500, 1)
+    at(world, 501, 2)
+    assert [1] == subjects(world)
+    world.idle(OBSERVED)
+    assert {OBSERVED.name} == world.tasks[FIRST].ahead()
+    world.declare(DECLARED, None, "w")
+    assert [1, 2] == subjects(world)

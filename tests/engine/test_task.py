@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.envelope import Event
 from schemas.events import Label
 from streams import topics
 from streams.engine.emit import RECORD_ROOM
@@ -216,6 +217,24 @@ def test_an_event_too_far_ahead_of_its_arrival_is_refused() -> None:
     assert [1] == subjects(world)
     (why,) = letters(world, topics.dead_letters)
     assert ("future", "1001 ms ahead of its arrival") == (why["dl.cause"], why["dl.detail"])
+
+
+def test_only_blocks_may_be_hours_ahead() -> None:
+    """Miners choose a block's time; a mempool event has its node's, though its key is a txid too.
+
+    ::
+
+        ahead of arrival      1 h      1 h + 1    3 h      3 h + 1
+        transactions          ok       ok         ok       future
+        mempool               ok       future     future   future
+    """
+    hour = 3_600_000
+    step = Step("s", (topics.transactions, topics.mempool), (), lambda *_: None)
+    (task,) = TopologyDriver(step, partitions=1).tasks.values()
+    for topic, cap in ((topics.transactions, 3 * hour), (topics.mempool, hour)):
+        for ahead, expected in ((cap, None), (cap + 1, cap + 1)):
+            event = Event("i", "k", T0 + ahead, "assert", None, ingest_ts=T0)
+            assert expected == task.progress.ahead_of_arrival(topic, event, True)
 
 
 def test_what_follows_from_an_accepted_event_is_not_judged_again() -> None:

@@ -42,6 +42,21 @@ def test_a_newer_generation_replaces_the_older_one() -> None:
     assert 60 == _declared(("step/1/0/1", "60"), ("step/0/0/1", "5"))
 
 
+def test_a_new_generation_starts_where_the_older_one_stood() -> None:
+    """Not below, though another writer held the topic back; the older one has to be whole.
+
+    ::
+
+        a/0: 50        a/1 begins with 5 -> 50, then 60
+        b/0: 30 ............................ 90
+    """
+    a, b, again = ("a/0/0/1", "50"), [("b/0/0/1", "30"), ("b/0/0/1", "90")], ("a/1/0/1", "5")
+    assert 50 == _declared(a, *b, again)
+    assert 50 == _declared(a, *b, again, ("a/2/0/1", NOTHING))
+    assert 60 == _declared(a, *b, again, ("a/1/0/1", "60"))
+    assert 5 == _declared(("a/0/0/2", "50"), *b, again)
+
+
 def test_an_idle_writer_holds_nothing_back() -> None:
     """All idle is None; one that is not decides."""
     assert 30 == _declared(("a/0/0/2", "30"), ("a/0/1/2", IDLE))
@@ -104,19 +119,36 @@ SAID = st.lists(
 
 
 def _reference(said: list[tuple[str, int, int, str]]) -> int | None:
-    """The definition: per step its newest generation, per task its last idleness or greatest."""
+    """The definition: per step its newest generation, which starts where the older ones stood."""
     bounds: list[int] = []
     for step in {name for name, *_ in said}:
-        newest = max(generation for name, generation, *_ in said if name == step)
-        mine = [(task, text) for name, gen, task, text in said if (name, gen) == (step, newest)]
-        if {task for task, _ in mine} != {0, 1}:
+        floor, found = NEG_INF, list[int]()
+        mine = [(gen, task, text) for name, gen, task, text in said if name == step]
+        newest = [max(gen for gen, *_ in mine[: n + 1]) for n in range(len(mine))]
+        for generation in sorted(set(newest)):
+            spoken = [
+                (task, text)
+                for (gen, task, text), at_most in zip(mine, newest, strict=True)
+                if gen == generation == at_most
+            ]
+            found = [max(ts, floor) for ts in _promises(spoken)]
+            whole = {task for task, _ in spoken} == {0, 1}
+            floor = max(floor, min(found, default=floor)) if whole else floor
+        if not whole:
             return NEG_INF
-        for number in (0, 1):
-            texts = [text for task, text in mine if task == number]
-            since = texts[len(texts) - texts[::-1].index(IDLE) :] if IDLE in texts else texts
-            if since:
-                bounds.append(max(NEG_INF if text == NOTHING else int(text) for text in since))
+        bounds += found
     return min(bounds, default=None)
+
+
+def _promises(spoken: list[tuple[int, str]]) -> list[int]:
+    """Of each task of a generation that is not idle the greatest that it said since it was."""
+    found = []
+    for number in {task for task, _ in spoken}:
+        texts = [text for task, text in spoken if task == number]
+        since = texts[len(texts) - texts[::-1].index(IDLE) :] if IDLE in texts else texts
+        if since:
+            found.append(max(NEG_INF if text == NOTHING else int(text) for text in since))
+    return found
 
 
 @settings(max_examples=200, deadline=None)
