@@ -53,6 +53,10 @@ class Counts(msgspec.Struct):
     late: int = 0
     dead_letters: int = 0
     filtered: int = 0
+    late_retracts: int = 0
+    """How many of the late ones were retracts: what they would have withdrawn stands."""
+    void_retracts: int = 0
+    """How many of the duplicates were retracts: of an id that was not live."""
 
     def __add__(self, other: Counts) -> Counts:
         """What both counted together."""

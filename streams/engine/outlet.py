@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class TaskEmit:
         self.step = "decode"
         self.refused: list[Refusal] = []
         self.filtered_count = 0
+        self.void: Counter[str] = Counter()
         self._writes: frozenset[str] = frozenset()
         self._inputs: Iterable[Any] = ()
         self._open: set[int] | None = None
@@ -38,6 +40,7 @@ class TaskEmit:
         """A batch follows: ``inputs`` are the events that came from Kafka."""
         self._inputs, self._open, self.inbox = inputs, None, inbox
         self.step, self.refused, self.filtered_count = "decode", [], 0
+        self.void = Counter()
 
     def enter(self, step: Step) -> None:
         """``step`` runs now."""
@@ -73,3 +76,6 @@ class TaskEmit:
     def filtered(self, event: Any, rule: str) -> None:
         self._judge(event)
         self.filtered_count += 1
+
+    def no_effect(self, retracts: int) -> None:
+        self.void[self.step] += retracts

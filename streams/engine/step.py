@@ -51,6 +51,9 @@ class Emit(Protocol):
     def filtered(self, event: Any, rule: str) -> None:
         """Say that an input event was left out on purpose, by a named rule."""
 
+    def no_effect(self, retracts: int) -> None:
+        """Say that so many retracts found nothing to withdraw: never live, or forgotten since."""
+
 
 Process = Callable[[Any, "Scope", Emit], None]
 """Takes a ``Batch``, or ``Records`` where the topic carries original bytes."""

@@ -6,6 +6,7 @@ gives snapshots, so the same object runs on Kafka and in ``TopologyDriver``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeGuard
@@ -65,6 +66,8 @@ class Task:
         self.store = TaskStore()
         self.position: dict[str, int] = {topic.name: 0 for topic in sub.inputs}
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
+        self.void: Counter[str] = Counter()
+        """By step: retracts that found nothing to withdraw."""
         self.intake = Intake(self.store.scope("intake"))
         writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
         self.progress = Progress(sub, writers, partition, settings)
@@ -154,10 +157,10 @@ class Task:
 
     def _mark(self) -> tuple[Any, ...]:
         counts = {name: msgspec.structs.replace(c) for name, c in self.counts.items()}
-        return len(self.pending), self.sequence, counts, self.progress.clock.dump()
+        return len(self.pending), self.sequence, counts, self.progress.clock.dump(), self.void
 
     def _restore(self, before: tuple[Any, ...]) -> None:
-        size, self.sequence, self.counts, clock = before
+        size, self.sequence, self.counts, clock, self.void = before
         del self.pending[size:]
         self.progress.clock.load(clock)
         self.store.undo()
@@ -188,6 +191,7 @@ class Task:
         counts.read += size
         counts.filtered += self._emit.filtered_count
         counts.used += size - self._emit.filtered_count
+        self.void = self.void + self._emit.void
 
     def _all_in_time(self, read: list[Event | SchemaError], topic: Topic) -> TypeGuard[list[Event]]:
         """Whether no record is bad, late or of the future, in whatever order; else ask for each."""
@@ -232,6 +236,7 @@ class Task:
             else:
                 counts.read += 1
                 counts.duplicates += 1
+                counts.void_retracts += event.op == "retract"
 
     # Steps ----------------------------------------------------------------------------------------
 
@@ -266,6 +271,7 @@ class Task:
             mark = self.marks.told[step.name] = self.marks.next(step, watermark)
             if step.advance is not None and mark > told:
                 self._require(step, attempt(partial(step.advance, mark, scope, self._emit)))
+        self.void = self.void + self._emit.void
         self.intake.expire(watermark - self.progress.keep)
         self.store.settle()
         self.advanced = watermark
@@ -313,6 +319,7 @@ class Task:
         counts = self.counts[topic.name]
         counts.read += 1
         counts.late += 1
+        counts.late_retracts += late.event.op == "retract"
         why = [
             ("late.step", next(s.name for s in self.sub.steps if topic in s.reads).encode()),
             ("late.watermark", b"%d" % late.watermark),
@@ -371,6 +378,7 @@ class Task:
             "position": dict(self.position),
             **self.progress.dump(),
             "counts": {name: msgspec.structs.asdict(c) for name, c in self.counts.items()},
+            "void": dict(self.void),
             "sequence": self.sequence,
             "advanced": self.advanced,
             "told": self.marks.dump(self.advanced),
@@ -385,6 +393,7 @@ class Task:
             self.position[name] = position["position"][name]
             self.counts[name] = Counts(**position["counts"][name])
         self.progress.load(position)
+        self.void = Counter(position.get("void"))
         self.sequence = position["sequence"]
         self.advanced = position["advanced"]
         self.marks.load(position.get("told", {}), self.advanced)
