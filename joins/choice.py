@@ -8,8 +8,7 @@ anti     each that has none, as Unmatched
 =======  ==========================================================
 
 ``final``: the choice is certain when ``W - grace > l.ts`` with the grace of the right side.
-``eager``: at once, and corrected. State beside the common entries: ``(name, "t", due, ts, key,
-id)``, a left event whose choice is not certain yet.
+``eager``: at once, and corrected.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from joins import passed
 from joins.errors import JoinError
 from joins.join import Join
 from joins.liveness import Change
@@ -54,27 +54,27 @@ class ChoiceJoin(Join):
         """Compare the choices that are in sight before and after the change."""
         if change.side == self.sides[0]:
             return self._choose(store, change, watermark)
-        events = (*self.prefix, "e", change.event.key, change.side)
+        events = (change.side, change.event.key)
         low, high = self.rule.touched(store, events, change.event)
         lefts = self._events(store, change.event.key, self.sides[0], low, high)
         choosers = [event for event in lefts if self._seen(event.ts, watermark)]
         if not choosers:  # most versions come before anybody asks
-            self._record(store, change)
+            self._record(store, change, watermark)
             return []
         before = [row for event in choosers for row in self._rows(store, event)]
-        self._record(store, change)
+        self._record(store, change, watermark)
         after = [row for event in choosers for row in self._rows(store, event)]
         return changes(before, after, change.correction or self._behind(change, watermark))
 
     def _choose(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         before, after = change.before, change.after
-        self._record(store, change)
+        self._record(store, change, watermark)
         if self._seen(change.event.ts, watermark):
+            if self.emit == "final":
+                passed.reach(store, watermark)
             old = [] if before is None else self._rows(store, before)
             new = [] if after is None else self._rows(store, after)
             return changes(old, new, change.correction)
-        if before is None or after is None:
-            self._wait(store, change.event, after is not None)
         return []
 
     def _seen(self, ts: int, watermark: int) -> bool:
@@ -84,7 +84,7 @@ class ChoiceJoin(Join):
         return ts + self.graces[self.sides[1]] + 1
 
     def _rows(self, store: Store, event: Event) -> list[Row]:
-        events = (*self.prefix, "e", event.key, self.sides[1])
+        events = (self.sides[1], event.key)
         right = self.rule.find(store, events, event.ts)
         if right is None:
             return [self._row(event, None)] if self.kind in ("left", "anti") else []
@@ -102,23 +102,31 @@ class ChoiceJoin(Join):
             return Unmatched(id, event.key, event.ts, self.sides[0], members)
         return Matched(id, event.key, event.ts, members)
 
-    def _wait(self, store: Store, event: Event, waits: bool) -> None:
-        due = self._deadline(event.ts)
-        timer = (*self.prefix, "t", due, event.ts, event.key, event.id)
-        if waits:
-            store.put(timer, 0)
-        else:
-            store.delete(timer)
+    def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
+        """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""
+        said = super().on_watermark(store, watermark)
+        if self.emit == "final":
+            passed.tidy(store, self.sides[0])
+        return said
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        if self.emit == "eager":
+            return []
         left = self.sides[0]
-        found: list[Row] = []
-        for timer, _ in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
-            store.delete(timer)
-            _, ts, key, id = timer[-4:]
-            event = store.get((*self.prefix, "e", key, left, ts, id))
-            assert event is not None  # a retract takes its timer along
-            found += self._rows(store, event)
+        found = [
+            row
+            for event in passed.since(store, left, self._lead, watermark)
+            for row in self._rows(store, event)
+        ]
         # The deadline is the ts and a constant, so deadlines in order are ts in order.
         found.sort(key=lambda row: (row.ts, row.id))
         return found
+
+    @cached_property
+    def _lead(self) -> int:
+        """How long after its deadline a left event is forgotten (ms)."""
+        return self._expiry(self.sides[0], 0) - self._deadline(0)
+
+    def _timer_dues(self, store: Store) -> list[int | None]:
+        due = None if self.emit == "eager" else passed.next_due(store, self.sides[0], self._lead)
+        return [None if due is None else due - self._lead]

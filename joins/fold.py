@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
 from joins import liveness
 from joins.errors import JoinError
 from joins.join import Join
-from joins.liveness import Change
+from joins.liveness import RETRACTED, Change
 from joins.outcome import Matched, Outcome, Row, changes
 from joins.state import Key, Store
 from schemas.envelope import Event
@@ -60,7 +61,7 @@ class Fold(Join):
         """Ask the function before and after the change."""
         key = change.event.key
         before = self._rows(store, key)
-        self._record(store, change)
+        self._record(store, change, watermark)
         return changes(before, self._rows(store, key), change.correction)
 
     def _rows(self, store: Store, key: str) -> list[Row]:
@@ -78,7 +79,9 @@ class Fold(Join):
         """The key's live events since its last pause of more than ``horizon``, by (ts, id)."""
         events = self._all(store, key)
         times = [event.ts for _, event in events]
-        times += [int(path[4]) for path, _ in store.scan((*self.prefix, "r", key))]
+        times += [
+            int(mark[3]) for side in self.sides for mark, _ in store.scan((RETRACTED, side, key))
+        ]
         times.sort()
         start = 0
         for index in range(1, len(times)):
@@ -87,9 +90,9 @@ class Fold(Join):
         return [item for item in events if item[1].ts >= times[start]]
 
     def _all(self, store: Store, key: str) -> list[tuple[str, Event]]:
-        found = [(str(path[3]), event) for path, event in store.scan((*self.prefix, "e", key))]
-        position = {side: index for index, side in enumerate(self.sides)}
-        return sorted(found, key=lambda item: (item[1].ts, item[1].id, position[item[0]]))
+        found = [(side, event) for side in self.sides for event in store.between((side, key))]
+        # The sort is stable: at one (ts, id) the sides stay in order.
+        return sorted(found, key=lambda item: (item[1].ts, item[1].id))
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
         return []
@@ -100,16 +103,24 @@ class Fold(Join):
     def _last_use(self, side: str, ts: int) -> int:
         return ts + self.horizon
 
-    def _forget(self, store: Store, path: Key, watermark: int) -> None:
-        """An event stays while a later one continues it; the last takes all before it along."""
-        key, last = str(path[0]), int(path[2])
-        paths = [
-            (path[2:], int(path[4]))
-            for entry in ("e", "r")
-            for path, _ in store.scan((*self.prefix, entry, key))
-        ]
-        if any(last < ts <= last + self.horizon for _, ts in paths):
-            return
-        for known, ts in paths:
-            if ts <= last:
-                liveness.forget(store, self.prefix, known)
+    def _forget(self, store: Store, place: Key, watermark: int) -> None:
+        """An event stays while a later one continues it."""
+        side, key, last = str(place[0]), str(place[1]), int(place[2])
+        while self._expiry(side, last) <= watermark:
+            after = self._continued(store, key, last)
+            if after is None:
+                liveness.forget(store, place)
+                return
+            last = after
+        liveness.keep(store, place, self._expiry(side, last))
+
+    def _continued(self, store: Store, key: str, ts: int) -> int | None:
+        """The last ts at most ``horizon`` after ``ts``."""
+        low, high = (ts + 1,), (ts + self.horizon + 1,)
+        found = []
+        for side in self.sides:
+            event = store.last((side, key), low, high)
+            found += [] if event is None else [event.ts]
+            marks = store.scan((RETRACTED, side, key), low, high, reverse=True)
+            found += [int(mark[3]) for mark, _ in islice(marks, 1)]
+        return max(found, default=None)

@@ -92,7 +92,7 @@ class GroupJoin(Join):
                     before[key, window] = self._row(store, key, window)
             else:
                 self._wait(store, key, window)
-        self._record(store, change)
+        self._record(store, change, watermark)
         return seen
 
     def _now(self, store: Store, places: Iterable[tuple[str, Window]]) -> list[Row]:

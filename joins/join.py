@@ -1,19 +1,21 @@
 """What every join has in common: its configuration, and the way it meets events and watermarks.
 
-A join is immutable configuration; all that it remembers is in a ``Store``, under its own name:
+A join is immutable configuration; all that it remembers is in a ``Store`` of its own:
 
-=======================================  =================================================
-``(name, "e", key, side, ts, id)``       a live event
-``(name, "r", key, side, ts, id)``       a retract of this id has had an effect
-``(name, "x", due, key, side, ts, id)``  both are forgotten when ``W >= due``
-``(name, "t", ...)``                     results that wait for ``W``, laid out by each join
-=======================================  =================================================
+=============================  =================================================
+``(side, key, ts, id)``        a live event
+``("/r", side, key, ts, id)``  a retract of this id has had an effect
+``("/...", ...)``              results that wait for ``W``, laid out by each join
+=============================  =================================================
+
+The first two are due when they are to be forgotten, which is a constant after ``ts`` in most joins:
+so the same timeline tells which events another deadline has come to.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -21,7 +23,7 @@ from typing import ClassVar, Literal
 from joins import liveness
 from joins.clock import SideTime, TaskClock
 from joins.errors import JoinError
-from joins.liveness import Change
+from joins.liveness import RETRACTED, Change
 from joins.outcome import Outcome, Row
 from joins.state import Key, Store
 from schemas.envelope import Event
@@ -64,6 +66,8 @@ class Join(ABC):
             raise JoinError(f"emit is 'final' or 'eager', not {self.emit!r}")
         if len(set(self.sides)) != len(self.sides) or not self.sides:
             raise JoinError(f"sides need different names: {self.sides}")
+        if any(side.startswith("/") for side in self.sides):
+            raise JoinError(f"a side's name does not begin with '/': {self.sides}")
         for name, value in (("lateness", self.lateness), ("grace", self.grace)):
             _check_times(name, value, self.sides)
         if self.undo_grace < self.max_grace:
@@ -91,11 +95,11 @@ class Join(ABC):
 
     def effect(self, store: Store, side: str, event: Event) -> Change | None:
         """What an accepted event changes, or None when it has no effect. Reads only."""
-        return liveness.effect(store, self.prefix, side, event)
+        return liveness.effect(store, side, event)
 
     def retracted(self, store: Store, side: str, event: Event) -> bool:
         """Whether a retract of this id has had an effect (the clock asks)."""
-        return liveness.retracted(store, self.prefix, side, event)
+        return liveness.retracted(store, side, event)
 
     def on_event(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
         """Outcomes of an accepted event; ``watermark`` as of the last ``on_watermark``."""
@@ -116,7 +120,7 @@ class Join(ABC):
 
     def next_deadline(self, store: Store) -> int | None:
         """The least ``W`` at which ``on_watermark`` has anything to do."""
-        dues = [first_at(store, (*self.prefix, "x"), 2), *self._timer_dues(store)]
+        dues = [*map(store.next_due, (*self.sides, RETRACTED)), *self._timer_dues(store)]
         return min((due for due in dues if due is not None), default=None)
 
     def holdback(self, store: Store) -> int | None:
@@ -161,8 +165,8 @@ class Join(ABC):
 
     @cached_property
     def prefix(self) -> Key:
-        """Where this join's entries are."""
-        return (self.name,)
+        """Where a join may have entries of other kinds."""
+        return ("/",)
 
     @cached_property
     def graces(self) -> dict[str, int]:
@@ -183,14 +187,10 @@ class Join(ABC):
         """``lateness`` of one side."""
         return _of_side(self.lateness, side)
 
-    def _record(self, store: Store, change: Change) -> None:
-        """Write the change down, and for a new id when it is to be forgotten."""
-        liveness.record(store, self.prefix, change)
-        if not change.known:
-            event = change.event
-            due = self._expiry(change.side, event.ts)
-            key = (*self.prefix, "x", due, event.key, change.side, event.ts, event.id)
-            store.put(key, 0)
+    def _record(self, store: Store, change: Change, watermark: int) -> None:
+        """Write the change down."""
+        due = self._expiry(change.side, change.event.ts)
+        liveness.record(store, change, max(due, watermark + 1))
 
     def _behind(self, change: Change, watermark: int) -> bool:
         """An event so old (a version is never late) that what follows from it may be, too."""
@@ -201,24 +201,25 @@ class Join(ABC):
 
     def _expire(self, store: Store, watermark: int) -> None:
         # One at a time, since forgetting an event may look at its neighbours.
-        for key, _ in list(store.scan((*self.prefix, "x"), high=(watermark + 1,))):
-            self._forget(store, key[len(self.prefix) + 2 :], watermark)
-            store.delete(key)
+        for side in self.sides:
+            for place in store.due(side, None, watermark + 1):
+                self._forget(store, place, watermark)
+        for mark in store.due(RETRACTED, None, watermark + 1):
+            self._forget(store, mark[1:], watermark)
 
-    def _forget(self, store: Store, path: Key, watermark: int) -> None:
-        liveness.forget(store, self.prefix, path)
+    def _forget(self, store: Store, place: Key, watermark: int) -> None:
+        """Drop the id at ``place``, (side, key, ts, id)."""
+        liveness.forget(store, place)
 
     def _timer_dues(self, store: Store) -> list[int | None]:
         return [first_at(store, (*self.prefix, "t"), 2)]
 
     def _events(
         self, store: Store, key: str, side: str, low: int | None = None, high: int | None = None
-    ) -> Iterator[Event]:
+    ) -> list[Event]:
         """Live events of a key and side with ``low <= ts <= high``, by (ts, id)."""
         start = None if low is None else (low,)
-        end = None if high is None else (high + 1,)
-        for _, event in store.scan((*self.prefix, "e", key, side), start, end):
-            yield event
+        return store.between((side, key), start, None if high is None else (high + 1,))
 
 
 def first_at(store: Store, prefix: Key, position: int) -> int | None:

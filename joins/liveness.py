@@ -8,9 +8,10 @@ retract, id live          it ceases to be live
 retract, id not live      no effect
 ========================  =================================================
 
-Two entries can stand for an id, since an id has one key and one ts for ever: the live event at
-``(*prefix, "e", key, side, ts, id)``, and at ``(*prefix, "r", key, side, ts, id)`` the mark that a
-retract of it has had an effect, because from then on ``retract_grace`` decides whether it is late.
+One or two entries stand for an id, since an id has one key and one ts for ever: the live event at
+``(side, key, ts, id)``, and at ``(RETRACTED, side, key, ts, id)`` the mark that a retract of it has
+had an effect, because from then on ``retract_grace`` decides whether it is late. Each is due when
+it is to be forgotten, so it is found by time without another entry.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from dataclasses import dataclass
 
 from joins.state import Key, Store
 from schemas.envelope import Event
+
+RETRACTED = "/r"
+"""The table of the marks. Tables of events are named by their side, all others begin with ``/``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +45,43 @@ class Change:
         return event
 
 
-def effect(store: Store, prefix: Key, side: str, event: Event) -> Change | None:
+def effect(store: Store, side: str, event: Event) -> Change | None:
     """What ``event`` changes, or None when it has no effect. Reads only."""
-    live: Event | None = store.get((*prefix, "e", event.key, side, event.ts, event.id))
+    live: Event | None = store.get((side, event.key, event.ts, event.id))
     if event.op == "retract":
         return None if live is None else Change(side, live, None, True, True)
     if live is None:
-        again = retracted(store, prefix, side, event)
+        again = retracted(store, side, event)
         return Change(side, None, event, event.correction or again, again)
     return None if live.value == event.value else Change(side, live, event, True, True)
 
 
-def record(store: Store, prefix: Key, change: Change) -> None:
-    """Write a change down."""
+def record(store: Store, change: Change, due: int | None) -> None:
+    """Write a change down, to be forgotten at ``due`` (ms)."""
     event = change.event
-    path = (event.key, change.side, event.ts, event.id)
+    place = (change.side, event.key, event.ts, event.id)
     if change.before is not None:
-        store.put((*prefix, "r", *path), 1)
+        store.put((RETRACTED, *place), 1, due)
     if change.after is None:
-        store.delete((*prefix, "e", *path))
+        store.delete(place)
     else:
-        store.put((*prefix, "e", *path), change.after)
+        store.put(place, change.after, due)
 
 
-def retracted(store: Store, prefix: Key, side: str, event: Event) -> bool:
+def retracted(store: Store, side: str, event: Event) -> bool:
     """Whether a retract of this event's id has had an effect."""
-    return store.get((*prefix, "r", event.key, side, event.ts, event.id)) is not None
+    return store.get((RETRACTED, side, event.key, event.ts, event.id)) is not None
 
 
-def forget(store: Store, prefix: Key, path: Key) -> None:
-    """Drop all that is known of one id; ``path`` is (key, side, ts, id)."""
-    for entry in ("e", "r"):
-        if store.get((*prefix, entry, *path)) is not None:
-            store.delete((*prefix, entry, *path))
+def keep(store: Store, place: Key, due: int) -> None:
+    """Forget what is known of the id at ``place`` only at ``due`` (ms)."""
+    for entry in (place, (RETRACTED, *place)):
+        value = store.get(entry)
+        if value is not None:
+            store.put(entry, value, due)
+
+
+def forget(store: Store, place: Key) -> None:
+    """Drop all that is known of the id at ``place``."""
+    store.delete(place)
+    store.delete((RETRACTED, *place))

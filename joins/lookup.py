@@ -52,11 +52,11 @@ class LookupJoin(ChoiceJoin):
         table = side == self.sides[1]
         return SideTime(declared, self.lateness_of(side), self.graces[side], never_late=table)
 
-    def _record(self, store: Store, change: Change) -> None:
+    def _record(self, store: Store, change: Change, watermark: int) -> None:
         if change.side == self.sides[0]:
-            super()._record(store, change)
+            super()._record(store, change, watermark)
         else:
-            record_version(store, self.prefix, change.side, change.before, change.after, self._kept)
+            record_version(store, change, self._kept)
 
     @property
     def _kept(self) -> int:

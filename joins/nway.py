@@ -10,8 +10,8 @@ One Matched for each event of the driver, with the driver's id and ts. ``final``
 change it any more; ``eager``: at once, and corrected. A side with ``Lookup`` is a versioned table:
 never late, and for ``final`` it has to be declared.
 
-State beside the common entries: ``(name, "t", due, ts, key, id)``, a driver's event that waits (1:
-a correction).
+State beside the common entries: ``("/c", driver, key, ts, id)``, the mark of a driver's event that
+waits and is a correction.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from joins import passed
 from joins.clock import SideTime
 from joins.errors import JoinError
 from joins.join import Join
@@ -30,6 +31,9 @@ from joins.partners import Rule, record_version
 from joins.state import Store
 from schemas.envelope import Event
 from schemas.ids import digest_id
+
+CORRECTS = "/c"
+"""The table of the marks of waiting events that are corrections."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,36 +77,37 @@ class DriverJoin(Join):
             event for event in self._touched(store, change) if self._seen(event.ts, watermark)
         ]
         before = [self._row(store, event) for event in drivers]
-        self._record(store, change)
+        self._record(store, change, watermark)
         after = [self._row(store, event) for event in drivers]
         return changes(before, after, change.correction or self._behind(change, watermark))
 
     def _drive(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
-        self._record(store, change)
+        self._record(store, change, watermark)
         event = change.event
         if self._seen(event.ts, watermark):
+            if self.emit == "final":
+                passed.reach(store, watermark)
             before, after = (
                 [] if event is None else [self._row(store, event)]
                 for event in (change.before, change.after)
             )
             return changes(before, after, change.correction)
-        timer = (*self.prefix, "t", self._deadline(event.ts), event.ts, event.key, event.id)
+        mark = (CORRECTS, self.driver, event.key, event.ts, event.id)
         if change.after is None:
-            store.delete(timer)
-        elif change.before is None:
-            store.put(timer, int(change.correction))
+            store.delete(mark)
+        elif change.before is None and change.correction:
+            store.put(mark, 1)
         return []
 
     def _touched(self, store: Store, change: Change) -> list[Event]:
         event = change.event
-        events = (*self.prefix, "e", event.key, change.side)
-        low, high = self.rules[change.side].touched(store, events, event)
-        return list(self._events(store, event.key, self.driver, low, high))
+        low, high = self.rules[change.side].touched(store, (change.side, event.key), event)
+        return self._events(store, event.key, self.driver, low, high)
 
     def _row(self, store: Store, event: Event) -> Row:
         members: dict[str, Member] = {self.driver: event}
         for side, rule in self.rules.items():
-            members[side] = rule.find(store, (*self.prefix, "e", event.key, side), event.ts)
+            members[side] = rule.find(store, (side, event.key), event.ts)
         id = digest_id(self.name, self.word, "matched", event.id)
         return Matched(id, event.key, event.ts, members)
 
@@ -119,21 +124,44 @@ class DriverJoin(Join):
         return max(rule.wait + self.graces[side] + 1 for side, rule in self.rules.items())
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        if self.emit == "eager":
+            return []
         found: list[Row] = []
-        for timer, correction in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
-            store.delete(timer)
-            _, ts, key, id = timer[-4:]
-            event = store.get((*self.prefix, "e", key, self.driver, ts, id))
-            assert event is not None  # a retract takes its timer along
+        for event in passed.since(store, self.driver, self._lead, watermark):
             row = self._row(store, event)
-            found += corrected([row]) if correction else [row]
+            mark = (CORRECTS, self.driver, event.key, event.ts, event.id)
+            found += corrected([row]) if store.get(mark) else [row]
+            store.delete(mark)
         found.sort(key=lambda row: (row.ts, row.id))
         return found
 
     def holdback(self, store: Store) -> int | None:
         """The least ts that waits, corrections excepted: deadlines in order are ts in order."""
-        waiting = store.scan((*self.prefix, "t"))
-        return next((int(key[3]) for key, correction in waiting if not correction), None)
+        if self.emit == "eager":
+            return None
+        due = passed.next_due(store, self.driver, self._lead)
+        while due is not None:
+            for place in store.due(self.driver, due, due + 1):
+                if not store.get((CORRECTS, *place)):
+                    return int(place[2])
+            due = store.next_due(self.driver, due + 1)
+        return None
+
+    def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
+        """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""
+        said = super().on_watermark(store, watermark)
+        if self.emit == "final":
+            passed.tidy(store, self.driver)
+        return said
+
+    @cached_property
+    def _lead(self) -> int:
+        """How long after its deadline an event of the driver is forgotten (ms)."""
+        return self._expiry(self.driver, 0) - self._deadline(0)
+
+    def _timer_dues(self, store: Store) -> list[int | None]:
+        due = None if self.emit == "eager" else passed.next_due(store, self.driver, self._lead)
+        return [None if due is None else due - self._lead]
 
     @property
     def delay(self) -> int | None:
@@ -146,12 +174,12 @@ class DriverJoin(Join):
         table = side != self.driver and self.rules[side].table
         return SideTime(declared, self.lateness_of(side), self.graces[side], never_late=table)
 
-    def _record(self, store: Store, change: Change) -> None:
+    def _record(self, store: Store, change: Change, watermark: int) -> None:
         if change.side != self.driver and self.rules[change.side].table:
             kept = self._kept + self.undo_grace
-            record_version(store, self.prefix, change.side, change.before, change.after, kept)
+            record_version(store, change, kept)
         else:
-            super()._record(store, change)
+            super()._record(store, change, watermark)
 
     @cached_property
     def _kept(self) -> int:

@@ -17,10 +17,10 @@ anti     each left event that has none, as Unmatched
 below ``W - grace`` (the grace of the side that the partner would come from). ``eager``: both at
 once, and what is known is corrected.
 
-State beside the common entries: ``(name, "t", side, due, ts, key, id, tag)``, an event without a
-partner whose slot is open, where that matters (1: because of a correction);
-``(name, "m", key, side, ts, id, tag)``, the mark of an event that has had a partner which is now so
-old that nothing can withdraw it.
+State beside the common entries: ``("/t:" + side, ts, key, id, tag)``, an event without a partner
+whose slot is open, where that matters (2: because of a correction), due at its deadline;
+``("/m", side, key, ts, id, tag)``, the mark of an event that has had a partner which is now so old
+that nothing can withdraw it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from typing import ClassVar, NamedTuple
 from joins import liveness
 from joins.clock import POS_INF
 from joins.errors import JoinError
-from joins.join import Join, first_at
+from joins.join import Join
 from joins.liveness import Change
 from joins.outcome import Matched, Outcome, Row, Unmatched, changes, corrected
 from joins.state import Key, Store
@@ -58,6 +58,8 @@ class Shift(NamedTuple):
     after: list[Row]
 
 
+HAD = "/m"
+"""The table of the marks of events that have had a partner."""
 UNMATCHED = {"left": (0,), "right": (1,), "outer": (0, 1), "anti": (0,)}
 
 
@@ -114,14 +116,14 @@ class PairJoin(Join):
         shift = Shift([], [])
         side, event = change.side, change.event
         for slot in self.slots(side, event.ts):
-            partners = list(self._partners(store, event.key, side, slot))
+            partners = self._partners(store, event.key, side, slot)
             if self._pairs:
                 shift.before.extend(self._pair_rows(side, change.before, partners, slot))
                 shift.after.extend(self._pair_rows(side, change.after, partners, slot))
             if side in self._watched:
                 self._own(store, change, slot, bool(partners), watermark, shift)
             self._partners_of(store, change, slot, partners, watermark, shift)
-        self._record(store, change)
+        self._record(store, change, watermark)
         return changes(*shift, change.correction)
 
     def _own(
@@ -144,7 +146,7 @@ class PairJoin(Join):
             if change.after is None:
                 store.delete(timer)
             elif change.before is None:
-                store.put(timer, int(change.correction))
+                store.put(timer, 1 + change.correction, self._deadline(side, slot))
 
     def _partners_of(
         self,
@@ -174,13 +176,13 @@ class PairJoin(Join):
         """Begin or end an event's wait; True when it was a correction that had begun it."""
         timer = self._timer(side, event, slot)
         if change.after is None:
-            store.put(timer, int(change.correction))
+            store.put(timer, 1 + change.correction, self._deadline(side, slot))
             return False
         began = store.get(timer)
         store.delete(timer)
-        return began == 1
+        return began == 2
 
-    def _partners(self, store: Store, key: str, side: str, slot: Slot) -> Iterator[Event]:
+    def _partners(self, store: Store, key: str, side: str, slot: Slot) -> list[Event]:
         return self._events(store, key, self._other(side), slot.low, slot.high)
 
     def _has_another(self, store: Store, side: str, event: Event, slot: Slot, than: Event) -> bool:
@@ -232,31 +234,31 @@ class PairJoin(Join):
     # --- deadlines --------------------------------------------------------------------------
 
     def _timer(self, side: str, event: Event, slot: Slot) -> Key:
-        due = self._deadline(side, slot)
-        return (*self.prefix, "t", side, due, event.ts, event.key, event.id, slot.tag)
+        return (_waiting(side), event.ts, event.key, event.id, slot.tag)
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
         found: list[tuple[int, Row]] = []
         for side in self._watched if self._waits else ():
-            timers = list(store.scan((*self.prefix, "t", side), high=(watermark + 1,)))
-            for timer, correction in timers:
+            for timer in store.due(_waiting(side), None, watermark + 1):
+                correction = store.get(timer) == 2
                 store.delete(timer)
-                rows = self._waited(store, side, timer[-4:])
+                due, rows = self._waited(store, side, timer)
                 rows = corrected(rows) if correction else rows
-                found += [(int(timer[-5]), row) for row in rows]
+                found += [(due, row) for row in rows]
         found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
         return [row for _, row in found]
 
-    def _waited(self, store: Store, side: str, rest: Key) -> list[Row]:
-        ts, key, id, tag = rest
-        event = store.get((*self.prefix, "e", key, side, ts, id))
+    def _waited(self, store: Store, side: str, timer: Key) -> tuple[int, list[Row]]:
+        """The deadline of an event that waited, and what is certain of it then."""
+        _, ts, key, id, tag = timer
+        event = store.get((side, key, ts, id))
         slots = self.slots(side, int(ts))
         slot = next(slot for slot in slots if slot.tag == tag)
-        return self._single(side, event, False, False, slot)
+        return self._deadline(side, slot), self._single(side, event, False, False, slot)
 
     def _timer_dues(self, store: Store) -> list[int | None]:
         sides = self._watched if self._waits else ()
-        return [first_at(store, (*self.prefix, "t", side), 3) for side in sides]
+        return [store.next_due(_waiting(side)) for side in sides]
 
     def holdback(self, store: Store) -> int | None:
         """Least ts of an event that may still turn out to have no partner (semi: one).
@@ -274,16 +276,15 @@ class PairJoin(Join):
 
     def _waiting(self, store: Store, side: str) -> Iterator[int]:
         """The least ts that waits for each deadline, as far as the overall least may be there."""
-        prefix = (*self.prefix, "t", side)
-        least, due = POS_INF, first_at(store, prefix, 3)
+        table = _waiting(side)
+        least, due = POS_INF, store.next_due(table)
         while due is not None and due - self._span(side) < least:
-            same_due = store.scan(prefix, low=(due,), high=(due + 1,))
-            for key, correction in same_due:
-                if not correction:
-                    least = min(least, int(key[4]))
+            for timer in store.due(table, due, due + 1):
+                if store.get(timer) == 1:
+                    least = min(least, int(timer[1]))
                     yield least
                     break
-            due = next((int(key[3]) for key, _ in store.scan(prefix, low=(due + 1,))), None)
+            due = store.next_due(table, due + 1)
 
     @abstractmethod
     def _span(self, side: str) -> int:
@@ -294,27 +295,30 @@ class PairJoin(Join):
     def _was_matched(self, store: Store, side: str, event: Event, slot: Slot) -> bool:
         if not self.outlived:
             return False
-        path = (event.key, side, event.ts, event.id, slot.tag)
-        return store.get((*self.prefix, "m", *path)) is not None
+        return store.get((HAD, side, event.key, event.ts, event.id, slot.tag)) is not None
 
-    def _forget(self, store: Store, path: Key, watermark: int) -> None:
+    def _forget(self, store: Store, place: Key, watermark: int) -> None:
         if self.outlived and self._watched:
-            self._hand_over(store, path, watermark)
-        liveness.forget(store, self.prefix, path)
+            self._hand_over(store, place, watermark)
+        liveness.forget(store, place)
 
-    def _hand_over(self, store: Store, path: Key, watermark: int) -> None:
+    def _hand_over(self, store: Store, place: Key, watermark: int) -> None:
         """Before an event goes, partners that outlive it note that they have had one."""
-        key, side, ts = str(path[0]), str(path[1]), int(path[2])
+        side, key, ts = str(place[0]), str(place[1]), int(place[2])
         for slot in self.slots(side, ts):
-            mark = (*self.prefix, "m", *path, slot.tag)
-            if store.get(mark) is not None:
-                store.delete(mark)
+            store.delete((HAD, *place, slot.tag))
         other = self._other(side)
-        if other not in self._watched or store.get((*self.prefix, "e", *path)) is None:
+        if other not in self._watched or store.get(place) is None:
             return
         for slot in self.slots(side, ts):
-            for partner in list(self._partners(store, key, side, slot)):
+            for partner in self._partners(store, key, side, slot):
                 if self._expiry(other, partner.ts) > watermark:
                     facing = self.facing(slot, other, partner.ts)
-                    path_of = (key, other, partner.ts, partner.id, facing.tag)
-                    store.put((*self.prefix, "m", *path_of), 1)
+                    mark = (HAD, other, key, partner.ts, partner.id, facing.tag)
+                    if store.get(mark) is None:
+                        store.put(mark, 1)
+
+
+def _waiting(side: str) -> str:
+    """The table of a side's events that wait for a partner."""
+    return "/t:" + side

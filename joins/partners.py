@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from joins.errors import JoinError
+from joins.liveness import Change
 from joins.outcome import Member
 from joins.state import Key, Store
 from schemas.envelope import Event
@@ -44,8 +45,8 @@ class AsOf:
 
     def find(self, store: Store, events: Key, ts: int) -> Event | None:
         """The partner of an event at ``ts``."""
-        found = store.scan(events, (ts - self.tolerance,), (ts + 1,), reverse=True)
-        return next((event for _, event in found), None)
+        found: Event | None = store.last(events, (ts - self.tolerance,), (ts + 1,))
+        return found
 
     def touched(self, store: Store, events: Key, event: Event) -> tuple[int, int | None]:
         """From this event up to the next one, as far as tolerance goes."""
@@ -131,8 +132,7 @@ class Interval:
 
     def find(self, store: Store, events: Key, ts: int) -> Member:
         """The partners, or None where there is none."""
-        found = store.scan(events, (ts - self.before,), (ts + self.after + 1,))
-        return tuple(event for _, event in found) or None
+        return tuple(store.between(events, (ts - self.before,), (ts + self.after + 1,))) or None
 
     def touched(self, store: Store, events: Key, event: Event) -> tuple[int, int | None]:
         """All that have this event in their interval."""
@@ -149,22 +149,12 @@ def valid_to(version: Event) -> int | None:
     return None if end is None else int(end)
 
 
-def record_version(
-    store: Store, prefix: Key, side: str, before: Event | None, after: Event | None, kept: int
-) -> None:
+def record_version(store: Store, change: Change, kept: int) -> None:
     """Write a version down. One with an end is forgotten ``kept`` ms after it."""
-    for version in (before, after):
-        if version is None:
-            continue
-        path = (version.key, side, version.ts, version.id)
-        end = valid_to(version)
-        if end is not None:
-            _set(store, (*prefix, "x", end + kept, *path), 0 if version is after else None)
-        _set(store, (*prefix, "e", *path), after)
-
-
-def _set(store: Store, key: Key, value: Any) -> None:
-    if value is None:
-        store.delete(key)
+    version = change.event
+    place = (change.side, version.key, version.ts, version.id)
+    if change.after is None:
+        store.delete(place)
     else:
-        store.put(key, value)
+        end = valid_to(version)
+        store.put(place, version, None if end is None else end + kept)

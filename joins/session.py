@@ -70,7 +70,7 @@ class SessionJoin(Join):
         event = change.event
         old = self._around(store, event)
         before = self._stands(event.key, old, change, watermark)
-        self._record(store, change)
+        self._record(store, change, watermark)
         new = self._around(store, event)
         after = self._stands(event.key, new, change, watermark)
         corrects = self._turn(store, change, old, new, watermark)
@@ -141,7 +141,7 @@ class SessionJoin(Join):
         """The last (``back``) or first ts of a live event of any side in ``[low, high)``."""
         found = []
         for side in self.sides:
-            events = store.scan((*self.prefix, "e", key, side), (low,), (high,), reverse=back)
+            events = store.scan((side, key), (low,), (high,), reverse=back)
             found += [int(path[-2]) for path, _ in _one(events)]
         return (max if back else min)(found) if found else None
 
@@ -173,15 +173,15 @@ class SessionJoin(Join):
     def _last_use(self, side: str, ts: int) -> int:
         return ts + self.windows.gap
 
-    def _forget(self, store: Store, path: Key, watermark: int) -> None:
+    def _forget(self, store: Store, place: Key, watermark: int) -> None:
         """An event stays as long as its session may still change."""
-        key, side, ts = str(path[0]), str(path[1]), int(path[2])
-        if store.get((*self.prefix, "e", *path)) is not None:
+        side, key, ts = str(place[0]), str(place[1]), int(place[2])
+        if store.get(place) is not None:
             due = self._expiry(side, self._end(store, key, ts, back=False))
             if due > watermark:
-                store.put((*self.prefix, "x", due, *path), 0)
+                liveness.keep(store, place, due)
                 return
-        liveness.forget(store, self.prefix, path)
+        liveness.forget(store, place)
 
 
 @dataclass(frozen=True, kw_only=True)
