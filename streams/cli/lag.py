@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "sub_topology", "topic", "partition", "position", "end", "lag", "open", "group_offset",
-    "watermark", "age_s", "holds",
+    "watermark", "age_s", "holds", "paused", "late", "late_retracts",
+)  # fmt: skip
+TASK = (
+    "sub_topology", "partition", "watermark", "age_s", "declared", "delay_s", "paused", "no_effect",
 )  # fmt: skip
 TRANSACTION = ("topic", "partition", "offset", "age_s", "hung", "writer", "transactional_id")
 
@@ -35,7 +38,10 @@ def lag(
     `position` is that of the last committed checkpoint, from the changelog: the truth, with or
     without a worker. `group_offset` is what the consumer group committed: a hint, and older.
     `open` counts offsets that an unfinished transaction keeps back; `holds` names who keeps the
-    watermark of the task where it is.
+    watermark of the task where it is; `paused` inputs are ahead of it by more than max_skew.
+
+    Below, for each task: its watermark, what it has declared in its outputs and how much less that
+    is (`delay_s`), and by step the retracts that found nothing to withdraw.
 
     Examples:
       streams lag
@@ -73,12 +79,31 @@ def _print(found: Lag, output: Output) -> None:
         for row in found.inputs
     ]
     show(rows, output, COLUMNS)
+    if output == "table":
+        _print_tasks(found)
     hung: list[Row] = [msgspec.structs.asdict(t) for t in found.transactions if t.hung]
     if hung and output == "table":
         print("\nhung transactions: whoever reads committed data waits for them")
         show(hung, "table", TRANSACTION)
     total = sum(row.lag for row in found.inputs)
     typer.echo(f"{total} offsets behind in {len(rows)} input partitions", err=True)
+
+
+def _print_tasks(found: Lag) -> None:
+    import msgspec  # noqa: PLC0415
+
+    rows: list[Row] = [
+        {
+            **msgspec.structs.asdict(task),
+            "watermark": _time(task.watermark_ms),
+            "declared": _time(task.declared_ms),
+            "paused": ", ".join(task.paused),
+            "no_effect": ", ".join(f"{step} {count}" for step, count in task.no_effect.items()),
+        }
+        for task in found.tasks
+    ]
+    print("\ntasks")
+    show(rows, "table", TASK)
 
 
 def _time(ms: int | None) -> str | None:

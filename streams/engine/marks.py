@@ -32,7 +32,7 @@ class Marks:
         """What to tell a step when the task's watermark is this (ms); it never goes back."""
         found = watermark
         for writer in self._before[step.name]:
-            found = min(found, self._declares(writer) + (step.grace or 0))
+            found = min(found, self.declared_by(writer) + (step.grace or 0))
         return max(found, self.told[step.name])
 
     def declares(self) -> int:
@@ -41,9 +41,10 @@ class Marks:
         A task is one writer of all its topics, so the step with the greatest grace decides: it may
         still assert something that much below ``W``.
         """
-        return min(map(self._declares, self._steps))
+        return min(map(self.declared_by, self._steps))
 
-    def _declares(self, step: Step) -> int:
+    def declared_by(self, step: Step) -> int:
+        """What one of its steps would declare by itself (ms)."""
         bound = self.told[step.name]
         if bound == NEG_INF:
             return NEG_INF

@@ -60,6 +60,8 @@ class Runner:
         self.behind: set[str] = set()
         """Inputs of which there was more when they were read last."""
         self.paused: set[str] = set()
+        self.crowded = False
+        """Whether they are paused because too many results wait, not for ``max_skew``."""
 
     @property
     def places(self) -> dict[Place, int]:
@@ -139,8 +141,8 @@ class Runner:
         An input waits that ran too far ahead (``max_skew``), and all of them wait while too many
         results do (``max_pending``).
         """
-        crowded = len(self.task.pending) > self.settings.max_pending
-        ahead = set(self.task.position) if crowded else self.task.ahead()
+        self.crowded = len(self.task.pending) > self.settings.max_pending
+        ahead = set(self.task.position) if self.crowded else self.task.ahead()
         pause = [Place(topic, self.partition) for topic in sorted(ahead - self.paused)]
         resume = [Place(topic, self.partition) for topic in sorted(self.paused - ahead)]
         for topic in (self.paused - ahead) & self.at_end.keys():

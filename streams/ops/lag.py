@@ -7,7 +7,7 @@ the consumer group are a hint that Faust commits now and then; they are shown be
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from joins.clock import NEG_INF, POS_INF
 from schemas.headers import WRITER, texts
 from streams.engine.ends import Ends
+from streams.engine.guard import Counts
 from streams.engine.mover import READ, Place
 from streams.engine.plan import planned_selection
 from streams.engine.precheck import groups
@@ -24,6 +25,7 @@ from streams.engine.selection import Selection
 from streams.engine.settings import EngineSettings
 from streams.engine.tails import last_positions
 from streams.engine.topology import SubTopology
+from streams.ops.holding import holding
 
 TIMEOUT_SECONDS = 10.0
 HUNG_SECONDS = 60.0
@@ -52,6 +54,31 @@ class InputLag(msgspec.Struct, frozen=True):
     idle: bool
     holds: str
     """Empty unless this input holds the task's watermark back: then who has not declared more."""
+    paused: bool
+    """Whether it waits, being further ahead of the task's watermark than ``max_skew``."""
+    late: int
+    """Records that came too late, since the first checkpoint."""
+    late_retracts: int
+    """How many of them were retracts: what they would have withdrawn stands."""
+
+
+class TaskLag(msgspec.Struct, frozen=True):
+    """One task in event time."""
+
+    sub_topology: str
+    partition: int
+    watermark_ms: int | None
+    """``W``: the least of its inputs that are not idle; None before the first."""
+    age_s: float | None
+    """How far that is behind the clock of this machine."""
+    declared_ms: int | None
+    """What it has declared in its outputs."""
+    delay_s: float | None
+    """How far below its watermark that is: grace, and results that wait."""
+    paused: list[str]
+    """Inputs that wait (``max_skew``)."""
+    no_effect: dict[str, int]
+    """By step the retracts that found nothing to withdraw."""
 
 
 class OpenTransaction(msgspec.Struct, frozen=True):
@@ -73,6 +100,7 @@ class Lag(msgspec.Struct, frozen=True):
     """Where an application stands at one moment."""
 
     inputs: list[InputLag]
+    tasks: list[TaskLag]
     transactions: list[OpenTransaction]
 
 
@@ -92,13 +120,15 @@ def lag_of(selection: Selection, settings: EngineSettings) -> Lag:
     hints = _hints(selection, settings, kafka, places)
     stable, ends = _ends(kafka, places, committed=True), _ends(kafka, places, committed=False)
     inputs: list[InputLag] = []
+    tasks: list[TaskLag] = []
     for sub in selection.run:
         for partition in range(settings.partitions):
             stand = stands.get(Place(settings.changelog(sub.name), partition))
             task = _Task(selection, sub, partition, settings, stand)
             inputs += [task.input(t.name, ends, stable, hints) for t in sub.inputs]
+            tasks.append(task.task())
     open_ = [place for place in places if stable[place] < ends[place]]
-    return Lag(inputs, _transactions(kafka, settings, [(p, stable[p]) for p in open_]))
+    return Lag(inputs, tasks, _transactions(kafka, settings, [(p, stable[p]) for p in open_]))
 
 
 class _Task:
@@ -114,12 +144,32 @@ class _Task:
     ) -> None:
         self.sub, self.partition = sub, partition
         self.position: Mapping[str, int] = {} if stand is None else stand["position"]
-        self.expected = {
+        self.counts = {} if stand is None else stand["counts"]
+        self.void: dict[str, int] = {} if stand is None else stand.get("void", {})
+        self.published: int = NEG_INF if stand is None else stand["published"]
+        writers = {
             t.name: tuple(w.name for w in selection.topology.writers(t.name)) for t in sub.inputs
         }
-        self.progress = Progress(sub, self.expected, partition, settings)
+        self.progress = Progress(sub, writers, partition, settings)
         if stand is not None:
             self.progress.load(stand)
+        self.holding = holding(self.progress)
+        self.ahead = self.progress.ahead()
+
+    def task(self) -> TaskLag:
+        """The task as a whole."""
+        mark, declared = _known(self.progress.watermark), _known(self.published)
+        delay = None if mark is None or declared is None else round((mark - declared) / 1000, 3)
+        return TaskLag(
+            self.sub.name,
+            self.partition,
+            mark,
+            _age(mark),
+            declared,
+            delay,
+            sorted(self.ahead),
+            self.void,
+        )
 
     def input(
         self,
@@ -130,6 +180,7 @@ class _Task:
     ) -> InputLag:
         place = Place(topic, self.partition)
         position, mark, idle = self.position.get(topic, 0), *self._time(topic)
+        counts = Counts(**self.counts.get(topic, {}))
         return InputLag(
             self.sub.name,
             topic,
@@ -140,59 +191,28 @@ class _Task:
             ends[place] - stable[place],
             hints.get((self.sub.name, place)),
             mark,
-            None if mark is None else round(time.time() - mark / 1000, 1),
+            _age(mark),
             idle,
-            self._holds(topic),
+            self.holding.get(topic, ""),
+            topic in self.ahead,
+            counts.late,
+            counts.late_retracts,
         )
 
     def _time(self, topic: str) -> tuple[int | None, bool]:
         if topic not in self.progress.timed:
             return None, False
         clock = self.progress.clock
-        mark = clock.partition_watermark(topic, self.partition)
-        known = mark if NEG_INF < mark < POS_INF else None
-        return known, clock.is_idle(topic, self.partition)
-
-    def _holds(self, topic: str) -> str:
-        """Who keeps this input from being further, if it is the least of its task."""
-        clock = self.progress.clock
-        waiting = [t for t in self.progress.timed if not clock.is_idle(t, self.partition)]
-        if topic not in waiting:
-            return ""
-        marks = {t: clock.partition_watermark(t, self.partition) for t in waiting}
-        if marks[topic] > min(marks.values()):
-            return ""
-        declared = self.progress.declared.get(topic)
-        if declared is None:
-            return "its own records"
-        return slowest(declared.dump(), self.expected[topic])
+        mark = _known(clock.partition_watermark(topic, self.partition))
+        return mark, clock.is_idle(topic, self.partition)
 
 
-def slowest(said: Mapping[str, Mapping[str, Any]], expected: Iterable[str]) -> str:
-    """Which writers of a declared input have declared the least.
+def _known(ts: int) -> int | None:
+    return ts if NEG_INF < ts < POS_INF else None
 
-    >>> slowest({"by_txid": {"count": 2, "tasks": {"0": 7, "1": 5}}}, ["by_txid"])
-    'by_txid/1'
-    >>> slowest({}, ["by_txid"])
-    'by_txid has declared nothing'
-    """
-    silent = [name for name in expected if name not in said]
-    for name, known in said.items():
-        missing = [str(n) for n in range(known["count"]) if str(n) not in known["tasks"]]
-        silent += [f"{name}/{','.join(missing)}"] if missing else []
-    if silent:
-        return f"{', '.join(silent)} has declared nothing"
-    marks = {
-        f"{name}/{task}": ts
-        for name, known in said.items()
-        for task, ts in known["tasks"].items()
-        if ts is not None
-    }
-    least = min(marks.values(), default=None)
-    if least is None:
-        return "nobody has declared anything"
-    found = sorted(name for name, ts in marks.items() if ts == least)
-    return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+
+def _age(mark: int | None) -> float | None:
+    return None if mark is None else round(time.time() - mark / 1000, 1)
 
 
 def _ends(kafka: Mapping[str, Any], places: list[Place], committed: bool) -> dict[Place, int]:

@@ -25,6 +25,7 @@ from joins.clock import NEG_INF, POS_INF
 from streams import __version__
 from streams.engine.mover import Place
 from streams.engine.runner import Runner
+from streams.ops.holding import holding, no_effect, step_delays
 from streams.ops.watching import Worker
 
 DISPOSITIONS = ("used", "duplicates", "late", "dead_letters", "filtered")
@@ -52,6 +53,20 @@ FAMILIES: tuple[Family, ...] = (
         "was read.",
     ),
     Family(
+        "streams_late_total",
+        "counter",
+        (*INPUT, "op"),
+        "Records that came too late, by op: a late retract leaves standing what it would have "
+        "withdrawn.",
+    ),
+    Family(
+        "streams_no_effect_total",
+        "counter",
+        (*TASK, "step", "op"),
+        "Events that changed nothing: an assert that its source repeats, a retract of what is not "
+        "live or no longer known.",
+    ),
+    Family(
         "streams_lag_records",
         "gauge",
         INPUT,
@@ -62,6 +77,26 @@ FAMILIES: tuple[Family, ...] = (
         "gauge",
         INPUT,
         "Event time below which an input expects no more (ms since 1970); absent before the first.",
+    ),
+    Family(
+        "streams_input_watermark_age_seconds",
+        "gauge",
+        INPUT,
+        "How far that is behind the clock of the worker.",
+    ),
+    Family(
+        "streams_input_holds_info",
+        "gauge",
+        (*INPUT, "by"),
+        "1 for an input that holds the task's watermark back, and who holds it: the writer that "
+        "has declared the least, or its own records.",
+    ),
+    Family(
+        "streams_input_paused_info",
+        "gauge",
+        (*INPUT, "why"),
+        "1 for an input that waits: it is ahead by more than max_skew, or too many results wait "
+        "for a checkpoint (max_pending).",
     ),
     Family(
         "streams_watermark_milliseconds",
@@ -75,6 +110,18 @@ FAMILIES: tuple[Family, ...] = (
         "gauge",
         TASK,
         "How far the watermark of a task is behind the clock of the worker.",
+    ),
+    Family(
+        "streams_declared_watermark_milliseconds",
+        "gauge",
+        TASK,
+        "What a task has declared in its outputs (ms since 1970); absent before the first.",
+    ),
+    Family(
+        "streams_step_delay_seconds",
+        "gauge",
+        (*TASK, "step"),
+        "How far below the task's watermark the step declares: its grace, and results that wait.",
     ),
     Family("streams_state_entries", "gauge", TASK, "Entries of a task's state."),
     Family(
@@ -117,51 +164,80 @@ class WorkerCollector:
         """All families; called by the registry."""
         tasks = sorted(self._worker.tasks.items())
         yield from self._inputs(tasks)
+        yield from self._input_times(tasks)
+        yield from self._dispositions(tasks)
         yield from self._tasks(tasks)
+        yield from self._task_times(tasks)
         yield from self._events()
         yield from self._worker_itself()
 
     def _inputs(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
-        read, became, lag, marks = map(
-            _family,
-            (
-                "streams_records_read_total",
-                "streams_records_total",
-                "streams_lag_records",
-                "streams_input_watermark_milliseconds",
-            ),
-        )
+        read, lag = map(_family, ("streams_records_read_total", "streams_lag_records"))
         for (sub, partition), runner in tasks:
             for topic, counts in runner.task.counts.items():
                 labels = [sub, topic, str(partition)]
                 read.add_metric(labels, counts.read)
-                for name in DISPOSITIONS:
-                    became.add_metric([*labels, name], getattr(counts, name))
                 end = self._worker.ends.get(Place(topic, partition))
                 if end is not None:  # not before the first look
                     lag.add_metric(labels, max(0, end - runner.task.position[topic]))
-            for topic in runner.task.progress.timed:
-                mark = runner.task.progress.clock.partition_watermark(topic, partition)
+        yield from (read, lag)
+
+    def _dispositions(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
+        names = ("streams_records_total", "streams_late_total", "streams_no_effect_total")
+        became, late, void = map(_family, names)
+        for (sub, partition), runner in tasks:
+            for topic, counts in runner.task.counts.items():
+                labels = [sub, topic, str(partition)]
+                for name in DISPOSITIONS:
+                    became.add_metric([*labels, name], getattr(counts, name))
+                late.add_metric([*labels, "assert"], counts.late - counts.late_retracts)
+                late.add_metric([*labels, "retract"], counts.late_retracts)
+            for step, op, count in no_effect(runner.task):
+                void.add_metric([sub, str(partition), step, op], count)
+        yield from (became, late, void)
+
+    def _input_times(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
+        names = ("watermark_milliseconds", "watermark_age_seconds", "holds_info", "paused_info")
+        marks, ages, holds, paused = (_family(f"streams_input_{name}") for name in names)
+        now = time.time()
+        for (sub, partition), runner in tasks:
+            progress = runner.task.progress
+            for topic in progress.timed:
+                mark = progress.clock.partition_watermark(topic, partition)
                 _add_time(marks, [sub, topic, str(partition)], mark)
-        yield from (read, became, lag, marks)
+                _add_age(ages, [sub, topic, str(partition)], mark, now)
+            for topic, keeper in holding(progress).items():
+                holds.add_metric([sub, topic, str(partition), keeper], 1)
+            why = "max_pending" if runner.crowded else "max_skew"
+            for topic in sorted(runner.paused):
+                paused.add_metric([sub, topic, str(partition), why], 1)
+        yield from (marks, ages, holds, paused)
 
     def _tasks(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
-        marks, ages, entries = map(
+        entries = _family("streams_state_entries")
+        for (sub, partition), runner in tasks:
+            entries.add_metric([sub, str(partition)], len(runner.task.store))
+        yield entries
+
+    def _task_times(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
+        marks, ages, declared, delays = map(
             _family,
             (
                 "streams_watermark_milliseconds",
                 "streams_watermark_age_seconds",
-                "streams_state_entries",
+                "streams_declared_watermark_milliseconds",
+                "streams_step_delay_seconds",
             ),
         )
         now = time.time()
         for (sub, partition), runner in tasks:
-            labels, mark = [sub, str(partition)], runner.task.progress.watermark
-            _add_time(marks, labels, mark)
-            if NEG_INF < mark < POS_INF:
-                ages.add_metric(labels, round(now - mark / 1000, 3))
-            entries.add_metric(labels, len(runner.task.store))
-        yield from (marks, ages, entries)
+            labels, task = [sub, str(partition)], runner.task
+            _add_time(marks, labels, task.progress.watermark)
+            _add_age(ages, labels, task.progress.watermark, now)
+            _add_time(declared, labels, task.published)
+            for step, delay in step_delays(task):
+                delays.add_metric([*labels, step], delay / 1000)
+        yield from (marks, ages, declared, delays)
 
     def _events(self) -> Iterator[Metric]:
         watch = self._worker.watch
@@ -214,6 +290,11 @@ def _filled(name: str, rows: Iterable[tuple[list[str], float]]) -> Metric:
 def _add_time(family: Any, labels: list[str], ts: int) -> None:
     if NEG_INF < ts < POS_INF:
         family.add_metric(labels, ts)
+
+
+def _add_age(family: Any, labels: list[str], ts: int, now: float) -> None:
+    if NEG_INF < ts < POS_INF:
+        family.add_metric(labels, round(now - ts / 1000, 3))
 
 
 def registry(worker: Worker, ready: Any) -> CollectorRegistry:

@@ -58,12 +58,17 @@ def test_lag_needs_no_worker(world: World, tmp_path: Path) -> None:
     world.play(DEMO).finish()
     world.settle()
     assert 0 == worker.end()
-    inputs = lag(world, tmp_path)["inputs"]
+    found = lag(world, tmp_path)
+    inputs, tasks = found["inputs"], found["tasks"]
     assert 0 == sum(row["lag"] for row in inputs)
     assert {b.topic: b.position for b in world.standing.behind() if b.partition == 0} == {
         r["topic"]: r["position"] for r in inputs if r["partition"] == 0
     }
     assert all(r["watermark_ms"] for r in inputs if r["topic"] == "bitcoin.activity")
+    assert {(0, False)} == {(r["late_retracts"], r["paused"]) for r in inputs}
+    ends = [task for task in tasks if task["sub_topology"] == "by_address"]
+    assert [t["watermark_ms"] for t in ends] == [t["declared_ms"] for t in ends]
+    assert {0.0} == {task["delay_s"] for task in ends}
     world.play(DEMO).finish()
     again = lag(world, tmp_path)["inputs"]
     behind = {r["topic"] for r in again if r["lag"]}
@@ -71,11 +76,14 @@ def test_lag_needs_no_worker(world: World, tmp_path: Path) -> None:
 
 
 def test_a_part_and_a_table(world: World, tmp_path: Path) -> None:
-    """``--only`` shows a part; the table has a row an input partition, and a sum."""
-    rows = lag(world, tmp_path, "--only", "join_entities")["inputs"]
-    assert {"by_address"} == {row["sub_topology"] for row in rows}
+    """``--only`` shows a part; the table has a row an input partition, a row a task, and a sum."""
+    found = lag(world, tmp_path, "--only", "join_entities")
+    rows, tasks = found["inputs"], found["tasks"]
+    assert {"by_address"} == {row["sub_topology"] for row in (*rows, *tasks)}
     ended = streams(world, tmp_path, "lag", "--only", "join_entities")
-    assert len(rows) == len(ended.stdout.splitlines()) - 1
+    above, below = ended.stdout.split("\ntasks\n")
+    assert (len(rows), len(tasks)) == (len(above.splitlines()) - 1, len(below.splitlines()) - 1)
+    assert world.settings.partitions == len(tasks)
     assert f"0 offsets behind in {len(rows)} input partitions" in ended.stderr
 
 
