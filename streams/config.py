@@ -52,6 +52,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Size of the tumbling window in which an entity's activity, links and scores meet."""
     model_boundary_ms: int = 600_000
     """Event time between two model snapshots: labels inside one window are learned together."""
+    label_tolerance_ms: int = DAY_MS
+    """How long after a transaction a label still meets its features: they are kept that long."""
     schema_registry: str | None = None
     """Address of a schema registry (Confluent's interface); without it the committed ids are used.
     Several addresses of one registry are joined by commas."""
@@ -186,6 +188,8 @@ def _check(config: Config) -> None:
         )
     if config.entity_window_ms < 1 or config.model_boundary_ms < 1:
         raise ConfigError("entity_window_ms and model_boundary_ms must be at least 1")
+    if config.label_tolerance_ms < 0:
+        raise ConfigError("label_tolerance_ms must not be negative")
     if config.health_listen is not None:
         host_and_port(config.health_listen)
     for address in config.schema_registry.split(",") if config.schema_registry is not None else ():

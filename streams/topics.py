@@ -172,6 +172,12 @@ address_results: Topic[e.AddressScore] = Topic(
 examples: Topic[e.Example] = Topic(
     "ml.examples", "model", "feature vectors with their labels", "ml.example.v1"
 )
+unmatched_labels: Topic[e.Label] = Topic(
+    "ml.unmatched_labels",
+    "txid",
+    "labels that meet no vector: replaced, unknown, or too long ago",
+    "ml.label.v1",
+)
 models: Topic[e.ModelSnapshot] = Topic(
     "ml.models",
     "any",
@@ -257,6 +263,7 @@ ALL: tuple[Topic, ...] = (
     results,
     address_results,
     examples,
+    unmatched_labels,
     models,
     matches,
     peel_hops,
