@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streams import topics as topics
+    from streams.engine.joining import join_step as join_step
     from streams.engine.own_types import event_type as event_type
     from streams.engine.step import Batch as Batch
     from streams.engine.step import Emit as Emit
@@ -28,6 +29,7 @@ _HOME = {
     "Step": "streams.engine.step",
     "derived": "streams.engine.step",
     "event_type": "streams.engine.own_types",
+    "join_step": "streams.engine.joining",
     "Topic": "streams.topics",
     "TopologyDriver": "streams.testing",
 }
@@ -40,6 +42,7 @@ __all__ = [
     "TopologyDriver",
     "derived",
     "event_type",
+    "join_step",
     "topics",
 ]
 

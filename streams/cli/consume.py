@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from streams.cli.listing import WIDE, cell, printable
-from streams.cli.naming import complete_topic, unknown_topic
-from streams.cli.options import current
+from streams.cli.naming import complete_topic, own_topics, unknown_topic
+from streams.cli.options import OwnTopicsOption, current
 
 if TYPE_CHECKING:
     from streams.client import Read, Reader
@@ -36,6 +36,7 @@ def consume(
     partition: Annotated[
         int | None, typer.Option(min=0, help="One partition; by default all.")
     ] = None,
+    module: OwnTopicsOption = None,
     output: Annotated[Form, typer.Option("--output", "-o", help="Form of the records.")] = "table",
 ) -> None:
     """Read the events of a topic: committed ones only, decoded, from now on unless told otherwise.
@@ -48,13 +49,15 @@ def consume(
       streams consume alerts
       streams consume bitcoin.transactions --from-beginning --max 3
       streams consume ml.results --from-beginning --until-end --output csv > results.csv
+      streams consume my.matches --module my.steps --from-beginning
     """
     from streams.client import Reader  # noqa: PLC0415
     from streams.ops.consume import batches, start  # noqa: PLC0415
     from streams.ops.target import require_listener  # noqa: PLC0415
     from streams.topics import BY_TOPIC  # noqa: PLC0415
 
-    bootstrap, known = current().bootstrap(), BY_TOPIC.get(topic)
+    bootstrap, own = current().bootstrap(), own_topics(module)
+    known = BY_TOPIC.get(topic) or own.get(topic)
     require_listener(bootstrap)
     reader = Reader(bootstrap, current().codec(), {"log_level": 0})
     try:
@@ -118,7 +121,17 @@ def _write_line(line: bytes) -> None:
 
 def _undecoded(read: Read) -> None:
     place = f"{read.topic}/{read.partition}/{read.offset}"
-    typer.echo(f"not decoded {place}: {printable(read.error or '')}", err=True)
+    typer.echo(f"not decoded {place}: {_error(read)}", err=True)
+
+
+def _error(read: Read) -> str:
+    """Why a record cannot be decoded."""
+    from streams.topics import BY_TOPIC  # noqa: PLC0415
+
+    error = printable(read.error or "")
+    if read.topic not in BY_TOPIC and error.startswith("unknown_schema"):
+        error += "; is it written or read by your own steps? Then add --module MODULE"
+    return error
 
 
 def _csv(topic: Topic | None, raw: bool) -> Writer:
@@ -175,7 +188,7 @@ def _cells(read: Read, raw: bool) -> Iterator[str]:
     else:
         yield "error".ljust(8)
         yield _short(key)
-        yield printable(read.error or "")
+        yield _error(read)
 
 
 def _short(key: str) -> str:

@@ -30,13 +30,23 @@ def complete_typed(incomplete: str) -> list[tuple[str, str]]:
     ]
 
 
-def find_typed(name: str) -> Topic:
-    """The topic of events of this name; raises UserError."""
+def own_topics(module: str | None) -> dict[str, Topic]:
+    """By name, the topics of a module's steps; of no module none. Raises BadModule."""
+    if module is None:
+        return {}
+    from streams.ops.modules import topics_of  # noqa: PLC0415
+
+    return topics_of(module)
+
+
+def find_typed(name: str, module: str | None = None) -> Topic:
+    """The topic of events of this name, ours or of a module's steps; raises UserError."""
     from streams.topics import BY_TOPIC, STORED  # noqa: PLC0415
 
-    topic = BY_TOPIC.get(name)
+    own = own_topics(module)
+    topic = BY_TOPIC.get(name) or own.get(name)
     if topic is None:
-        raise unknown_topic(name, [t.name for t in STORED])
+        raise unknown_topic(name, [*own, *(t.name for t in STORED)])
     if topic.event_type is None or not topic.stored:
         what = "is passed in memory" if topic.event_type else "holds original bytes, not events"
         raise UserError(
@@ -50,5 +60,7 @@ def unknown_topic(name: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     return UserError(
-        f"there is no topic {name}", f"{hint}`streams topics list` names them all", ExitCode.USAGE
+        f"there is no topic {name}",
+        f"{hint}`streams topics list` names ours, --module MODULE adds those of your own steps",
+        ExitCode.USAGE,
     )

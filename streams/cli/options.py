@@ -5,13 +5,24 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from streams.cli.errors import UserError
 
 if TYPE_CHECKING:
     from schemas.wire import Codec
     from streams.config import Config
+
+OwnTopicsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--module",
+        metavar="MODULE",
+        help="Also topics of your own steps: a module or entry point of streams.steps.",
+    ),
+]
 
 
 @dataclass
@@ -30,10 +41,13 @@ class Options:
         return load(self.flags, path=self.config_file).config
 
     def codec(self) -> Codec:
-        """A codec with the schema ids of this configuration; raises RegistryError."""
+        """A codec with the schema ids of this configuration, and the event types of the modules
+        that were loaded; raises RegistryError."""
+        from streams.engine.own_types import teach  # noqa: PLC0415
         from streams.registry import codec_for  # noqa: PLC0415
 
-        return codec_for(self.config(), lambda words: print(f"note: {words}", file=sys.stderr))
+        found = codec_for(self.config(), lambda words: print(f"note: {words}", file=sys.stderr))
+        return teach(found)
 
     def bootstrap(self) -> str:
         """The broker's address: the option, STREAMS_BROKER, or the embedded one that runs."""

@@ -13,7 +13,7 @@ import typer
 
 from streams.cli.errors import ExitCode, UserError
 from streams.cli.naming import complete_typed, find_typed
-from streams.cli.options import current
+from streams.cli.options import OwnTopicsOption, current
 
 if TYPE_CHECKING:
     from schemas.wire import Codec
@@ -32,6 +32,7 @@ def produce(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave bad lines out, name and count them.")
     ] = False,
+    module: OwnTopicsOption = None,
     derived: Annotated[
         bool, typer.Option("--derived", help="Also to topics that the pipeline writes (repairs).")
     ] = False,
@@ -44,16 +45,14 @@ def produce(
 
     Examples:
       streams produce ml.labels --file labels.ndjson
+      streams produce my.orders --module my.steps --file orders.ndjson
       streams consume ml.labels --from-beginning --until-end -o ndjson > labels.ndjson
     """
     from streams.ops.target import require_listener  # noqa: PLC0415
 
-    target = find_typed(topic)
+    target = find_typed(topic, module)
     if not target.source and not derived:
-        raise UserError(
-            f"{topic} is written by the pipeline alone, another writer's records break it",
-            "write to a source topic, or add --derived (repairs, tests)",
-        )
+        raise _not_a_source(target)
     bootstrap = current().bootstrap()
     require_listener(bootstrap)
     codec = current().codec()
@@ -65,6 +64,16 @@ def produce(
     typer.echo(f"{result.produced} produced to {topic}{left_out}", err=True)
     if result.refused is not None:
         raise _error(result.refused, f"{result.produced} lines before it were sent")
+
+
+def _not_a_source(topic: Topic) -> UserError:
+    from streams.topics import BY_TOPIC  # noqa: PLC0415
+
+    other = "write to a source topic" if topic.name in BY_TOPIC else "declare it with source=True"
+    return UserError(
+        f"{topic.name} is written by the pipeline alone, another writer's records break it",
+        f"{other}, or add --derived (repairs, tests)",
+    )
 
 
 def _from_file(file: Path, target: Topic, codec: Codec, bootstrap: str, skip_bad: bool) -> Produced:

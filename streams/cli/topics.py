@@ -77,8 +77,9 @@ def plan(module: ModulesOption = None, output: OutputOption = "table") -> None:
 def apply(module: ModulesOption = None, output: OutputOption = "table") -> None:
     """Create what is missing and set what differs; wrong partition counts are refused.
 
-    With --module also what your own steps write, and their changelogs, before a worker needs them.
-    What they only read is somebody else's: it is never created, and must be there.
+    With --module also what your own steps write, their changelogs, and the topics that they declare
+    as sources, before a worker needs them. What else they read is somebody else's: it is never
+    created, and must be there.
 
     Examples:
       streams topics apply --broker 127.0.0.1:9092
@@ -88,8 +89,15 @@ def apply(module: ModulesOption = None, output: OutputOption = "table") -> None:
 
     admin, topology = _admin(module)
     changed = apply_with(admin, topology)
-    _show(changed, output)
+    _show([_done(planned) for planned in changed], output)
     typer.echo(f"{len(changed)} topics changed", err=True)
+
+
+def _done(planned: Planned) -> Planned:
+    """As it was planned, and is now."""
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    return replace(planned, state="created") if planned.state == "missing" else planned
 
 
 def _kind(source: bool, stored: bool, typed: bool) -> str:

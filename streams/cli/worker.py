@@ -33,7 +33,10 @@ WaitOption = Annotated[
     int, typer.Option(help="Seconds to wait for the broker, its topics and the group.")
 ]
 CreateOption = Annotated[
-    bool, typer.Option("--create-topics", help="Create the topics that --module writes.")
+    bool,
+    typer.Option(
+        "--create-topics", help="Create the topics that --module writes, and its own sources."
+    ),
 ]
 HealthOption = Annotated[
     str | None,

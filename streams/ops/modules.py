@@ -75,6 +75,14 @@ def load_steps(name: str) -> tuple[Step, ...]:
     return steps
 
 
+def topics_of(name: str) -> dict[str, Topic]:
+    """By name, the topics that a module's steps read and write; its event types are known then.
+
+    Raises BadModule.
+    """
+    return {t.name: t for step in load_steps(name) for t in (*step.reads, *step.writes)}
+
+
 def _load(name: str) -> Any:
     installed = {point.name: point for point in entry_points(group=GROUP)}
     here = os.getcwd()
@@ -183,6 +191,11 @@ def _check_topic(topic: Topic, where: str) -> None:
         raise BadModule(
             f"{where} has a topic named {topic.name!r}",
             "use letters, digits, '.', '_' and '-', and no -changelog at the end",
+        )
+    if ours is None and topic.source and topic.declared:
+        raise BadModule(
+            f"{where}: topic {topic.name} is a source of yours whose watermark nobody declares",
+            "add declared=False to it: time is then observed from its events",
         )
     if topic.event_type not in BY_NAME:
         near = difflib.get_close_matches(topic.event_type or "", BY_NAME, 1)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from streams.config import Config
 from streams.engine.selection import Selection
-from streams.engine.topology import Topology
+from streams.engine.topology import SubTopology, Topology
 from streams.ops.admin import Admin, OpsError, Planned, wanted
 from streams.ops.modules import select
-from streams.topics import STORED
+from streams.topics import BY_TOPIC, STORED
 
 
 def topology_with(config: Config, modules: Iterable[str]) -> Topology:
@@ -20,40 +20,51 @@ def topology_with(config: Config, modules: Iterable[str]) -> Topology:
 
 
 def apply(admin: Admin, topology: Topology) -> list[Planned]:
-    """As ``Admin.apply``, but what nobody in ``topology`` writes must be there already.
+    """As ``Admin.apply``, but what is somebody else's must be there already.
 
     Raises OpsError for it before anything is changed.
     """
     present = admin.partitions()
-    written = {t.name for sub in topology.subs for t in sub.outputs} | {t.name for t in STORED}
-    for name in sorted({t.name for sub in topology.subs for t in sub.inputs} - written):
+    ours = _made_here(topology.subs) | {t.name for t in STORED}
+    for name in sorted({t.name for sub in topology.subs for t in sub.inputs} - ours):
         if name not in present:
             raise _unknown(name, present)
     return admin.apply(topology)
 
 
 def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:
-    """Create the changelogs that are missing, and with ``create`` the topics that are written.
+    """Create the changelogs that are missing, and with ``create`` the topics of the module.
 
-    A topic that is only read is somebody else's, and is never created: a wrong name would be silent
-    for ever. Returns what was created; raises OpsError for what is still missing.
+    These are what it writes and its own sources. Another topic that is only read is somebody
+    else's, and is never created: a wrong name would be silent for ever. Returns what was created;
+    raises OpsError for what is still missing.
     """
     present = admin.partitions().keys()
     missing = {p.topic: p for p in wanted(selection.part, admin.settings) if p.topic not in present}
     logs = {admin.settings.changelog(name) for name in selection.names}
-    written = {t.name for sub in selection.run for t in sub.outputs}
-    read = {t.name for sub in selection.run for t in sub.inputs} - written
+    own = _made_here(selection.run)
+    read = {t.name for sub in selection.run for t in sub.inputs} - own
     for name in sorted(missing.keys() & read):
         raise _unknown(name, present)
-    if not create and missing.keys() & written:
-        some = ", ".join(sorted(missing.keys() & written))
+    if not create and missing.keys() & own:
+        some = ", ".join(sorted(missing.keys() & own))
         raise OpsError(
             f"topics are missing ({some})",
             "create them with --create-topics, or ahead with `streams topics apply --module`",
         )
-    made = [planned for name, planned in missing.items() if name in logs | written]
+    made = [planned for name, planned in missing.items() if name in logs | own]
     admin.create(made)
     return [planned.topic for planned in made]
+
+
+def _made_here(subs: Iterable[SubTopology]) -> set[str]:
+    """Names of the topics that sub-topologies write, and of the sources that they declare."""
+    return {
+        topic.name
+        for sub in subs
+        for topic in (*sub.outputs, *(t for t in sub.inputs if t.source))
+        if topic.name not in BY_TOPIC or topic in sub.outputs
+    }
 
 
 def _unknown(name: str, present: Iterable[str]) -> OpsError:
@@ -61,5 +72,5 @@ def _unknown(name: str, present: Iterable[str]) -> OpsError:
     hint = f"did you mean {near[0]}? Else " if near else ""
     return OpsError(
         f"topic {name}, which is to be read, does not exist",
-        f"{hint}create it, or start what writes it first",
+        f"{hint}create it, start what writes it first, or declare it as yours: source=True",
     )

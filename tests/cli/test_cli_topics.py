@@ -181,3 +181,46 @@ def test_a_module_that_is_not_there_is_a_usage_error(cli: Cli) -> None:
     """It is said before a broker is looked for."""
     ended = cli("topics", "plan", "--broker", "127.0.0.1:9", "--module", "nowhere")
     assert (2, "error: there is no module nowhere") == (ended.code, ended.err.splitlines()[0])
+
+
+OWN_SOURCE = """
+from schemas.events import Value
+from streams import Step, Topic, event_type
+
+class Order(Value, frozen=True):
+    number: str
+
+event_type("shop.order.v1", Order, key=lambda value: value.number)
+orders = Topic("shop.orders", "number", "what was ordered", "shop.order.v1", source=True{more})
+step = Step("take_orders", (orders,), (), lambda batch, state, emit: None)
+"""
+
+
+@pytest.mark.kafka
+def test_a_source_of_own_steps_is_made_filled_and_read(cli: Cli, applied: str, own: Path) -> None:
+    """With --module a topic that own steps declare as a source is created, written and read.
+
+    Who leaves --module out is told of it.
+    """
+    (own / "orders.py").write_text(OWN_SOURCE.format(more=", declared=False"))
+    where = ("--module", "orders", "--broker", applied)
+    made = cli("topics", "apply", *where, "--output", "ndjson").lines()
+    assert {"created"} == {row["state"] for row in made if row["topic"] == "shop.orders"}
+    line = '{"payload": {"number": "n1"}}\n'
+    written = cli("produce", "shop.orders", *where, stdin=line)
+    assert (0, "1 produced to shop.orders\n") == (written.code, written.err)
+    asked = ("consume", "shop.orders", "--from-beginning", "--until-end", "--output", "ndjson")
+    assert [{"number": "n1"}] == [row["payload"] for row in cli(*asked, *where).lines()]
+    refused = cli("produce", "shop.orders", "--broker", applied, stdin=line)
+    assert (2, True) == (refused.code, "--module MODULE adds those" in refused.err)
+    forget("shop.order.v1")  # as in a process that has not loaded the module
+    blind = cli(*asked[:4], "--broker", applied)
+    assert "add --module MODULE" in blind.out
+
+
+def test_a_source_that_nobody_declares_is_refused(cli: Cli, own: Path) -> None:
+    """An own source whose watermark would never move is named, with what to add."""
+    text = OWN_SOURCE.replace("shop.order.", "shop.sold.").replace("Order", "Sold")
+    (own / "undeclared.py").write_text(text.format(more=""))
+    ended = cli("topology", "--module", "undeclared")
+    assert (2, True) == (ended.code, "add declared=False" in ended.err), ended.err
