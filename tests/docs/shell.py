@@ -19,7 +19,7 @@ from tests.docs.render import ROOT
 SCRIPTS = Path(sys.executable).parent
 SECONDS = 180
 _SAVED = re.compile(
-    r"ave this as `([\w.]+)`.*?^```(?:python|toml)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+    r"ave this as\s+`([\w.]+)`.*?^```(?:python|toml|json)\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )
 
 

@@ -1,0 +1,80 @@
+"""The page on one's own topics was followed to the letter, in an empty folder, on a Kafka of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.broker import EmbeddedBroker
+from tests.docs.reading import commands
+from tests.docs.render import DOCS
+from tests.docs.shell import Shell, checkout, saved, shown, until
+
+TEXT = (DOCS / "how-to" / "join-your-own-topics.md").read_text()
+INSTALL = ("python3 -m venv", ". .venv", "pip install")
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """An empty folder with the files that the page asks to save, and a new Kafka."""
+    broker = EmbeddedBroker()
+    made = checkout(tmp_path, TEXT, broker.start(), "streams")
+    yield made
+    made.clean_up()
+    broker.stop()
+
+
+def placeless(text: str) -> str:
+    """Without offsets, which depend on how much was read at once."""
+    return re.sub(r"^(\d+)/\d+ *", r"\1 ", text, flags=re.MULTILINE)
+
+
+def all_read(shell: Shell, line: str) -> bool:
+    """Whether ``streams lag`` says that the worker has read everything."""
+    return all(row["lag"] == 0 for row in json.loads(shell.run(f"{line} --json"))["inputs"])
+
+
+def test_the_page_shows_what_it_saves() -> None:
+    """Its module, settings, events and program are found, and so is what they print."""
+    assert [
+        "my_join.py", "streams.toml", "owners.ndjson", "risks.ndjson", "deposits.ndjson",
+        "more_risks.ndjson", "wrong.ndjson", "late.ndjson", "rows.py", "test_my_join.py",
+    ] == list(saved(TEXT))  # fmt: skip
+    assert ["--max 1", "--max 3", "--max 5", "rows.py"] == [
+        " ".join(line.split()[-(2 if "--max" in line else 1) :]) for line in shown(TEXT)
+    ]
+
+
+def test_the_page_can_be_followed(shell: Shell) -> None:
+    """Every command runs, in its order, and prints what the page shows, but for offsets.
+
+    ::
+
+        owner    |---------------------------x retracted
+        risk         0.2     0.9 (second)  0.1 (first)      0.5 (too late)
+        deposit                     aa01
+    """
+    expected, late = shown(TEXT), ""
+    for line in commands(TEXT):
+        if line.startswith(INSTALL):
+            continue  # the packages of the tests are those of the reader
+        if line.startswith("streams broker "):
+            shell.run(f"{line} --help")  # the broker of the tests runs already
+        elif line.startswith("streams worker"):
+            shell.work(line)
+        elif line.startswith("streams lag"):
+            until("the worker has read all", lambda cmd=line: all_read(shell, cmd))
+        elif line.startswith("streams consume late_records"):
+            late = shell.run(line)
+        else:
+            printed = shell.run(line)
+            assert placeless(expected.get(line, printed)) == placeless(printed)
+    assert all(words in late and words in TEXT for words in re.findall(r'"late\.[^,]+"', TEXT))
+    assert '"late.by":"900000"' in late
+    assert "1 passed" in shell.run("python -m pytest -q -p no:cacheprovider test_my_join.py")
+    assert [0] == shell.stop()
