@@ -25,7 +25,7 @@ PARTS = ["## Definition", "## Kinds", "## When", "## State", "## On topics"]
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_a_page_prints_what_it_shows(path: Path) -> None:
-    """All Python blocks of a page run in order, as one program, and print what stands under them."""
+    """All Python blocks of a page run, as one program, and print what stands under them."""
     text = path.read_text()
     assert shown(text) == printed(text)
 

@@ -1,4 +1,4 @@
-"""The page on one's own topics was followed to the letter, in an empty folder, on a Kafka of its own."""
+"""The page on one's own topics was followed to the letter, in a new folder, on a Kafka of its own."""
 
 from __future__ import annotations
 
