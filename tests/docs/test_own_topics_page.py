@@ -1,4 +1,4 @@
-"""The page on one's own topics was followed to the letter, in a new folder, on a Kafka of its own."""
+"""The page on one's own topics was followed to the letter, on a Kafka of its own."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def all_read(shell: Shell, line: str) -> bool:
 def test_the_page_shows_what_it_saves() -> None:
     """Its module, settings, events and program are found, and so is what they print."""
     assert [
-        "my_join.py", "streams.toml", "owners.ndjson", "risks.ndjson", "deposits.ndjson",
+        "my_join.py", "owners.ndjson", "risks.ndjson", "deposits.ndjson",
         "more_risks.ndjson", "wrong.ndjson", "late.ndjson", "rows.py", "test_my_join.py",
     ] == list(saved(TEXT))  # fmt: skip
     assert ["--max 1", "--max 3", "--max 5", "rows.py"] == [
