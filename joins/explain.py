@@ -18,8 +18,9 @@ right r1  104   100  + l1 r1 at 104  - l1 alone at 100
 right r2  103   100  late r2, by 1   late r2, by 1
 the end        +inf  -               -
 
-``time`` is the watermark after the arrival, of the first join's task; ``+`` is a result, ``-`` one that no longer
-holds. Members that are none are written ``none``; several of one side stand in brackets.
+``time`` is the watermark after the arrival, of the first join's task; ``+`` is a result, ``-`` one
+that no longer holds. Members that are none are written ``none``; several of one side stand in
+brackets.
 """
 
 from __future__ import annotations
