@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from joins.state import Key, MemoryStore, Table
+from joins.state import Dump, Key, MemoryStore, Table
 
 FEW = 100
 """Entries of which it is not worth while to lose count."""
@@ -286,10 +286,11 @@ class Scope(MemoryStore):
         else:
             self._tables[key[0]].touch(key)  # type: ignore[attr-defined]
 
-    def dump(self) -> dict[Key, Any]:
+    def dump(self) -> Dump:
         """All entries; one of a plain table is at (table, key)."""
-        plain = {(n, k): v for n, table in self.plain.items() for k, v in table.items()}
-        return super().dump() | plain
+        found = super().dump()
+        found.update({(n, k): v for n, table in self.plain.items() for k, v in table.items()})
+        return found
 
     def __len__(self) -> int:
         return super().__len__() + sum(map(len, self.plain.values()))
