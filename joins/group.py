@@ -61,7 +61,12 @@ class GroupJoin(Join):
         return changes(_rows(before.values()), self._now(store, before), change.correction)
 
     def on_batch(
-        self, store: Store, side: str, events: Iterable[Event], watermark: int
+        self,
+        store: Store,
+        side: str,
+        events: Iterable[Event],
+        watermark: int,
+        void: list[Event] | None = None,
     ) -> list[Outcome]:
         """Read each window that is in sight once before and once after: it may be a large one."""
         before: Standing = {}
@@ -71,6 +76,8 @@ class GroupJoin(Join):
             if change is not None:
                 touched = self._take(store, change, watermark, before)
                 corrects.update(touched if change.correction else ())
+            elif void is not None:
+                void.append(event)
         said: list[Outcome] = []
         for place, old in before.items():
             now = self._now(store, (place,))

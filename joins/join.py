@@ -107,10 +107,25 @@ class Join(ABC):
         return [] if change is None else self.apply(store, change, watermark)
 
     def on_batch(
-        self, store: Store, side: str, events: Iterable[Event], watermark: int
+        self,
+        store: Store,
+        side: str,
+        events: Iterable[Event],
+        watermark: int,
+        void: list[Event] | None = None,
     ) -> list[Outcome]:
-        """Outcomes of accepted events that come together; the last one about an id stands."""
-        return [o for event in events for o in self.on_event(store, side, event, watermark)]
+        """Outcomes of accepted events that come together; the last one about an id stands.
+
+        Events that have no effect are added to ``void``.
+        """
+        said: list[Outcome] = []
+        for event in events:
+            change = self.effect(store, side, event)
+            if change is not None:
+                said += self.apply(store, change, watermark)
+            elif void is not None:
+                void.append(event)
+        return said
 
     def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
         """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""

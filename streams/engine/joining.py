@@ -51,10 +51,11 @@ def join_step(
     voice = _Voice(join.name, writes, say)
 
     def process(batch: Batch, state: Store, emit: Emit) -> None:
-        void = _void(join, state, by_topic[batch.topic.name], batch.events)
+        void: list[Event] = []
+        side = by_topic[batch.topic.name]
+        outcomes = join.on_batch(state, side, batch.events, batch.watermark, void)
         if void:
             emit.no_effect(void)
-        outcomes = join.on_batch(state, by_topic[batch.topic.name], batch, batch.watermark)
         voice.say(outcomes, emit, batch.events[-1])
 
     def advance(watermark: int, state: Store, emit: Emit) -> None:
@@ -70,6 +71,7 @@ def join_step(
         advance,
         holdback=join.holdback,
         version=2,
+        retracted=lambda topic, event, state: join.retracted(state, by_topic[topic.name], event),
         times={sides[side].name: time for side, time in join.times(declared).items()},
         grace=join.max_grace,
         retract_grace=join.retract_grace,
@@ -77,22 +79,6 @@ def join_step(
         delay=join.delay,
         bind=lambda known: join_step(replace(join, retract_grace=known), sides, writes, say),
     )
-
-
-def _void(join: Join, state: Store, side: str, events: list[Event]) -> int:
-    """How many retracts of a batch find nothing to withdraw; to be asked before it is taken."""
-    live: dict[str, bool] = {}
-    if all(event.op == "assert" for event in events):
-        return 0
-    found = 0
-    for event in events:
-        if event.op == "retract":
-            stands = live.get(event.id)
-            if stands is None:
-                stands = join.effect(state, side, event) is not None
-            found += not stands
-        live[event.id] = event.op == "assert"
-    return found
 
 
 class _Voice:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from schemas.envelope import Event
@@ -31,16 +30,17 @@ class TaskEmit:
         self.step = "decode"
         self.refused: list[Refusal] = []
         self.filtered_count = 0
-        self.void: Counter[str] = Counter()
+        self.nothing: list[tuple[str, Event]] = []
+        """What had no effect, and in which step."""
         self._writes: frozenset[str] = frozenset()
-        self._inputs: Iterable[Any] = ()
+        self.inputs: Iterable[Any] = ()
         self._open: set[int] | None = None
 
     def begin(self, inputs: Iterable[Any], inbox: dict[str, Any]) -> None:
         """A batch follows: ``inputs`` are the events that came from Kafka."""
-        self._inputs, self._open, self.inbox = inputs, None, inbox
+        self.inputs, self._open, self.inbox = inputs, None, inbox
         self.step, self.refused, self.filtered_count = "decode", [], 0
-        self.void = Counter()
+        self.nothing = []
 
     def enter(self, step: Step) -> None:
         """``step`` runs now."""
@@ -64,7 +64,7 @@ class TaskEmit:
     def _judge(self, event: Any) -> None:
         """One disposition a record: an input of the task, and not yet refused or filtered."""
         if self._open is None:
-            self._open = set(map(id, self._inputs))
+            self._open = set(map(id, self.inputs))
         if id(event) not in self._open:
             raise ValueError(f"step {self.step} may only refuse or filter its input's events, once")
         self._open.remove(id(event))
@@ -77,5 +77,5 @@ class TaskEmit:
         self._judge(event)
         self.filtered_count += 1
 
-    def no_effect(self, retracts: int) -> None:
-        self.void[self.step] += retracts
+    def no_effect(self, events: Sequence[Event]) -> None:
+        self.nothing += [(self.step, event) for event in events]

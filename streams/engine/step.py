@@ -6,7 +6,7 @@ checkpoints, counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -51,8 +51,11 @@ class Emit(Protocol):
     def filtered(self, event: Any, rule: str) -> None:
         """Say that an input event was left out on purpose, by a named rule."""
 
-    def no_effect(self, retracts: int) -> None:
-        """Say that so many retracts found nothing to withdraw: never live, or forgotten since."""
+    def no_effect(self, events: Sequence[Event]) -> None:
+        """Say which events of the batch changed nothing.
+
+        They repeat what is live, or retract what never was, or was forgotten since.
+        """
 
 
 Process = Callable[[Any, "Scope", Emit], None]
@@ -88,6 +91,9 @@ class Step(msgspec.Struct, frozen=True):
     ``holdback`` adds. None: its grace if it has no ``holdback``, else not known."""
     bind: Callable[[int], Step] | None = None
     """The step with its ``retract_grace`` (ms), which only the topology knows (``plan``)."""
+    retracted: Callable[[Topic, Event, Scope], bool] | None = None
+    """Whether a retract of an event's id has had an effect. Who has this tells repetitions of a
+    source by itself, with ``Emit.no_effect``: the task need not remember their ids too."""
 
 
 def derived(

@@ -7,18 +7,19 @@ gives snapshots, so the same object runs on Kafka and in ``TopologyDriver``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 
 from joins.clock import NEG_INF
 from joins.outcome import Late
 from schemas.envelope import Event
-from schemas.errors import BadHeaders, SchemaError
+from schemas.errors import BadHeaders
 from schemas.wire import Codec
 from streams import topics
+from streams.engine.admission import Admission
 from streams.engine.emit import Fan, Pending, Snapshot
 from streams.engine.guard import (
     Counts,
@@ -28,14 +29,12 @@ from streams.engine.guard import (
     is_control,
     letter,
     origin_headers,
-    read_all,
 )
 from streams.engine.intake import Intake
 from streams.engine.marks import Marks
 from streams.engine.outlet import TaskEmit
 from streams.engine.plan import planned
 from streams.engine.progress import Progress
-from streams.engine.reading import carries_writer, reader
 from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step, derived
@@ -79,8 +78,8 @@ class Task:
         """The greatest watermark that this task has declared (ms)."""
         self.said_idle = False
         self._emit = TaskEmit(self.route, self.fan)
-        self._readers = {t.name: reader(t, codec) for t in sub.inputs if t.event_type is not None}
         self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
+        self._admission = Admission(sub, codec, self.intake, self.progress, self._scopes, self)
         self.marks = Marks(sub.steps, self._scopes)
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
@@ -116,7 +115,7 @@ class Task:
         try:
             self.progress.control(topic, message.headers())
         except BadHeaders as error:
-            self._dead(topic, message, "watermark", error.cause, str(error))
+            self.dead(topic, message, "watermark", error.cause, str(error))
 
     def _run(self, topic: Topic, messages: Sequence[Message]) -> None:
         """Process a run of records at once; on failure one by one, so that only poison is lost."""
@@ -134,7 +133,7 @@ class Task:
             if error is None:
                 return
         detail = f"{type(error).__name__}: {error}"
-        self._dead(topic, message, self._emit.step, "step_failed", detail)
+        self.dead(topic, message, self._emit.step, "step_failed", detail)
 
     def _try(self, topic: Topic, messages: Sequence[Message]) -> Exception | None:
         """Take records; on failure nothing has happened.
@@ -151,7 +150,7 @@ class Task:
             return None
         self._restore(before)
         if error is None and len(messages) == 1:
-            self._dead(topic, messages[0], *refused[0])
+            self.dead(topic, messages[0], *refused[0])
             return None
         return error or OneByOne("a record of the batch was refused")
 
@@ -168,75 +167,42 @@ class Task:
     def _take(self, topic: Topic, messages: Sequence[Message]) -> None:
         events: list[Event] = []
         self._emit.begin(events, {topic.name: events})
-        read = read_all(self._readers[topic.name], messages)
-        if self._all_in_time(read, topic):
-            self.progress.seen(topic, max(event.ts for event in read))
-            pairs: Iterable[tuple[Event, Message]] = zip(read, messages, strict=True)
-        else:
-            pairs = self._in_time(topic, read, messages)
-        events += self._with_effect(topic, pairs)
+        events += self._admission.admit(topic, messages)
         self._use(topic, len(events))
 
     def _take_bytes(self, topic: Topic, messages: Sequence[Message]) -> None:
         """The same for a topic without envelopes."""
         records = Records(topic, messages, self.advanced)
-        records = in_time(topic, records, self.progress, partial(self._late, topic))
+        records = in_time(topic, records, self.progress, partial(self.late, topic))
         self._emit.begin(records, {topic.name: records})
         self._use(topic, len(records))
 
     def _use(self, topic: Topic, size: int) -> None:
         if size:
             self._steps()
-        counts = self.counts[topic.name]
+        counts, repeated = self.counts[topic.name], self._nothing(topic)
         counts.read += size
         counts.filtered += self._emit.filtered_count
-        counts.used += size - self._emit.filtered_count
-        self.void = self.void + self._emit.void
+        counts.duplicates += repeated
+        counts.used += size - self._emit.filtered_count - repeated
 
-    def _all_in_time(self, read: list[Event | SchemaError], topic: Topic) -> TypeGuard[list[Event]]:
-        """Whether no record is bad, late or of the future, in whatever order; else ask for each."""
-        times, cap = [], self.progress.future_cap(topic)
-        for event in read:
-            if type(event) is not Event or event.ts - (event.ingest_ts or event.ts) > cap:
-                return False
-            times.append(event.ts)
-        return self.progress.none_late(topic, times)
-
-    def _in_time(
-        self, topic: Topic, read: list[Event | SchemaError], messages: Sequence[Message]
-    ) -> Iterator[tuple[Event, Message]]:
-        """The events that are in time, one after the other; what is not goes where it belongs."""
-        for event, message in zip(read, messages, strict=True):
-            if isinstance(event, SchemaError):
-                self._dead(topic, message, "decode", event.cause, str(event))
+    def _nothing(self, topic: Topic) -> int:
+        """Count what the steps said had no effect; how many of the records were repetitions."""
+        said, readers = self._emit.nothing, self._admission.own_ids.get(topic.name, 0)
+        if not said:
+            return 0
+        inputs = set(map(id, self._emit.inputs)) if readers else set()
+        times: Counter[int] = Counter()
+        void = Counter(self.void)
+        for step, event in said:
+            if id(event) not in inputs:
+                void[step] += event.op == "retract"
                 continue
-            again = topic.source and self.intake.was_retracted(topic.name, event.id)
-            written = carries_writer(message)
-            late = self.progress.late(topic, event, retracted=again, written=written)
-            if late is not None:
-                self._late(topic, message, late)
-                continue
-            ahead = self.progress.ahead_of_arrival(topic, event, written)
-            if ahead is not None:
-                said = f"{ahead} ms ahead of its arrival"
-                self._dead(topic, message, "clock", "future", said)
-                continue
-            self.progress.seen(topic, event.ts)
-            yield event, message
-
-    def _with_effect(self, topic: Topic, pairs: Iterable[tuple[Event, Message]]) -> Iterator[Event]:
-        """The events that change anything: a source may say a thing twice."""
-        if not topic.source:
-            yield from (event for event, _ in pairs)
-            return
-        counts, effect, name = self.counts[topic.name], self.intake.effect, topic.name
-        for event, message in pairs:
-            if effect(name, event, message.value()):
-                yield event
-            else:
-                counts.read += 1
-                counts.duplicates += 1
-                counts.void_retracts += event.op == "retract"
+            times[id(event)] += 1
+            if times[id(event)] == readers:
+                self.counts[topic.name].void_retracts += event.op == "retract"
+        self.void = void
+        return sum(count == readers for count in times.values())
 
     # Steps ----------------------------------------------------------------------------------------
 
@@ -271,7 +237,7 @@ class Task:
             mark = self.marks.told[step.name] = self.marks.next(step, watermark)
             if step.advance is not None and mark > told:
                 self._require(step, attempt(partial(step.advance, mark, scope, self._emit)))
-        self.void = self.void + self._emit.void
+        self.void = self.void + Counter(s for s, e in self._emit.nothing if e.op == "retract")
         self.intake.expire(watermark - self.progress.keep)
         self.store.settle()
         self.advanced = watermark
@@ -309,13 +275,20 @@ class Task:
 
     # Letters --------------------------------------------------------------------------------------
 
-    def _dead(self, topic: Topic, message: Message, step: str, cause: str, detail: str) -> None:
+    def repeated(self, topic: Topic, event: Event) -> None:
+        """An event of a source has no effect."""
+        counts = self.counts[topic.name]
+        counts.read += 1
+        counts.duplicates += 1
+        counts.void_retracts += event.op == "retract"
+
+    def dead(self, topic: Topic, message: Message, step: str, cause: str, detail: str) -> None:
         counts = self.counts[topic.name]
         counts.read += 1
         counts.dead_letters += 1
         self.pending.append(Pending(topics.dead_letters, dead_letter(message, step, cause, detail)))
 
-    def _late(self, topic: Topic, message: Message, late: Late) -> None:
+    def late(self, topic: Topic, message: Message, late: Late) -> None:
         counts = self.counts[topic.name]
         counts.read += 1
         counts.late += 1
