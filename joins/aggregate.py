@@ -8,76 +8,56 @@
 ... ]
 >>> [(row.ts, row.value) for row in run(join, arrivals)]
 [(9, {'n': 2, 's': 5}), (19, {'n': 1, 's': 12})]
+
+A result is always that of the window's live events by ``Aggregate.of``, to the bit: whatever the
+order of arrival, the batches and the retracts. It is told from a state that is kept beside the
+events, which are only read where the state cannot know:
+
+=========  ============================  ===============================================
+Count      the number                    exact
+Sum        the exact sum                 exact, also of floats
+Mean       number, exact sum             exact; the float nearest to the mean
+Variance   number, exact sum, squares    exact; the float nearest to it
+Min, Max   value, how many have it       reads the events when the last of these goes
+Distinct   a count by value              exact up to ``exact`` values (256)
+           1 byte x 2^precision          error 1.04 / sqrt(2^precision); a retract reads
+TopK       a count by value              exact; above 1000 values each result reads
+Quantiles  a count by bucket             within ``error``; above 5000 buckets each result
+                                         reads
+others     (only ``of``)                 each result reads
+=========  ============================  ===============================================
+
+*exact*: a retract is followed without reading an event. State: ``(name/windows, key, start)``, the
+tally of a window (``joins.tally``), due when the window is forgotten; ``(name, "t", due, start)``
+and ``(name, "k", due)``, when the windows with one start are closed and forgotten. With hopping
+windows an event is counted in each window that it is in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import Any
 
+from joins.aggregates_exact import Count, Max, Mean, Min, Sum, Variance
 from joins.errors import JoinError
 from joins.group import GroupJoin, Sides
+from joins.join import first_at
+from joins.liveness import Change
+from joins.mergeable import Aggregate, field_of
+from joins.outcome import Matched, Member, Outcome, Row, changes, in_order
 from joins.session import SessionGroup
+from joins.state import Key, Store
+from joins.tally import Tallies, Tally
 from joins.windows import Session, Windows
 from schemas.envelope import Event
+from schemas.ids import digest_id
 
-
-class Aggregate(Protocol):
-    """A pure function of a window's events, ordered side by side and then by (ts, id)."""
-
-    def of(self, events: Iterable[Event]) -> Any:
-        """The aggregate of these events."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """How many events."""
-
-    def of(self, events: Iterable[Event]) -> int:
-        """The number of events."""
-        return sum(1 for _ in events)
-
-
-@dataclass(frozen=True)
-class _OfField:
-    """Over a field of each value, a mapping's or a record's; events without it do not count."""
-
-    field: str
-
-    def values(self, events: Iterable[Event]) -> list[Any]:
-        """The field's values, where there are any."""
-        found = (field_of(event.value, self.field) for event in events)
-        return [value for value in found if value is not None]
-
-
-class Sum(_OfField):
-    """The sum of a field; 0 where no event has it."""
-
-    def of(self, events: Iterable[Event]) -> Any:
-        """The sum."""
-        return sum(self.values(events))
-
-
-class Min(_OfField):
-    """The least value of a field; None where no event has it."""
-
-    def of(self, events: Iterable[Event]) -> Any:
-        """The least."""
-        return min(self.values(events), default=None)
-
-
-class Max(_OfField):
-    """The greatest value of a field; None where no event has it."""
-
-    def of(self, events: Iterable[Event]) -> Any:
-        """The greatest."""
-        return max(self.values(events), default=None)
-
-
-def field_of(value: Any, name: str) -> Any:
-    """A field of a mapping or of a record, or None."""
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+__all__ = [
+    "Aggregate", "Count", "FixedAggregate", "Max", "Mean", "Min", "SessionAggregate", "Sum",
+    "Variance", "WindowAggregate", "field_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +66,11 @@ class _Aggregating:
 
     sides: tuple[str, ...] = ("left",)
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    members: bool = True
+
+    @cached_property
+    def _tallies(self) -> Tallies:
+        return Tallies(self.sides, self.aggregates)
 
     def value_of(self, members: Sides) -> Any:
         """Name -> aggregate."""
@@ -93,9 +78,154 @@ class _Aggregating:
         return {name: aggregate.of(events) for name, aggregate in self.aggregates.items()}
 
 
+@dataclass(slots=True)
+class _Touched:
+    """A window that a batch changes: its tally by now, and what was said of it before."""
+
+    tally: Tally
+    known: bool
+    """It was there before."""
+    seen: bool
+    """What is said of it is said at once."""
+    before: Row | None
+    corrects: bool = False
+
+
+_Places = dict[tuple[str, int], _Touched]
+"""By key and start of the window."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FixedAggregate(_Aggregating, GroupJoin):
     """Aggregates over tumbling or hopping windows."""
+
+    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Take a change into the windows that it is in."""
+        places: _Places = {}
+        self._fold(store, change, watermark, places)
+        return self._settle(store, places)
+
+    def on_batch(
+        self, store: Store, side: str, events: Iterable[Event], watermark: int
+    ) -> list[Outcome]:
+        """Each window is read, written and said once, however many of its events come."""
+        places: _Places = {}
+        for event in events:
+            change = self.effect(store, side, event)
+            if change is not None:
+                self._fold(store, change, watermark, places)
+        return self._settle(store, places)
+
+    def _fold(self, store: Store, change: Change, watermark: int, places: _Places) -> None:
+        event = change.event
+        for start in self.windows.starts(event.ts):
+            place = (event.key, start)
+            touched = places.get(place)
+            if touched is None:
+                touched = places[place] = self._touch(store, place, watermark)
+            self._tallies.change(touched.tally, change)
+            touched.corrects |= change.correction
+        self._record(store, change)
+
+    def _touch(self, store: Store, place: tuple[str, int], watermark: int) -> _Touched:
+        key, start = place
+        seen = self.emit == "eager" or watermark >= start + self._open_for
+        tally = store.get((self._table, key, start))
+        if tally is None:
+            return _Touched(self._tallies.zero(), False, seen, None)
+        mine = self._tallies.own(tally)
+        return _Touched(mine, True, seen, self._said(store, key, start, mine) if seen else None)
+
+    def _settle(self, store: Store, places: _Places) -> list[Outcome]:
+        said: list[Outcome] = []
+        new: dict[int, bool] = {}
+        for (key, start), touched in places.items():
+            if touched.seen:
+                now = self._said(store, key, start, touched.tally)
+                said += changes(_there(touched.before), _there(now), touched.corrects)
+            self._keep(store, (self._table, key, start), touched)
+            if not touched.known:
+                new[start] = touched.seen
+        for start, seen in new.items():
+            self._expect(store, start, seen)
+        return said
+
+    def _keep(self, store: Store, place: Key, touched: _Touched) -> None:
+        if not self._tallies.empty(touched.tally):
+            due = int(place[2]) + self._kept_for
+            store.put(place, self._tallies.kept(touched.tally), due)
+        elif touched.known:
+            store.delete(place)
+
+    def _said(self, store: Store, key: str, start: int, tally: Tally) -> Row | None:
+        """What a window with this tally, an owned one, has to say."""
+        if not self._tallies.has_kind(self.kind, tally):
+            return None
+        end = start + self.windows.size
+        id = digest_id(self.name, self.word, "matched", key, start, end)
+        value = self._tallies.values(tally, partial(self._all, store, key, start))
+        return Matched(id, key, end - 1, self._members(store, key, start), value)
+
+    def _members(self, store: Store, key: str, start: int) -> Mapping[str, Member]:
+        if not self.members:
+            return dict.fromkeys(self.sides)
+        last = start + self.windows.size - 1
+        return {side: tuple(self._events(store, key, side, start, last)) for side in self.sides}
+
+    def _all(self, store: Store, key: str, start: int) -> Iterator[Event]:
+        for side in self.sides:
+            yield from self._events(store, key, side, start, start + self.windows.size - 1)
+
+    # --- time -------------------------------------------------------------------------------
+
+    @cached_property
+    def _table(self) -> str:
+        return f"{self.name}/windows"
+
+    @cached_property
+    def _open_for(self) -> int:
+        """From a window's start until it closes."""
+        return self.windows.size + self.max_grace
+
+    @cached_property
+    def _kept_for(self) -> int:
+        """From a window's start until nothing can change it any more."""
+        return self.windows.size + self.undo_grace
+
+    def _expect(self, store: Store, start: int, seen: bool) -> None:
+        """Be called when the windows that start here are due."""
+        timers: list[Key] = [(*self.prefix, "k", start + self._kept_for)]
+        if not seen:
+            timers.append((*self.prefix, "t", start + self._open_for))
+        for timer in timers:
+            if store.get(timer) is None:
+                store.put(timer, start)
+
+    def _timer_dues(self, store: Store) -> list[int | None]:
+        return [first_at(store, (*self.prefix, timer), 2) for timer in ("t", "k")]
+
+    def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        rows: list[Row] = []
+        for timer, start in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
+            store.delete(timer)
+            rows += in_order(self._closing(store, start))
+        return rows
+
+    def _closing(self, store: Store, start: int) -> Iterator[Row]:
+        due = start + self._kept_for
+        for place in store.due(self._table, due, due + 1):
+            tally = store.get(place)
+            assert tally is not None
+            row = self._said(store, str(place[1]), start, self._tallies.own(tally))
+            if row is not None:
+                yield row
+
+    def _expire(self, store: Store, watermark: int) -> None:
+        super()._expire(store, watermark)
+        for timer, _ in list(store.scan((*self.prefix, "k"), high=(watermark + 1,))):
+            store.delete(timer)
+            for place in store.due(self._table, int(timer[2]), int(timer[2]) + 1):
+                store.delete(place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,15 +234,25 @@ class SessionAggregate(_Aggregating, SessionGroup):
 
 
 def WindowAggregate(  # noqa: N802 - it reads as a class, like its siblings
-    *, windows: Windows, aggregates: Mapping[str, Aggregate], **common: Any
-) -> GroupJoin | SessionGroup:
+    *,
+    windows: Windows,
+    aggregates: Mapping[str, Aggregate],
+    members: bool = True,
+    **common: Any,
+) -> FixedAggregate | SessionAggregate:
     """Aggregates of each key's windows: ``Matched.value`` is a dict, the events are the members.
 
-    ``common``: as in ``Join``; by default there is one side, ``left``.
+    With ``members=False`` each side's member is None: results are small, a result whose value does
+    not change is not said again, and no result reads the window. ``common``: as in ``Join``; by
+    default there is one side, ``left``.
     """
     if not aggregates:
         raise JoinError("name at least one aggregate, for example {'n': Count()}")
-    machine: Callable[..., GroupJoin | SessionGroup] = (
+    machine: Callable[..., FixedAggregate | SessionAggregate] = (
         SessionAggregate if isinstance(windows, Session) else FixedAggregate
     )
-    return machine(windows=windows, aggregates=dict(aggregates), **common)
+    return machine(windows=windows, aggregates=dict(aggregates), members=members, **common)
+
+
+def _there(row: Row | None) -> tuple[Row, ...]:
+    return () if row is None else (row,)

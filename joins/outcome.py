@@ -87,8 +87,14 @@ Outcome: TypeAlias = Matched | Unmatched | Late | Retracted
 
 
 def same_content(one: Row, other: Row) -> bool:
-    """Whether two results with one id say the same: same time, same events with the same values."""
-    return one.ts == other.ts and _content(one.members) == _content(other.members)
+    """Whether two results with one id say the same: same time, same events with the same values.
+
+    A value that follows from events that are not told is compared to the bit: 1 is not 1.0.
+    """
+    if one.ts != other.ts or _content(one.members) != _content(other.members):
+        return False
+    values = [row.value if isinstance(row, Matched) else None for row in (one, other)]
+    return values[0] is values[1] or repr(values[0]) == repr(values[1])
 
 
 def changes(before: Iterable[Row], after: Iterable[Row], correction: bool) -> list[Outcome]:

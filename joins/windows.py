@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from joins.errors import JoinError
@@ -30,10 +31,13 @@ class Tumbling:
     def __post_init__(self) -> None:
         _positive("size", self.size)
 
+    def starts(self, ts: int) -> Sequence[int]:
+        """Where the window that ``ts`` is in starts."""
+        return (ts // self.size * self.size,)
+
     def containing(self, ts: int) -> list[Window]:
         """The window that ``ts`` is in."""
-        start = ts // self.size * self.size
-        return [Window(start, start + self.size)]
+        return [Window(start, start + self.size) for start in self.starts(ts)]
 
     def last_end(self, ts: int) -> int:
         """The end of the last window that ``ts`` is in."""
@@ -63,11 +67,14 @@ class Hopping:
         _positive("size", self.size)
         _positive("advance", self.advance)
 
+    def starts(self, ts: int) -> Sequence[int]:
+        """Where the windows that ``ts`` is in start, the earliest first."""
+        first = (ts - self.size) // self.advance + 1
+        return range(first * self.advance, ts + 1, self.advance)
+
     def containing(self, ts: int) -> list[Window]:
         """The windows that ``ts`` is in, the earliest first."""
-        first = (ts - self.size) // self.advance + 1
-        starts = range(first * self.advance, ts + 1, self.advance)
-        return [Window(start, start + self.size) for start in starts]
+        return [Window(start, start + self.size) for start in self.starts(ts)]
 
     def last_end(self, ts: int) -> int:
         """The end of the last window that starts no later than ``ts``."""
