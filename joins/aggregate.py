@@ -27,10 +27,10 @@ Quantiles  a count by bucket             within ``error``; above 5000 buckets ea
 others     (only ``of``)                 each result reads
 =========  ============================  ===============================================
 
-*exact*: a retract is followed without reading an event. State: ``(name/windows, key, start)``, the
-tally of a window (``joins.tally``), due when the window is forgotten; ``(name, "t", due, start)``
-and ``(name, "k", due)``, when the windows with one start are closed and forgotten. With hopping
-windows an event is counted in each window that it is in.
+*exact*: a retract is followed without reading an event. State beside the common entries:
+``("/windows", key, start)``, the tally of a window (``joins.tally``), due when the window is
+forgotten; ``("/", "t", due)``, the start of windows that are to be closed. With hopping windows an
+event is counted in each window that it is in.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ from typing import Any
 from joins.aggregates_exact import Count, Max, Mean, Min, Sum, Variance
 from joins.errors import JoinError
 from joins.group import GroupJoin, Sides
-from joins.join import first_at
 from joins.liveness import Change
 from joins.mergeable import Aggregate, field_of
 from joins.outcome import Matched, Member, Outcome, Row, changes, in_order
@@ -91,6 +90,8 @@ class _Touched:
     corrects: bool = False
 
 
+WINDOWS = "/windows"
+"""The table of the tallies."""
 _Places = dict[tuple[str, int], _Touched]
 """By key and start of the window."""
 
@@ -103,7 +104,7 @@ class FixedAggregate(_Aggregating, GroupJoin):
         """Take a change into the windows that it is in."""
         places: _Places = {}
         self._fold(store, change, watermark, places)
-        return self._settle(store, places)
+        return self._settle(store, places, watermark)
 
     def on_batch(
         self, store: Store, side: str, events: Iterable[Event], watermark: int
@@ -114,7 +115,7 @@ class FixedAggregate(_Aggregating, GroupJoin):
             change = self.effect(store, side, event)
             if change is not None:
                 self._fold(store, change, watermark, places)
-        return self._settle(store, places)
+        return self._settle(store, places, watermark)
 
     def _fold(self, store: Store, change: Change, watermark: int, places: _Places) -> None:
         event = change.event
@@ -125,34 +126,34 @@ class FixedAggregate(_Aggregating, GroupJoin):
                 touched = places[place] = self._touch(store, place, watermark)
             self._tallies.change(touched.tally, change)
             touched.corrects |= change.correction
-        self._record(store, change)
+        self._record(store, change, watermark)
 
     def _touch(self, store: Store, place: tuple[str, int], watermark: int) -> _Touched:
         key, start = place
         seen = self.emit == "eager" or watermark >= start + self._open_for
-        tally = store.get((self._table, key, start))
+        tally = store.get((WINDOWS, key, start))
         if tally is None:
             return _Touched(self._tallies.zero(), False, seen, None)
         mine = self._tallies.own(tally)
         return _Touched(mine, True, seen, self._said(store, key, start, mine) if seen else None)
 
-    def _settle(self, store: Store, places: _Places) -> list[Outcome]:
+    def _settle(self, store: Store, places: _Places, watermark: int) -> list[Outcome]:
         said: list[Outcome] = []
-        new: dict[int, bool] = {}
+        new: set[int] = set()
         for (key, start), touched in places.items():
             if touched.seen:
                 now = self._said(store, key, start, touched.tally)
                 said += changes(_there(touched.before), _there(now), touched.corrects)
-            self._keep(store, (self._table, key, start), touched)
-            if not touched.known:
-                new[start] = touched.seen
-        for start, seen in new.items():
-            self._expect(store, start, seen)
+            due = max(start + self._kept_for, watermark + 1)
+            self._keep(store, (WINDOWS, key, start), touched, due)
+            if not (touched.known or touched.seen):
+                new.add(start)
+        for start in new:
+            self._expect(store, start)
         return said
 
-    def _keep(self, store: Store, place: Key, touched: _Touched) -> None:
+    def _keep(self, store: Store, place: Key, touched: _Touched, due: int) -> None:
         if not self._tallies.empty(touched.tally):
-            due = int(place[2]) + self._kept_for
             store.put(place, self._tallies.kept(touched.tally), due)
         elif touched.known:
             store.delete(place)
@@ -179,10 +180,6 @@ class FixedAggregate(_Aggregating, GroupJoin):
     # --- time -------------------------------------------------------------------------------
 
     @cached_property
-    def _table(self) -> str:
-        return f"{self.name}/windows"
-
-    @cached_property
     def _open_for(self) -> int:
         """From a window's start until it closes."""
         return self.windows.size + self.max_grace
@@ -192,17 +189,14 @@ class FixedAggregate(_Aggregating, GroupJoin):
         """From a window's start until nothing can change it any more."""
         return self.windows.size + self.undo_grace
 
-    def _expect(self, store: Store, start: int, seen: bool) -> None:
-        """Be called when the windows that start here are due."""
-        timers: list[Key] = [(*self.prefix, "k", start + self._kept_for)]
-        if not seen:
-            timers.append((*self.prefix, "t", start + self._open_for))
-        for timer in timers:
-            if store.get(timer) is None:
-                store.put(timer, start)
+    def _expect(self, store: Store, start: int) -> None:
+        """Close the windows that start here in time."""
+        timer = (*self.prefix, "t", start + self._open_for)
+        if store.get(timer) is None:
+            store.put(timer, start)
 
     def _timer_dues(self, store: Store) -> list[int | None]:
-        return [first_at(store, (*self.prefix, timer), 2) for timer in ("t", "k")]
+        return [*super()._timer_dues(store), store.next_due(WINDOWS)]
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
         rows: list[Row] = []
@@ -213,7 +207,7 @@ class FixedAggregate(_Aggregating, GroupJoin):
 
     def _closing(self, store: Store, start: int) -> Iterator[Row]:
         due = start + self._kept_for
-        for place in store.due(self._table, due, due + 1):
+        for place in store.due(WINDOWS, due, due + 1):
             tally = store.get(place)
             assert tally is not None
             row = self._said(store, str(place[1]), start, self._tallies.own(tally))
@@ -222,10 +216,8 @@ class FixedAggregate(_Aggregating, GroupJoin):
 
     def _expire(self, store: Store, watermark: int) -> None:
         super()._expire(store, watermark)
-        for timer, _ in list(store.scan((*self.prefix, "k"), high=(watermark + 1,))):
-            store.delete(timer)
-            for place in store.due(self._table, int(timer[2]), int(timer[2]) + 1):
-                store.delete(place)
+        for place in store.due(WINDOWS, None, watermark + 1):
+            store.delete(place)
 
 
 @dataclass(frozen=True, kw_only=True)
