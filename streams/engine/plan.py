@@ -31,10 +31,12 @@ def planned(topology: Topology, tuning: EngineTuning) -> Topology:
     Raises TopologyError where steps contradict each other, or one remembers less than it must. What
     is planned already stays as it is.
     """
+    order = in_order(topology)
+    subs_in_order(topology)
     told = {s.name: s for sub in topology.subs for s in _told(sub, tuning)}
     done: dict[str, Step] = {}
     writers = writers_of(topology)
-    for name in in_order(topology):
+    for name in order:
         done[name] = _remembering(told[name], writers, done, tuning)
     subs = [
         msgspec.structs.replace(sub, steps=tuple(done[step.name] for step in sub.steps))
@@ -75,6 +77,25 @@ def in_order(topology: Topology) -> tuple[str, ...]:
         raise TopologyError(
             f"steps feed each other in a circle: {' -> '.join(error.args[1])}: each would wait for "
             "the time of the others; make a topic between them a versioned table, or cut the circle"
+        ) from error
+
+
+def subs_in_order(topology: Topology) -> tuple[str, ...]:
+    """The sub-topologies' names, writers before readers; raises TopologyError.
+
+    A task has one time for all of its inputs, so tasks can wait for each other where steps do not.
+    """
+    graph = {
+        sub.name: [w.name for t in sub.inputs if not t.table for w in topology.writers(t.name)]
+        for sub in topology.subs
+    }
+    try:
+        return tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise TopologyError(
+            f"tasks wait for each other's time: {' -> '.join(error.args[1])}: the steps of one "
+            "task share its time; let what leads back be read by a step whose inputs no other step "
+            "of the first task reads, or make it a versioned table"
         ) from error
 
 

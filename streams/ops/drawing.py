@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from streams.engine.delays import Delay, added
 from streams.engine.topology import SubTopology, Topology
 from streams.topics import Topic
 
 
-def as_data(topology: Topology) -> dict[str, Any]:
-    """Sub-topologies with their steps, and every topic that is read or written."""
+def as_data(topology: Topology, behind: Mapping[str, Delay]) -> dict[str, Any]:
+    """Sub-topologies with their (planned) steps, and every topic that is read or written.
+
+    ``behind``: how far each topic's declared time may be behind its sources.
+    """
     return {
         "sub_topologies": [_sub(sub) for sub in topology.subs],
-        "topics": [_topic(topic) for topic in topics_of(topology)],
+        "topics": [_topic(topic, behind.get(topic.name)) for topic in topics_of(topology)],
     }
 
 
@@ -34,13 +38,17 @@ def _sub(sub: SubTopology) -> dict[str, Any]:
                 "version": step.version,
                 "reads": [topic.name for topic in step.reads],
                 "writes": [topic.name for topic in step.writes],
+                "grace_ms": step.grace,
+                "retract_grace_ms": step.retract_grace,
+                "reach_ms": step.reach,
+                "delay_ms": added(step)._asdict(),
             }
             for step in sub.steps
         ],
     }
 
 
-def _topic(topic: Topic) -> dict[str, Any]:
+def _topic(topic: Topic, behind: Delay | None) -> dict[str, Any]:
     return {
         "name": topic.name,
         "key": topic.by,
@@ -48,6 +56,7 @@ def _topic(topic: Topic) -> dict[str, Any]:
         "stored": topic.stored,
         "source": topic.source,
         "broadcast": topic.broadcast,
+        "behind_ms": None if behind is None else behind._asdict(),
     }
 
 
