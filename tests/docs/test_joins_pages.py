@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import joins
+from streams.cli import lag
 from tests.docs.page_blocks import PAGES, printed, shown
 from tests.docs.reading import blocks, name
 from tests.docs.render import DOCS
@@ -49,3 +51,14 @@ def test_each_join_has_its_page(page: str) -> None:
 def test_the_pages_are_all_named() -> None:
     """There is no page of a join that this file does not know."""
     assert sorted([*JOINS, "index"]) == [path.stem for path in PAGES[:-1]]
+
+
+def test_the_page_on_time_names_what_is_there() -> None:
+    """The metrics and the columns of ``streams lag`` that it names are there."""
+    text = (DOCS / "time.md").read_text()
+    metrics = (DOCS / "reference" / "metrics.md").read_text()
+    assert [] == [m for m in re.findall(r"`(streams_\w+)", text) if f"`{m}`" not in metrics]
+    named = {"watermark", "age_s", "holds", "paused", "late", "late_retracts"}
+    of_tasks = {"declared", "delay_s", "no_effect"}
+    assert (named, of_tasks) == (named & {*lag.COLUMNS}, of_tasks & {*lag.TASK})
+    assert [] == [column for column in named | of_tasks if f"`{column}`" not in text]
