@@ -35,8 +35,9 @@ class Topic(msgspec.Struct, Generic[V_co], frozen=True):
     """One topic; ``Topic[Alert]`` tells type checkers what its values are."""
 
     name: str
-    by: By
-    """What the key names; topics that one step joins have the same ``by``."""
+    by: By | str
+    """What the key names; topics that one step joins have the same ``by``. Ours are of ``By``, the
+    keys of your topics are named as you like."""
     about: str
     event_type: str | None = None
     """None: the original bytes of somebody else's record."""
