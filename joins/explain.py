@@ -48,6 +48,11 @@ def table(arrivals: Iterable[Input], *, close: bool = True, **joins: Join) -> st
     if not joins:
         raise JoinError("name at least one join, for example final=IntervalJoin(...)")
     inputs = list(arrivals)
+    for name, join in joins.items():
+        stray = sorted({item.side for item in inputs} - set(join.sides))
+        if stray:
+            known = ", ".join(join.sides)
+            raise JoinError(f"join {name!r} has the sides {known}, not {stray[0]!r}")
     declared = {item.side for item in inputs if isinstance(item, Watermark)}
     tasks = [JoinTask(join, 0, declared & set(join.sides)) for join in joins.values()]
     stands: list[dict[str, Row]] = [{} for _ in tasks]
