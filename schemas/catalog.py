@@ -85,6 +85,13 @@ TYPES: tuple[EventType, ...] = (
         lambda v: str(v.tenant),
     ),
     EventType("web5.identity_link.v1", e.IdentityLink, None, _address),
+    EventType("web5.address_identities.v1", e.AddressIdentities, None, _address),
+    EventType(
+        "bitcoin.identified_activity.v1",
+        e.IdentifiedActivity,
+        None,
+        lambda v: str(v.activity.address),
+    ),
     EventType("ml.features.v1", e.Features, None, _txid),
     EventType("ml.result.v1", e.Score, None, _txid),
     EventType("ml.address_result.v1", e.AddressScore, None, _address),
@@ -95,6 +102,7 @@ TYPES: tuple[EventType, ...] = (
     EventType("patterns.hop.v1", e.PeelHop, None, _network),
     EventType("patterns.contact.v1", e.Contact, None, lambda v: f"{v.address}/{v.look}"),
     EventType("entities.joined.v1", e.EntityWindow, None, lambda v: str(v.entity)),
+    EventType("entities.fact.v1", e.EntityFact, None, lambda v: str(v.entity)),
     EventType("payments.decision.v1", e.Decision, None, _address),
     EventType("alerts.alert.v1", e.Alert, None, lambda v: str(v.entity)),
 )

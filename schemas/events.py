@@ -191,6 +191,21 @@ class IdentityLink(Value, frozen=True, gc=False):
     valid_to: int | None = None
 
 
+class AddressIdentities(Value, frozen=True, gc=False):
+    """The links that stand at an address from one moment on: a version of the set of them."""
+
+    address: str
+    links: list[IdentityLink]
+    left_out: int = 0
+
+
+class IdentifiedActivity(Value, frozen=True, gc=False):
+    """An activity with the links that stood at its address at its time."""
+
+    activity: Activity
+    links: list[IdentityLink]
+
+
 # Machine learning ---------------------------------------------------------------------------------
 
 
@@ -334,6 +349,15 @@ class EntityWindow(Value, frozen=True, gc=False):
     activity: list[Activity]
     links: list[IdentityLink]
     scores: list[AddressScore]
+
+
+class EntityFact(Value, frozen=True, gc=False):
+    """A fact of an address, sent on to a DID that is linked to it: one field, as the topic says."""
+
+    entity: str
+    activity: Activity | None = None
+    link: IdentityLink | None = None
+    score: AddressScore | None = None
 
 
 class Decision(Value, frozen=True, gc=False):

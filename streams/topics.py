@@ -158,6 +158,25 @@ identity_links: Topic[e.IdentityLink] = Topic(
     "versions of a link between an address and a DID",
     "web5.identity_link.v1",
 )
+recent_links: Topic[e.IdentityLink] = Topic(
+    "web5.recent_links",
+    "address",
+    "versions of links that are not too old for a window of event time",
+    "web5.identity_link.v1",
+    stored=False,
+)
+address_identities: Topic[e.AddressIdentities] = Topic(
+    "web5.address_identities",
+    "address",
+    "the links that stand at an address, a version whenever that changes",
+    "web5.address_identities.v1",
+)
+identified_activity: Topic[e.IdentifiedActivity] = Topic(
+    "bitcoin.identified_activity",
+    "address",
+    "activity of addresses to which a DID is linked, with the links of its time",
+    "bitcoin.identified_activity.v1",
+)
 features: Topic[e.Features] = Topic(
     "ml.features", "txid", "named feature vector of a transaction", "ml.features.v1"
 )
@@ -214,10 +233,25 @@ history_matches: Topic[e.PatternMatch] = Topic(
     "patterns that take more than one transaction, with reasons and evidence",
     "patterns.match.v1",
 )
+entity_activity: Topic[e.EntityFact] = Topic(
+    "entities.activity",
+    "entity",
+    "activity of addresses, sent on to each DID linked to them at its time",
+    "entities.fact.v1",
+)
+entity_links: Topic[e.EntityFact] = Topic(
+    "entities.links", "entity", "what a DID said about addresses", "entities.fact.v1"
+)
+entity_scores: Topic[e.EntityFact] = Topic(
+    "entities.scores",
+    "entity",
+    "scores of addresses, sent on to each DID linked to them at their time",
+    "entities.fact.v1",
+)
 entities: Topic[e.EntityWindow] = Topic(
     "entities.joined",
     "entity",
-    "Bitcoin, Web5 and ML of one entity and window, side by side",
+    "Bitcoin, Web5 and ML of one address or DID and window, side by side",
     "entities.joined.v1",
 )
 decisions: Topic[e.Decision] = Topic(
@@ -260,6 +294,9 @@ ALL: tuple[Topic, ...] = (
     activity,
     cancellations,
     identity_links,
+    recent_links,
+    address_identities,
+    identified_activity,
     features,
     results,
     address_results,
@@ -271,6 +308,9 @@ ALL: tuple[Topic, ...] = (
     payments,
     baits,
     history_matches,
+    entity_activity,
+    entity_links,
+    entity_scores,
     entities,
     decisions,
     alerts,

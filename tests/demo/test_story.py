@@ -54,7 +54,7 @@ def _fits(row: dict[str, Any], wanted: dict[str, Any]) -> bool:
 def _same(found: Any, wanted: Any) -> bool:
     if wanted == "none":
         return found is None
-    if wanted in EXPECTED["names"]:
+    if isinstance(wanted, str) and wanted in EXPECTED["names"]:
         return isinstance(found, str) and found.startswith(EXPECTED["names"][wanted])
     return bool(found == wanted)
 

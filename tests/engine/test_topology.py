@@ -126,8 +126,9 @@ def test_a_topic_written_in_memory_and_from_elsewhere_is_refused() -> None:
 
 
 def test_the_main_job_is_cut_where_keys_change() -> None:
-    """Network, txid, model, DID, address; and what takes the history of many transactions."""
+    """Network, txid, model, DID, address, entity; and what takes the history of transactions."""
     names = {sub.name: [t.name for t in sub.inputs] for sub in topology().subs}
     history = {"by_network-follow_peel_chains", "by_pair", "by_txid-raise_history_alerts"}
-    assert {"by_network", "by_txid", "by_model", "by_did", "by_address"} | history == set(names)
+    keys = {"by_network", "by_txid", "by_model", "by_did", "by_address", "by_entity"}
+    assert keys | history == set(names)
     assert ["bitcoin.transactions", "bitcoin.mempool", "ml.models", "ml.labels"] == names["by_txid"]
