@@ -107,7 +107,12 @@ class FixedAggregate(_Aggregating, GroupJoin):
         return self._settle(store, places, watermark)
 
     def on_batch(
-        self, store: Store, side: str, events: Iterable[Event], watermark: int
+        self,
+        store: Store,
+        side: str,
+        events: Iterable[Event],
+        watermark: int,
+        void: list[Event] | None = None,
     ) -> list[Outcome]:
         """Each window is read, written and said once, however many of its events come."""
         places: _Places = {}
@@ -115,6 +120,8 @@ class FixedAggregate(_Aggregating, GroupJoin):
             change = self.effect(store, side, event)
             if change is not None:
                 self._fold(store, change, watermark, places)
+            elif void is not None:
+                void.append(event)
         return self._settle(store, places, watermark)
 
     def _fold(self, store: Store, change: Change, watermark: int, places: _Places) -> None:
