@@ -51,8 +51,8 @@ def test_the_page_shows_what_it_saves() -> None:
         "my_join.py", "owners.ndjson", "risks.ndjson", "deposits.ndjson",
         "more_risks.ndjson", "wrong.ndjson", "late.ndjson", "rows.py", "test_my_join.py",
     ] == list(saved(TEXT))  # fmt: skip
-    ends = ["--max 1", "--max 3", "--max 5", "--late", "rows.py"]
-    assert [True] * 5 == [line.endswith(end) for line, end in zip(shown(TEXT), ends, strict=True)]
+    ends = ["--format table", "--max 1", "--max 3", "--max 5", "--late", "rows.py"]
+    assert [True] * 6 == [line.endswith(end) for line, end in zip(shown(TEXT), ends, strict=True)]
 
 
 def test_the_page_can_be_followed(shell: Shell) -> None:
