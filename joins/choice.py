@@ -50,7 +50,7 @@ class ChoiceJoin(Join):
         """How far below a right event a left event that it corrects may lie."""
         return self.rule.reach
 
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the choices that are in sight before and after the change."""
         if change.side == self.sides[0]:
             return self._choose(store, change, watermark)

@@ -57,7 +57,7 @@ class Fold(Join):
         """Without its last event a row's ts falls back to the event before."""
         return self.horizon
 
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Ask the function before and after the change."""
         key = change.event.key
         before = self._rows(store, key)

@@ -54,7 +54,7 @@ class GroupJoin(Join):
         """What is said of a window beside its members."""
         return None
 
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the windows that are in sight before and after the change."""
         before: Standing = {}
         self._take(store, change, watermark, before)

@@ -64,16 +64,20 @@ class IntervalJoin(PairJoin):
 
     def slots(self, side: str, ts: int) -> list[Slot]:
         """One: ``[-before, after]`` around a left event, mirrored around a right one."""
+        return [self.slot_of(side, ts)]
+
+    def slot_of(self, side: str, ts: int) -> Slot:
+        """The one."""
         if side == self.sides[0]:
-            return [Slot(0, ts - self.before, ts + self.after)]
-        return [Slot(0, ts - self.after, ts + self.before)]
+            return Slot(0, ts - self.before, ts + self.after)
+        return Slot(0, ts - self.after, ts + self.before)
 
     def facing(self, slot: Slot, side: str, ts: int) -> Slot:
         """The partner's own interval."""
-        return self.slots(side, ts)[0]
+        return self.slot_of(side, ts)
 
     def _last_use(self, side: str, ts: int) -> int:
-        return self.slots(side, ts)[0].high
+        return self.slot_of(side, ts).high
 
     def _span(self, side: str) -> int:
-        return self._deadline(side, self.slots(side, 0)[0])
+        return self._deadline(side, self.slot_of(side, 0))

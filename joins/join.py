@@ -82,8 +82,8 @@ class Join(ABC):
         """How far below a correction's ts the corrections that follow from it may lie (ms)."""
 
     @abstractmethod
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
-        """Take a change (``effect``) in; what it makes true and untrue."""
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """``apply`` to any change."""
 
     @abstractmethod
     def _due_rows(self, store: Store, watermark: int) -> Iterable[Row]:
@@ -119,13 +119,30 @@ class Join(ABC):
         Events that have no effect are added to ``void``.
         """
         said: list[Outcome] = []
+        get, plain = store.get, self._plain
+        unmarked = store.next_due(RETRACTED) is None
         for event in events:
+            new = unmarked and event.op == "assert" and not event.correction
+            if new and get((side, event.key, event.ts, event.id)) is None:
+                said += plain(store, side, event, watermark)
+                continue
             change = self.effect(store, side, event)
             if change is not None:
                 said += self.apply(store, change, watermark)
+                unmarked = unmarked and not change.correction
             elif void is not None:
                 void.append(event)
         return said
+
+    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Take a change (``effect``) in; what it makes true and untrue."""
+        if change.correction or change.after is None:
+            return self._apply(store, change, watermark)
+        return self._plain(store, change.side, change.after, watermark)
+
+    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
+        """``apply`` to an event that is new and corrects nothing, as most are."""
+        return self._apply(store, Change(side, None, event, False, False), watermark)
 
     def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
         """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""

@@ -69,7 +69,7 @@ class DriverJoin(Join):
 
     # --- an event ---------------------------------------------------------------------------
 
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the rows of the driver's events that the change touches."""
         if change.side == self.driver:
             return self._drive(store, change, watermark)

@@ -16,8 +16,11 @@ Join types are ``interval window asof lookup nway fold``, outcome types ``matche
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from schemas.envelope import Event
 
@@ -26,8 +29,25 @@ Members: TypeAlias = Mapping[str, Member]
 """Side name -> the event, or events by (ts, id), or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class _Standing(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A result, without how it came to be when it is compared."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in self.__struct_fields__
+            if name != "correction"
+        )
+
+    def __ne__(self, other: object) -> bool:  # a Struct has one of its own, which compares it all
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]  # members is a mapping
+
+
+class Matched(_Standing, frozen=True, eq=False, gc=False):
     """Events that belong together. ``value`` is the result of a fold or an aggregate.
 
     ``correction``: it follows from a retract, a changed value or another correction. It is about
@@ -39,11 +59,10 @@ class Matched:
     ts: int
     members: Members
     value: Any = None
-    correction: bool = field(default=False, compare=False)
+    correction: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unmatched:
+class Unmatched(_Standing, frozen=True, eq=False, gc=False):
     """An event of ``side`` that has no partner."""
 
     id: str
@@ -51,7 +70,7 @@ class Unmatched:
     ts: int
     side: str
     members: Members
-    correction: bool = field(default=False, compare=False)
+    correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +132,12 @@ def changes(before: Iterable[Row], after: Iterable[Row], correction: bool) -> li
         for id, row in new.items()
         if id not in kept
     )
-    said: list[Outcome] = [Retracted(row.id, row.key, row.ts, row) for row in gone]
-    said += come
-    return said
+    return [*map(withdrawn, gone), *come]
+
+
+def withdrawn(row: Row) -> Retracted:
+    """That a result no longer holds."""
+    return Retracted(row.id, row.key, row.ts, row)
 
 
 def corrected(rows: Iterable[Row]) -> list[Row]:

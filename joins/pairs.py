@@ -26,7 +26,7 @@ that nothing can withdraw it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, NamedTuple
@@ -36,10 +36,10 @@ from joins.clock import POS_INF
 from joins.errors import JoinError
 from joins.join import Join
 from joins.liveness import Change
-from joins.outcome import Matched, Outcome, Row, Unmatched, changes, corrected
+from joins.outcome import Matched, Outcome, Row, Unmatched, changes, corrected, in_order, withdrawn
 from joins.state import Key, Store
 from schemas.envelope import Event
-from schemas.ids import digest_id
+from schemas.ids import digester
 
 
 class Slot(NamedTuple):
@@ -82,7 +82,16 @@ class PairJoin(Join):
         """The slot of a partner (at ``ts`` on ``side``) that ``slot`` found."""
         return slot
 
-    def tag_parts(self, slot: Slot) -> tuple[int, ...]:
+    @property
+    def _hops(self) -> bool:
+        """Whether an event may have several slots, or none."""
+        return False
+
+    @abstractmethod
+    def slot_of(self, side: str, ts: int) -> Slot:
+        """The slot of an event, the first where it has several."""
+
+    def tag_parts(self, slot: Slot) -> tuple[str, ...]:
         """What the slot adds to an id."""
         return ()
 
@@ -106,12 +115,78 @@ class PairJoin(Join):
         """Whether an event without a partner waits for its deadline."""
         return bool(self._watched) and (self.emit == "final" or self.kind == "semi")
 
+    @cached_property
+    def _other_of(self) -> dict[str, str]:
+        return {self.sides[0]: self.sides[1], self.sides[1]: self.sides[0]}
+
+    @cached_property
+    def _matched_id(self) -> Callable[..., str]:
+        return digester(self.name, self.word, "matched")
+
+    @cached_property
+    def _unmatched_id(self) -> Callable[..., str]:
+        return digester(self.name, self.word, "unmatched")
+
     def _other(self, side: str) -> str:
-        return self.sides[1] if side == self.sides[0] else self.sides[0]
+        return self._other_of[side]
 
     # --- an event ---------------------------------------------------------------------------
 
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
+        if self._hops:
+            return super()._plain(store, side, event, watermark)
+        ts, key, other, watched = event.ts, event.key, self._other_of[side], self._watched
+        slot = self.slot_of(side, ts)
+        low, high = slot[1:]
+        partners: list[Event] = store.between((other, key), (low,), (high + 1,))
+        gone: list[Row] = []
+        come: list[Row] = []
+        if partners:
+            if other in watched:
+                first = self.slot_of(other, partners[0].ts)
+                if self._closed(other, first, watermark):
+                    return super()._plain(store, side, event, watermark)
+                gone, come = self._first_of(store, other, partners, event)
+            if self._pairs:
+                come += self._pair_rows(side, event, partners, slot)
+        if side in watched:
+            come += self._alone(store, side, event, slot, bool(partners), watermark)
+        due = (high if high > ts else ts) + self.undo_grace + 1
+        store.put((side, key, ts, event.id), event, due)
+        if gone or len(come) > 1:
+            return [*map(withdrawn, in_order(gone)), *in_order(come)]
+        return come  # type: ignore[return-value]
+
+    def _alone(
+        self, store: Store, side: str, event: Event, slot: Slot, matched: bool, watermark: int
+    ) -> list[Row]:
+        """What stands of a new event by itself."""
+        open_ = not self._closed(side, slot, watermark)
+        if self._waits and open_ and not matched:
+            store.put(self._timer(side, event, slot), 1, self._deadline(side, slot))
+        return self._single(side, event, matched, open_, slot)
+
+    def _first_of(
+        self, store: Store, side: str, partners: list[Event], new: Event
+    ) -> tuple[list[Row], list[Row]]:
+        """What changes for the partners, still open, of which ``new`` is the first one."""
+        gone: list[Row] = []
+        come: list[Row] = []
+        for partner in partners:
+            slot = self.slot_of(side, partner.ts)
+            if not self._waits:
+                if not self._has_another(store, side, partner, slot, new):
+                    gone += self._single(side, partner, False, True, slot)
+                continue
+            timer = self._timer(side, partner, slot)
+            began = store.get(timer)
+            if began is not None:
+                store.delete(timer)
+                rows = self._single(side, partner, True, True, slot)
+                come += corrected(rows) if began == 2 else rows
+        return gone, come
+
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare what stands before and after the change, slot by slot."""
         shift = Shift([], [])
         side, event = change.side, change.event
@@ -188,8 +263,11 @@ class PairJoin(Join):
     def _has_another(self, store: Store, side: str, event: Event, slot: Slot, than: Event) -> bool:
         if self._was_matched(store, side, event, slot):
             return True
-        found = self._partners(store, event.key, side, slot)
-        return any(partner.id != than.id or partner.ts != than.ts for partner in found)
+        where, low = (self._other(side), event.key), (slot.low,)
+        last: Event | None = store.last(where, low, (slot.high + 1,))
+        if last is None or (last.id, last.ts) != (than.id, than.ts):
+            return last is not None
+        return store.last(where, low, (last.ts, last.id)) is not None
 
     def _closed(self, side: str, slot: Slot, watermark: int) -> bool:
         return watermark >= self._deadline(side, slot)
@@ -201,17 +279,18 @@ class PairJoin(Join):
 
     def _pair_rows(
         self, side: str, event: Event | None, partners: Iterable[Event], slot: Slot
-    ) -> Iterator[Row]:
+    ) -> list[Row]:
         if event is None:
-            return
-        for partner in partners:
-            pair = (event, partner) if side == self.sides[0] else (partner, event)
-            yield self._matched(*pair, slot, max(event.ts, partner.ts))
+            return []
+        if side == self.sides[0]:
+            return [self._matched(event, p, slot, max(event.ts, p.ts)) for p in partners]
+        return [self._matched(p, event, slot, max(event.ts, p.ts)) for p in partners]
 
     def _matched(self, left: Event, right: Event | None, slot: Slot, ts: int) -> Matched:
         right_id = None if right is None else right.id
-        id = digest_id(self.name, self.word, "matched", left.id, right_id, *self.tag_parts(slot))
-        return Matched(id, left.key, ts, dict(zip(self.sides, (left, right), strict=True)))
+        id = self._matched_id(left.id, right_id, *self.tag_parts(slot))
+        one, other = self.sides
+        return Matched(id, left.key, ts, {one: left, other: right})
 
     def _single(
         self, side: str, event: Event | None, matched: bool, open_: bool, slot: Slot
@@ -228,7 +307,7 @@ class PairJoin(Join):
     def _unmatched(self, side: str, event: Event, slot: Slot) -> Unmatched:
         members = {name: event if name == side else None for name in self.sides}
         ids = [event.id if name == side else None for name in self.sides]
-        id = digest_id(self.name, self.word, "unmatched", *ids, *self.tag_parts(slot))
+        id = self._unmatched_id(*ids, *self.tag_parts(slot))
         return Unmatched(id, event.key, event.ts, side, members)
 
     # --- deadlines --------------------------------------------------------------------------

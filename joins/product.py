@@ -35,9 +35,17 @@ class ProductJoin(PairJoin):
         """One for each window."""
         return [Slot(w.start, w.start, w.end - 1) for w in self.windows.containing(ts)]
 
-    def tag_parts(self, slot: Slot) -> tuple[int, ...]:
+    def slot_of(self, side: str, ts: int) -> Slot:
+        """The first window."""
+        return self.slots(side, ts)[0]
+
+    @property
+    def _hops(self) -> bool:
+        return isinstance(self.windows, Hopping)
+
+    def tag_parts(self, slot: Slot) -> tuple[str, ...]:
         """The window's start, where windows overlap."""
-        return (slot.tag,) if isinstance(self.windows, Hopping) else ()
+        return (str(slot.tag),) if self._hops else ()
 
     def _last_use(self, side: str, ts: int) -> int:
         return self.windows.last_end(ts) - 1

@@ -65,7 +65,7 @@ class SessionJoin(Join):
     def _least(self, session: Found) -> int | None:
         """The least ts of a result that is still to come of an open session."""
 
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the sessions around the event before and after the change."""
         event = change.event
         old = self._around(store, event)

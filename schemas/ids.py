@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import sha256
 
@@ -30,6 +30,29 @@ def _part(part: str | int | None) -> bytes:
         return _NULL
     text = str(part).encode()
     return len(text).to_bytes(4, "big") + text
+
+
+def digester(*front: str | int | None) -> Callable[..., str]:
+    """``digest_id(*front, ...)`` for many lists that begin with the same parts.
+
+    >>> digester("step", "a")("b", None) == digest_id("step", "a", "b", None)
+    True
+    """
+    begun = sha256(b"".join(map(_part, front)))
+
+    def digest(*parts: str | None) -> str:
+        rest = b""
+        for part in parts:
+            if part is None:
+                rest += _NULL
+            else:
+                text = part.encode()
+                rest += len(text).to_bytes(4, "big") + text
+        state = begun.copy()
+        state.update(rest)
+        return state.hexdigest()
+
+    return digest
 
 
 def fan_ids(step: str, cause: str, parts: Iterable[str | int]) -> list[str]:
