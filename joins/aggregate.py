@@ -38,15 +38,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any
 
 from joins.aggregates_exact import Count, Max, Mean, Min, Sum, Variance
 from joins.errors import JoinError
-from joins.group import GroupJoin, Sides
+from joins.group import GroupJoin
 from joins.liveness import Change
 from joins.mergeable import Aggregate, field_of
 from joins.outcome import Matched, Member, Outcome, Row, changes, in_order
 from joins.session import SessionGroup
+from joins.session_state import Found
 from joins.state import Key, Store
 from joins.tally import Tallies, Tally
 from joins.windows import Session, Windows
@@ -70,11 +72,6 @@ class _Aggregating:
     @cached_property
     def _tallies(self) -> Tallies:
         return Tallies(self.sides, self.aggregates)
-
-    def value_of(self, members: Sides) -> Any:
-        """Name -> aggregate."""
-        events = [event for side in members.values() for event in side]
-        return {name: aggregate.of(events) for name, aggregate in self.aggregates.items()}
 
 
 @dataclass(slots=True)
@@ -100,7 +97,7 @@ _Places = dict[tuple[str, int], _Touched]
 class FixedAggregate(_Aggregating, GroupJoin):
     """Aggregates over tumbling or hopping windows."""
 
-    def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Take a change into the windows that it is in."""
         places: _Places = {}
         self._fold(store, change, watermark, places)
@@ -132,7 +129,8 @@ class FixedAggregate(_Aggregating, GroupJoin):
             if touched is None:
                 touched = places[place] = self._touch(store, place, watermark)
             self._tallies.change(touched.tally, change)
-            touched.corrects |= change.correction
+            if change.correction:
+                touched.corrects = True
         self._record(store, change, watermark)
 
     def _touch(self, store: Store, place: tuple[str, int], watermark: int) -> _Touched:
@@ -217,7 +215,7 @@ class FixedAggregate(_Aggregating, GroupJoin):
         for place in store.due(WINDOWS, due, due + 1):
             tally = store.get(place)
             assert tally is not None
-            row = self._said(store, str(place[1]), start, self._tallies.own(tally))
+            row = self._said(store, str(place[1]), start, self._tallies.regaining(tally))
             if row is not None:
                 yield row
 
@@ -230,6 +228,15 @@ class FixedAggregate(_Aggregating, GroupJoin):
 @dataclass(frozen=True, kw_only=True)
 class SessionAggregate(_Aggregating, SessionGroup):
     """Aggregates over session windows."""
+
+    def _shown(self, session: Found) -> Mapping[str, Member]:
+        return session.members if self.members else dict.fromkeys(self.sides)
+
+    def _value(self, session: Found) -> Any:
+        def read() -> Iterator[Event]:
+            return chain.from_iterable(session.members.values())
+
+        return self._tallies.values(session.tally, read)
 
 
 def WindowAggregate(  # noqa: N802 - it reads as a class, like its siblings

@@ -12,15 +12,15 @@ inner    no side is empty
 =======  ======================================
 
 ``final``: when the window closes, ``W - grace > end - 1`` with the greatest grace of the sides.
-``eager``: at each change. State beside the common entries: ``(name, "t", due, key, start)``, a
-window to be closed.
+``eager``: at each change, once a batch. State beside the common entries: ``("/", "t", due, key,
+start)``, a window to be closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from joins.join import Join
 from joins.liveness import Change
@@ -49,10 +49,6 @@ class GroupJoin(Join):
     def reach(self) -> int:
         """A window's ts is its last instant, never below that of an event in it."""
         return 0
-
-    def value_of(self, members: Sides) -> Any:
-        """What is said of a window beside its members."""
-        return None
 
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the windows that are in sight before and after the change."""
@@ -150,4 +146,4 @@ def group_row(join: GroupJoin, key: str, window: Window, members: Sides) -> Row 
     if not has_kind(join.kind, members):
         return None
     id = digest_id(join.name, join.word, "matched", key, window.start, window.end)
-    return Matched(id, key, window.end - 1, members, join.value_of(members))
+    return Matched(id, key, window.end - 1, members)

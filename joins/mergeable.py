@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -87,7 +88,8 @@ class OfField(Stateful):
 
         A bool is 0 or 1. Raises JoinError on what is no int or float.
         """
-        value = field_of(event.value, self.field)
+        record = event.value
+        value = record.get(self.field) if type(record) is dict else field_of(record, self.field)
         if type(value) is int or value is None:
             return value
         if isinstance(value, float):
@@ -102,4 +104,9 @@ class OfField(Stateful):
 
 def field_of(value: Any, name: str) -> Any:
     """A field of a mapping or of a record, or None."""
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return value.get(name) if _is_mapping(value.__class__) else getattr(value, name, None)
+
+
+@lru_cache
+def _is_mapping(kind: Any) -> bool:
+    return issubclass(kind, Mapping)

@@ -9,35 +9,30 @@ A session is of live events, so a retract may split one and a new event may join
 when ``W - grace > last + gap`` (the greatest grace of the sides), since then nothing in time can
 reach it any more. It is kept until ``W - max(grace, retract_grace) > last + gap``.
 
-State beside the common entries: ``(name, "t", due, key, last)``, a session that ends at ``last``,
-to be closed (1: a correction had a part in it); ``(name, "h", ts, key, last)``, the least ts that
-a result of it may have.
+State: ``("/sessions", key, first)``, a session and its tally (``joins.session_state``), due when it
+is forgotten with its events, which have no time of their own; ``("/", "w")``, the watermark up to
+which sessions have been closed.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from functools import cached_property
+from typing import Any, ClassVar
 
 from joins import liveness
-from joins.group import Sides, has_kind
-from joins.join import Join, first_at
-from joins.liveness import Change
-from joins.outcome import Matched, Outcome, Row, changes, corrected
+from joins.clock import NEG_INF
+from joins.join import Join
+from joins.liveness import RETRACTED, Change
+from joins.outcome import Matched, Member, Outcome, Row, changes, corrected
+from joins.session_state import SESSIONS, Found, Working
 from joins.state import Key, Store
+from joins.tally import Tallies
 from joins.windows import Session
 from schemas.envelope import Event
 from schemas.ids import digest_id
-
-
-class Found(NamedTuple):
-    """A session: its first and last ts, and its events by side and (ts, id)."""
-
-    first: int
-    last: int
-    members: Sides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,100 +49,46 @@ class SessionJoin(Join):
         """Whether an open session has results to come."""
 
     @abstractmethod
-    def _stands(self, key: str, sessions: list[Found], change: Change, watermark: int) -> list[Row]:
-        """The results of the sessions around a change, as far as the change may touch them."""
-
-    @abstractmethod
     def _at_close(self, key: str, session: Found) -> list[Row]:
         """The results that become certain when a session closes."""
 
     @abstractmethod
-    def _least(self, session: Found) -> int | None:
+    def holdback(self, store: Store) -> int | None:
         """The least ts of a result that is still to come of an open session."""
 
-    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
-        """Compare the sessions around the event before and after the change."""
-        event = change.event
-        old = self._around(store, event)
-        before = self._stands(event.key, old, change, watermark)
-        self._record(store, change, watermark)
-        new = self._around(store, event)
-        after = self._stands(event.key, new, change, watermark)
-        corrects = self._turn(store, change, old, new, watermark)
-        return changes(before, after, corrects)
+    def _closed(self, store: Store, session: Found) -> None:
+        """A session is closed."""
 
-    def _turn(
-        self, store: Store, change: Change, old: list[Found], new: list[Found], watermark: int
-    ) -> bool:
-        """Move the timers; whether a correction had a part in what was open."""
-        key = change.event.key
-        before = {timer for session in old for timer in self._timers(key, session, watermark)}
-        corrects = change.correction or any(store.get(timer) == 1 for timer in before)
-        after = {timer for session in new for timer in self._timers(key, session, watermark)}
-        for timer in before - after:
-            store.delete(timer)
-        for timer in after if corrects else after - before:
-            store.put(timer, int(corrects))
-        return corrects
+    @cached_property
+    def _tallies(self) -> Tallies:
+        return Tallies(self.sides, {})
 
-    def _timers(self, key: str, session: Found, watermark: int) -> Iterator[Key]:
-        due, least = self._closes(session.last), self._least(session)
-        if self._waits and due > watermark:
-            yield (*self.prefix, "t", due, key, session.last)
-            if least is not None:
-                yield (*self.prefix, "h", least, key, session.last)
+    def _working(self, store: Store) -> Working:
+        return Working(store, self.sides, self.windows.gap, self._tallies)
 
-    def holdback(self, store: Store) -> int | None:
-        """The least ts of a result of any open session."""
-        return first_at(store, (*self.prefix, "h"), 2)
+    def _save(self, work: Working, watermark: int) -> None:
+        """Write down what a batch has made of its sessions."""
+        closed = False
+        for session in work.touched.values():
+            waits = self._waits and self._closes(session.last) > watermark
+            closed |= not waits
+            work.save(session, self._gone(session.last), waits and session.story.corrects)
+        if closed and self._waits and self._closed_until(work.store) < watermark:
+            work.store.put(self._mark, watermark)
+
+    def _record(self, store: Store, change: Change, watermark: int) -> None:
+        """Write the change down; an event goes with its session, the mark of a retract alone."""
+        liveness.record(store, change, None)
+        if change.before is not None:
+            event = change.event
+            due = self._expiry(change.side, event.ts)
+            mark = (RETRACTED, change.side, event.key, event.ts, event.id)
+            store.put(mark, 1, max(due, watermark + 1))
 
     @property
     def delay(self) -> int | None:
         """An open session holds time back, and may go on for ever."""
         return None if self._waits else self.max_grace
-
-    # --- sessions ---------------------------------------------------------------------------
-
-    def _around(self, store: Store, event: Event) -> list[Found]:
-        """The session that the event is in, or the ones that it would join; the earliest first."""
-        key, ts = event.key, event.ts
-        left, right = self._end(store, key, ts, back=True), self._end(store, key, ts, back=False)
-        here = self._nearest(store, key, ts, ts + 1, back=False) is not None
-        if here:
-            return [self._found(store, key, left, right)]
-        parts = []
-        if left < ts:
-            last = self._nearest(store, key, left, ts, back=True)
-            parts.append(self._found(store, key, left, ts if last is None else last))
-        if right > ts:
-            first = self._nearest(store, key, ts + 1, right + 1, back=False)
-            parts.append(self._found(store, key, ts if first is None else first, right))
-        if len(parts) == 2 and parts[1].first - parts[0].last <= self.windows.gap:
-            return [self._found(store, key, left, right)]
-        return parts
-
-    def _end(self, store: Store, key: str, ts: int, back: bool) -> int:
-        """Where a chain of events at most ``gap`` apart, beginning at ``ts``, ends."""
-        gap = self.windows.gap
-        while True:
-            low, high = (ts - gap, ts) if back else (ts + 1, ts + gap + 1)
-            # The farthest event within the gap: the chain may skip those between.
-            found = self._nearest(store, key, low, high, back=not back)
-            if found is None:
-                return ts
-            ts = found
-
-    def _nearest(self, store: Store, key: str, low: int, high: int, back: bool) -> int | None:
-        """The last (``back``) or first ts of a live event of any side in ``[low, high)``."""
-        found = []
-        for side in self.sides:
-            events = store.scan((side, key), (low,), (high,), reverse=back)
-            found += [int(path[-2]) for path, _ in _one(events)]
-        return (max if back else min)(found) if found else None
-
-    def _found(self, store: Store, key: str, first: int, last: int) -> Found:
-        members = {side: tuple(self._events(store, key, side, first, last)) for side in self.sides}
-        return Found(first, last, members)
 
     # --- deadlines and expiry ---------------------------------------------------------------
 
@@ -157,31 +98,66 @@ class SessionJoin(Join):
     def _seen(self, session: Found, watermark: int) -> bool:
         return self.emit == "eager" or watermark >= self._closes(session.last)
 
+    def _gone(self, last: int) -> int:
+        """When a session that ends at ``last`` is forgotten."""
+        return last + self.windows.gap + self.undo_grace + 1
+
+    @cached_property
+    def _mark(self) -> Key:
+        return (*self.prefix, "w")
+
+    def _closed_until(self, store: Store) -> int:
+        mark = store.get(self._mark)
+        return NEG_INF if mark is None else int(mark)
+
+    def _open_from(self, store: Store) -> int:
+        """Sessions that are forgotten from here on are open, the others are closed."""
+        return self._closed_until(store) + self.undo_grace - self.max_grace + 1
+
+    def _next_close(self, store: Store) -> int | None:
+        due = store.next_due(SESSIONS, self._open_from(store)) if self._waits else None
+        return None if due is None else due - self.undo_grace + self.max_grace
+
+    def _timer_dues(self, store: Store) -> list[int | None]:
+        return [self._next_close(store), store.next_due(SESSIONS)]
+
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        if not self._waits:
+            return []
+        high = watermark + self.undo_grace - self.max_grace + 1
+        places = store.due(SESSIONS, self._open_from(store), high)
+        if places:
+            store.put(self._mark, watermark)
         found: list[tuple[int, Row]] = []
-        timers = list(store.scan((*self.prefix, "t"), high=(watermark + 1,)))
-        for timer, correction in timers:
-            due, key, last = int(timer[-3]), str(timer[-2]), int(timer[-1])
-            session = self._found(store, key, self._end(store, key, last, back=True), last)
-            for entry in list(self._timers(key, session, due - 1)):
-                store.delete(entry)
-            rows = self._at_close(key, session)
-            found += [(due, row) for row in (corrected(rows) if correction else rows)]
+        for place in places:
+            found += self._closing(store, place)
         found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
         return [row for _, row in found]
+
+    def _closing(self, store: Store, place: Key) -> Iterator[tuple[int, Row]]:
+        session = self._working(store).load(str(place[1]), store.get(place) or [])
+        self._closed(store, session)
+        rows = self._at_close(session.key, session)
+        for row in corrected(rows) if session.story.corrects else rows:
+            yield session.last, row
 
     def _last_use(self, side: str, ts: int) -> int:
         return ts + self.windows.gap
 
+    def _expire(self, store: Store, watermark: int) -> None:
+        super()._expire(store, watermark)
+        for place in store.due(SESSIONS, None, watermark + 1):
+            first, last, *_ = store.get(place) or (0, 0)
+            store.delete(place)
+            for side in self.sides:
+                for path, _ in list(store.scan((side, place[1]), (first,), (last + 1,))):
+                    store.delete(path)
+        if store.next_due(SESSIONS) is None:
+            store.delete(self._mark)
+
     def _forget(self, store: Store, place: Key, watermark: int) -> None:
-        """An event stays as long as its session may still change."""
-        side, key, ts = str(place[0]), str(place[1]), int(place[2])
-        if store.get(place) is not None:
-            due = self._expiry(side, self._end(store, key, ts, back=False))
-            if due > watermark:
-                liveness.keep(store, place, due)
-                return
-        liveness.forget(store, place)
+        """An event goes with its session."""
+        store.delete((RETRACTED, *place))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,35 +173,63 @@ class SessionGroup(SessionJoin):
         """A session that loses its last event ends up to a gap earlier."""
         return self.windows.gap
 
-    def value_of(self, members: Sides) -> Any:
-        """What is said of a session beside its members."""
-        return None
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Compare the sessions around the event before and after the change."""
+        work = self._saying(store, watermark)
+        self._step(store, work, change, watermark)
+        return self._finish(work, watermark)
 
-    def _stands(self, key: str, sessions: list[Found], change: Change, watermark: int) -> list[Row]:
-        seen = [session for session in sessions if self._seen(session, watermark)]
-        return [row for session in seen for row in self._at_close(key, session)]
+    def on_batch(
+        self, store: Store, side: str, events: Iterable[Event], watermark: int
+    ) -> list[Outcome]:
+        """Each session is read, written and said once, however many of its events come."""
+        work = self._saying(store, watermark)
+        for event in events:
+            change = self.effect(store, side, event)
+            if change is not None:
+                self._step(store, work, change, watermark)
+        return self._finish(work, watermark)
+
+    def _saying(self, store: Store, watermark: int) -> Working:
+        def says(session: Found) -> list[Row]:
+            return self._at_close(session.key, session) if self._seen(session, watermark) else []
+
+        return Working(store, self.sides, self.windows.gap, self._tallies, says)
+
+    def _step(self, store: Store, work: Working, change: Change, watermark: int) -> None:
+        old = work.around(change.event.key, change.event.ts)
+        self._record(store, change, watermark)
+        work.renew(old, change)
+
+    def _finish(self, work: Working, watermark: int) -> list[Outcome]:
+        now: dict[int, list[Row]] = {story: [] for story in work.stories}
+        for session in work.touched.values():
+            if self._seen(session, watermark):
+                now[id(session.story)] += self._at_close(session.key, session)
+        said: list[Outcome] = []
+        for number, story in work.stories.items():
+            said += changes(story.before, now[number], story.corrects)
+        self._save(work, watermark)
+        return said
 
     def _at_close(self, key: str, session: Found) -> list[Row]:
-        first, last, members = session
-        if not has_kind(self.kind, members):
+        if not self._tallies.has_kind(self.kind, session.tally):
             return []
+        first, last = session.first, session.last
         id = digest_id(self.name, self.word, "matched", key, first, last + 1)
-        return [Matched(id, key, last, members, self.value_of(members))]
+        return [Matched(id, key, last, self._shown(session), self._value(session))]
+
+    def _shown(self, session: Found) -> Mapping[str, Member]:
+        return session.members
+
+    def _value(self, session: Found) -> Any:
+        return None
 
     @property
     def _waits(self) -> bool:
         return self.emit == "final"
 
-    @property
-    def delay(self) -> int | None:
-        """The result of an open session is at its last event, a gap before its end."""
-        return self.max_grace + (self.windows.gap if self._waits else 0)
-
-    def _least(self, session: Found) -> int | None:
-        return session.last
-
-
-def _one(entries: Iterator[tuple[Key, Any]]) -> Iterator[tuple[Key, Any]]:
-    for entry in entries:
-        yield entry
-        return
+    def holdback(self, store: Store) -> int | None:
+        """The least ts of a result of any open session: the last ts of the one that closes next."""
+        closes = self._next_close(store)
+        return None if closes is None else closes - self._closes(0)

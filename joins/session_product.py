@@ -4,21 +4,28 @@
 
     gap 10:   l1(0)   r1(8)    l2(15)           l3(40)
               l1 x r1, l2 x r1                  l3 has no partner
+
+State beside that of sessions: ``("/", "h", ts, key, first)``, the least ts that a result of an open
+session may have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import ClassVar
 
+from joins.clock import NEG_INF
 from joins.errors import JoinError
+from joins.join import first_at
 from joins.liveness import Change
-from joins.outcome import Matched, Row, Unmatched
+from joins.outcome import Matched, Outcome, Row, Unmatched, changes
 from joins.pairs import UNMATCHED, PairJoin
-from joins.session import Found, SessionJoin
+from joins.session import SessionJoin
+from joins.session_state import Found
+from joins.state import Key, Store
 from schemas.envelope import Event
 from schemas.ids import digest_id
 
@@ -53,6 +60,50 @@ class SessionProduct(SessionJoin):
     def _waits(self) -> bool:
         return self.kind == "semi" or (bool(self._alone) and self.emit == "final")
 
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Compare the sessions around the event before and after the change."""
+        event, work = change.event, self._working(store)
+        old = work.around(event.key, event.ts)
+        before = self._stands(event.key, old, change, watermark)
+        held = set(self._holds(old, watermark))
+        self._record(store, change, watermark)
+        new = work.renew(old, change)
+        corrects = new[0].story.corrects if new else change.correction
+        after = self._stands(event.key, new, change, watermark)
+        self._turn(store, held, set(self._holds(new, watermark)))
+        self._save(work, watermark)
+        return changes(before, after, corrects)
+
+    # --- time -------------------------------------------------------------------------------
+
+    def _turn(self, store: Store, before: set[Key], after: set[Key]) -> None:
+        for entry in before - after:
+            store.delete(entry)
+        for entry in after - before:
+            store.put(entry, 0)
+
+    def _holds(self, sessions: Iterable[Found], watermark: int) -> Iterator[Key]:
+        for session in sessions:
+            least = self._least(session)
+            if self._waits and least is not None and self._closes(session.last) > watermark:
+                yield (*self.prefix, "h", least, session.key, session.first)
+
+    def holdback(self, store: Store) -> int | None:
+        """The least ts of a result of any open session."""
+        return first_at(store, (*self.prefix, "h"), 2)
+
+    def _closed(self, store: Store, session: Found) -> None:
+        for entry in self._holds([session], NEG_INF):
+            store.delete(entry)
+
+    def _least(self, session: Found) -> int | None:
+        """The least ts of a result that is still to come of an open session."""
+        positions = (0,) if self.kind == "semi" else self._alone
+        lonely = [position for position in positions if not session.filled[1 - position]]
+        return session.first if lonely else None
+
+    # --- what stands ------------------------------------------------------------------------
+
     def _stands(self, key: str, sessions: list[Found], change: Change, watermark: int) -> list[Row]:
         rows: list[Row] = []
         for session in sessions:
@@ -64,13 +115,6 @@ class SessionProduct(SessionJoin):
 
     def _at_close(self, key: str, session: Found) -> list[Row]:
         return [] if self.kind == "semi" else list(self._singles(session))
-
-    def _least(self, session: Found) -> int | None:
-        lefts, rights = self._two(session)
-        waiting = [events[0].ts for events in (lefts, rights) if events]
-        positions = (0,) if self.kind == "semi" else self._alone
-        lonely = len(waiting) == 1 and (0 if lefts else 1) in positions
-        return waiting[0] if lonely else None
 
     def _two(self, session: Found) -> Two:
         left, right = (list(session.members[side]) for side in self.sides)

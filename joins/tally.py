@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from joins.liveness import Change
-from joins.mergeable import Aggregate, Mergeable, state_of
+from joins.mergeable import Aggregate, Mergeable, Stateful, state_of
 from schemas.envelope import Event
 
 Tally: TypeAlias = list[Any]
@@ -30,6 +30,11 @@ class Tallies:
             for number, (name, found) in enumerate(aggregates.items(), self.size)
         ]
         self._mergeable = [(number, found) for _, number, found, _ in self._aggregates if found]
+        self._growing = [
+            (number, found)
+            for number, found in self._mergeable
+            if getattr(type(found), "keeps", None) is not Stateful.keeps
+        ]
 
     def zero(self) -> Tally:
         """Of no events."""
@@ -49,6 +54,10 @@ class Tallies:
     def own(self, tally: Tally) -> Tally:
         """A copy that may be changed."""
         return [dict(part) if type(part) is dict else part for part in tally]
+
+    def regaining(self, tally: Tally) -> Tally:
+        """The tally, or a copy if ``values`` has to regain a state of it."""
+        return self.own(tally) if None in tally else tally
 
     def change(self, tally: Tally, change: Change) -> None:
         """Take a change into an owned tally."""
@@ -95,7 +104,7 @@ class Tallies:
 
     def kept(self, tally: Tally) -> Tally:
         """An owned tally as it is stored: without the states that are too large."""
-        for number, aggregate in self._mergeable:
+        for number, aggregate in self._growing:
             if tally[number] is not None and not aggregate.keeps(tally[number]):
                 tally[number] = None
         return tally
