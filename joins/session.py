@@ -180,7 +180,12 @@ class SessionGroup(SessionJoin):
         return self._finish(work, watermark)
 
     def on_batch(
-        self, store: Store, side: str, events: Iterable[Event], watermark: int
+        self,
+        store: Store,
+        side: str,
+        events: Iterable[Event],
+        watermark: int,
+        void: list[Event] | None = None,
     ) -> list[Outcome]:
         """Each session is read, written and said once, however many of its events come."""
         work = self._saying(store, watermark)
@@ -188,6 +193,8 @@ class SessionGroup(SessionJoin):
             change = self.effect(store, side, event)
             if change is not None:
                 self._step(store, work, change, watermark)
+            elif void is not None:
+                void.append(event)
         return self._finish(work, watermark)
 
     def _saying(self, store: Store, watermark: int) -> Working:
