@@ -75,8 +75,11 @@ class Tallies:
                 tally[number] = aggregate.add(state, event)
 
     def remove(self, tally: Tally, side: str, event: Event) -> None:
-        """Take an event out of an owned tally."""
+        """Take an event out of an owned tally; without any it is as new."""
         tally[self._position[side]] -= 1
+        if not any(tally[: self.size]):
+            tally[:] = self.zero()
+            return
         for number, aggregate in self._mergeable:
             state = tally[number]
             if state is not None:
