@@ -67,13 +67,9 @@ class GroupJoin(Join):
         """Read each window that is in sight once before and once after: it may be a large one."""
         before: Standing = {}
         corrects: set[tuple[str, Window]] = set()
-        for event in events:
-            change = self.effect(store, side, event)
-            if change is not None:
-                touched = self._take(store, change, watermark, before)
-                corrects.update(touched if change.correction else ())
-            elif void is not None:
-                void.append(event)
+        for change in self._effects(store, side, events, void):
+            touched = self._take(store, change, watermark, before)
+            corrects.update(touched if change.correction else ())
         said: list[Outcome] = []
         for place, old in before.items():
             now = self._now(store, (place,))

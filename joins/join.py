@@ -15,7 +15,7 @@ so the same timeline tells which events another deadline has come to.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -133,6 +133,17 @@ class Join(ABC):
             elif void is not None:
                 void.append(event)
         return said
+
+    def _effects(
+        self, store: Store, side: str, events: Iterable[Event], void: list[Event] | None
+    ) -> Iterator[Change]:
+        """What events change, each asked when the one before it is written down."""
+        for event in events:
+            change = self.effect(store, side, event)
+            if change is not None:
+                yield change
+            elif void is not None:
+                void.append(event)
 
     def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Take a change (``effect``) in; what it makes true and untrue."""

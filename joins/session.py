@@ -189,12 +189,8 @@ class SessionGroup(SessionJoin):
     ) -> list[Outcome]:
         """Each session is read, written and said once, however many of its events come."""
         work = self._saying(store, watermark)
-        for event in events:
-            change = self.effect(store, side, event)
-            if change is not None:
-                self._step(store, work, change, watermark)
-            elif void is not None:
-                void.append(event)
+        for change in self._effects(store, side, events, void):
+            self._step(store, work, change, watermark)
         return self._finish(work, watermark)
 
     def _saying(self, store: Store, watermark: int) -> Working:

@@ -398,3 +398,17 @@ def test_a_lonely_session_product_finds_its_first_event_at_once() -> None:
         join.on_event(store, "left", event, 0)
     assert store.cost() <= 20 * 3000
     assert 0 == join.holdback(store)
+
+
+def test_an_event_of_overlapping_windows_is_counted_once() -> None:
+    """``final``: in its pane, though it is in sixty windows; each merges its panes at its close."""
+    join = WindowAggregate(
+        windows=Hopping(size=60, advance=1), aggregates={"n": Count()}, members=False
+    )
+    store = Counting()
+    join.on_batch(store, "left", events([1, 1, 1], step=200), 0)
+    store.cost()
+    join.on_batch(store, "left", [Event("again", "k", 200, "assert", {})], 0)
+    assert store.cost() <= 6
+    assert 3 == len([key for key in store.dump() if key[0] == "/windows"])
+    assert 60 * 3 == len(join.on_watermark(store, 1000))

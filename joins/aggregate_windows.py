@@ -1,0 +1,201 @@
+"""Aggregates of tumbling and hopping windows, each with its tally.
+
+State beside the common entries: ``("/windows", key, start)``, the tally of a window, due when the
+window is forgotten; ``("/", "t", due)``, the start of windows that are to be closed. An event is
+counted in each window that it is in; so a window is said without looking at another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+from joins.group import GroupJoin
+from joins.liveness import Change
+from joins.mergeable import Aggregate
+from joins.outcome import Matched, Member, Outcome, Row, changes, in_order
+from joins.state import Store
+from joins.tally import Tallies, Tally
+from schemas.envelope import Event
+from schemas.ids import digest_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregating:
+    """The aggregates of a window's members; sides are ``left`` alone unless named."""
+
+    sides: tuple[str, ...] = ("left",)
+    aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    members: bool = True
+
+    @cached_property
+    def _tallies(self) -> Tallies:
+        return Tallies(self.sides, self.aggregates)
+
+
+@dataclass(slots=True)
+class Touched:
+    """A tally that a batch changes."""
+
+    tally: Tally
+    known: bool
+    """It was there before."""
+    corrects: bool = False
+
+
+@dataclass(slots=True)
+class Work:
+    """What a batch has to do with, by key and start."""
+
+    tallies: dict[tuple[str, int], Touched] = field(default_factory=dict)
+    before: dict[tuple[str, int], Row | None] = field(default_factory=dict)
+    """Windows of which something is said at once, and what was said of them before."""
+
+
+WINDOWS = "/windows"
+"""The table of the tallies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedAggregate(Aggregating, GroupJoin):
+    """Aggregates over tumbling or hopping windows: a tally a window."""
+
+    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
+        """Take a change into the windows that it is in."""
+        work = Work()
+        self._fold(store, change, watermark, work)
+        return self._settle(store, work, watermark)
+
+    def on_batch(
+        self,
+        store: Store,
+        side: str,
+        events: Iterable[Event],
+        watermark: int,
+        void: list[Event] | None = None,
+    ) -> list[Outcome]:
+        """Each window is read, written and said once, however many of its events come."""
+        work = Work()
+        for change in self._effects(store, side, events, void):
+            self._fold(store, change, watermark, work)
+        return self._settle(store, work, watermark)
+
+    def _fold(self, store: Store, change: Change, watermark: int, work: Work) -> None:
+        event = change.event
+        for start in self._starts(event.ts):
+            place = (event.key, start)
+            touched = work.tallies.get(place)
+            if touched is None:
+                touched = work.tallies[place] = self._touch(store, place, watermark, work)
+            self._tallies.change(touched.tally, change)
+            if change.correction:
+                touched.corrects = True
+        self._record(store, change, watermark)
+
+    def _starts(self, ts: int) -> Iterable[int]:
+        """Where the tallies start that an event is counted in."""
+        return self.windows.starts(ts)
+
+    def _touch(self, store: Store, place: tuple[str, int], watermark: int, work: Work) -> Touched:
+        known = store.get((WINDOWS, *place))
+        tally = self._tallies.zero() if known is None else self._tallies.own(known)
+        if self._seen(place[1], watermark):
+            work.before[place] = None if known is None else self._said(store, *place, tally)
+        return Touched(tally, known is not None)
+
+    def _settle(self, store: Store, work: Work, watermark: int) -> list[Outcome]:
+        said: list[Outcome] = []
+        for place, before in work.before.items():
+            touched = work.tallies[place]
+            now = self._said(store, *place, touched.tally)
+            said += changes(there(before), there(now), touched.corrects)
+        self._keep(store, work, watermark)
+        return said
+
+    def _keep(self, store: Store, work: Work, watermark: int) -> None:
+        new: set[int] = set()
+        for place, touched in work.tallies.items():
+            if not touched.known:
+                new.update(self._windows_over(place[1]))
+            if not self._tallies.empty(touched.tally):
+                due = max(self._forgotten(place[1]), watermark + 1)
+                store.put((WINDOWS, *place), self._tallies.kept(touched.tally), due)
+            elif touched.known:
+                store.delete((WINDOWS, *place))
+        for start in new:
+            if not self._seen(start, watermark):
+                self._expect(store, start)
+
+    def _windows_over(self, start: int) -> Iterable[int]:
+        """Where the windows start that a tally is part of."""
+        return (start,)
+
+    def _said(self, store: Store, key: str, start: int, tally: Tally) -> Row | None:
+        """What a window with this tally, an owned one, has to say."""
+        if not self._tallies.has_kind(self.kind, tally):
+            return None
+        end = start + self.windows.size
+        id = digest_id(self.name, self.word, "matched", key, start, end)
+        value = self._tallies.values(tally, partial(self._all, store, key, start))
+        return Matched(id, key, end - 1, self._members(store, key, start), value)
+
+    def _members(self, store: Store, key: str, start: int) -> Mapping[str, Member]:
+        if not self.members:
+            return dict.fromkeys(self.sides)
+        last = start + self.windows.size - 1
+        return {side: tuple(self._events(store, key, side, start, last)) for side in self.sides}
+
+    def _all(self, store: Store, key: str, start: int) -> Iterator[Event]:
+        for side in self.sides:
+            yield from self._events(store, key, side, start, start + self.windows.size - 1)
+
+    # --- time -------------------------------------------------------------------------------
+
+    @cached_property
+    def _open_for(self) -> int:
+        """From a window's start until it closes."""
+        return self.windows.size + self.max_grace
+
+    def _seen(self, start: int, watermark: int) -> bool:
+        """Whether what is said of a window is said at once."""
+        return self.emit == "eager" or watermark >= start + self._open_for
+
+    def _forgotten(self, start: int) -> int:
+        """When nothing can change the tally that starts here any more."""
+        return start + self.windows.size + self.undo_grace
+
+    def _expect(self, store: Store, start: int) -> None:
+        """Close the windows that start here in time."""
+        timer = (*self.prefix, "t", start + self._open_for)
+        if store.get(timer) is None:
+            store.put(timer, start)
+
+    def _timer_dues(self, store: Store) -> list[int | None]:
+        return [*super()._timer_dues(store), store.next_due(WINDOWS)]
+
+    def _due_rows(self, store: Store, watermark: int) -> list[Row]:
+        rows: list[Row] = []
+        for timer, start in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
+            store.delete(timer)
+            rows += in_order(self._closing(store, start))
+        return rows
+
+    def _closing(self, store: Store, start: int) -> Iterator[Row]:
+        due = self._forgotten(start)
+        for place in store.due(WINDOWS, due, due + 1):
+            tally = store.get(place)
+            assert tally is not None
+            row = self._said(store, str(place[1]), start, self._tallies.regaining(tally))
+            if row is not None:
+                yield row
+
+    def _expire(self, store: Store, watermark: int) -> None:
+        super()._expire(store, watermark)
+        for place in store.due(WINDOWS, None, watermark + 1):
+            store.delete(place)
+
+
+def there(row: Row | None) -> tuple[Row, ...]:
+    """A row, or none."""
+    return () if row is None else (row,)
