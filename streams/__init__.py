@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from streams import topics as topics
     from streams.engine.joining import join_step as join_step
     from streams.engine.own_types import event_type as event_type
+    from streams.engine.repartition import repartition as repartition
     from streams.engine.step import Batch as Batch
     from streams.engine.step import Emit as Emit
     from streams.engine.step import Rows as Rows
@@ -30,6 +31,7 @@ _HOME = {
     "derived": "streams.engine.step",
     "event_type": "streams.engine.own_types",
     "join_step": "streams.engine.joining",
+    "repartition": "streams.engine.repartition",
     "Topic": "streams.topics",
     "TopologyDriver": "streams.testing",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "derived",
     "event_type",
     "join_step",
+    "repartition",
     "topics",
 ]
 

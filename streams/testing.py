@@ -90,6 +90,8 @@ class TopologyDriver:
             what = (what,)
         built = what if isinstance(what, Topology) else build(what)
         self.topology = planned(built, self.settings)
+        known = {t for s in self.topology.steps for t in (*s.reads, *s.writes)}
+        self._counts = {t.name: self.settings.count_of(t) for t in known}
         self.codec = teach(Codec())
         self.log: dict[tuple[str, int], list[Record]] = {}
         self.now_ts = 0
@@ -100,7 +102,7 @@ class TopologyDriver:
         self._changelogs: dict[tuple[str, int], dict[bytes, bytes | None]] = {}
         self.tasks: dict[tuple[str, int], Task] = {}
         for sub in self.topology.subs:
-            for partition in range(partitions):
+            for partition in range(self.settings.tasks_of(sub)):
                 self.tasks[sub.name, partition] = self._task(sub, partition)
 
     # Input ----------------------------------------------------------------------------------------
@@ -115,24 +117,34 @@ class TopologyDriver:
         key: str | None = None,
         op: Op = "assert",
         writer: str | None = None,
+        partition: int | None = None,
         run: bool = True,
         **envelope: Any,
     ) -> None:
-        """Write one event to an input topic; id and key default to the value's own."""
+        """Write one event to an input topic; id and key default to the value's own.
+
+        ``partition``: where a foreign producer puts it; else where its key belongs.
+        """
         event_type = topic.type
         own = id or event_type.event_id(value) or digest_id(topic.name, key or "", ts)
         name = event_type.name
         event = Event(own, key or event_type.key(value), ts, op, value, type=name, **envelope)
-        self.send(topic, event, writer=writer, run=run)
+        self.send(topic, event, writer=writer, partition=partition, run=run)
 
     def send(
-        self, topic: Topic, event: Event, *, writer: str | None = None, run: bool = True
+        self,
+        topic: Topic,
+        event: Event,
+        *,
+        writer: str | None = None,
+        partition: int | None = None,
+        run: bool = True,
     ) -> None:
         """Write a ready-made event to a topic."""
         self.now_ts = max(self.now_ts, event.ts)
         named = str(Writer(writer, 0, 0, 1)).encode() if writer is not None else None
         value = self.codec.encode(event.type, event.value)
-        self._append(topic.name, event.key.encode(), value, to_headers(event, named), None)
+        self._append(topic.name, event.key.encode(), value, to_headers(event, named), partition)
         if run:
             self.run()
 
@@ -155,7 +167,7 @@ class TopologyDriver:
     ) -> None:
         """Declare a source's watermark in every partition of a topic; None: it is idle."""
         headers = control_headers(Writer(writer, 0, 0, 1), watermark)
-        for partition in range(self.settings.partitions):
+        for partition in range(self.settings.count_of(topic)):
             self._append(topic.name, None, None, headers, partition)
         if run:
             self.run()
@@ -172,7 +184,7 @@ class TopologyDriver:
 
     def records(self, topic: Topic) -> Iterator[Record]:
         """The data records of a topic, partition by partition."""
-        for partition in range(self.settings.partitions):
+        for partition in range(self.settings.count_of(topic)):
             for record in self.log.get((topic.name, partition), ()):
                 if topic.event_type is None or not is_control(record):
                     yield record
@@ -271,6 +283,6 @@ class TopologyDriver:
         partition: int | None,
     ) -> None:
         if partition is None:
-            partition = partition_of(key or b"", self.settings.partitions)
+            partition = partition_of(key or b"", self._counts.get(topic, self.settings.partitions))
         log = self.log.setdefault((topic, partition), [])
         log.append(Record((topic, partition, len(log)), key, value, headers, self.now_ts))

@@ -49,6 +49,9 @@ class Topic(msgspec.Struct, Generic[V_co], frozen=True):
     """Every record goes to every partition; its readers need no key of their own."""
     table: bool = False
     """A versioned table: never late, and holds no watermark back."""
+    partitions: int | None = None
+    """How many partitions it has, where that is not the application's count: somebody else's topic,
+    to be joined through ``repartition``."""
     stored: bool = True
     """False: passed in memory between fused steps, no Kafka topic."""
     compacted: bool = False

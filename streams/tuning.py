@@ -36,6 +36,8 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The same for blocks, whose miners may be two hours ahead."""
     max_skew_ms: int = HOUR_MS
     """An input this far ahead of the task's watermark is paused."""
+    check_partitioner: bool = True
+    """Refuse inputs of a join whose records lie where their key does not belong."""
     generation: int = 0
     """Raised when the partition count changes."""
     session_timeout_ms: int = 6000

@@ -17,6 +17,7 @@ from platformdirs import user_cache_dir
 from schemas.wire import Codec
 from streams.engine.fingerprint import client_id, conflict
 from streams.engine.mover import EXIT_MOVER, EXIT_TOPICS, end_process
+from streams.engine.placing import WrongPlace
 from streams.engine.plan import planned_selection
 from streams.engine.precheck import WrongTopics, check, check_topics, groups
 from streams.engine.runner import Report
@@ -75,7 +76,7 @@ class Application(faust.App):
         loop, settings = asyncio.get_running_loop(), self.flow.settings
         try:
             await loop.run_in_executor(None, check, self.selection, settings)
-        except WrongTopics as error:
+        except (WrongTopics, WrongPlace) as error:
             end_process(EXIT_TOPICS, str(error))
         except WrongSelection as error:
             end_process(EXIT_TOPOLOGY, str(error))

@@ -116,7 +116,8 @@ class Encoder:
     def output(self, topic: Topic, content: Event | Letter, value: bytes) -> Iterator[Written]:
         """The records of one event (one a partition for a broadcast) or letter."""
         if isinstance(content, Letter):
-            yield topic.name, content.key, content.value, content.headers, self.partition
+            place = self.partition % self._count(topic)  # a task may have a number of its own
+            yield topic.name, content.key, content.value, content.headers, place
             return
         headers = to_headers(content, self._writer)
         key = content.key.encode()
@@ -124,7 +125,7 @@ class Encoder:
             yield from self._too_large(topic, content, value)
             return
         if topic.broadcast:
-            for partition in range(self.partitions):
+            for partition in range(self._count(topic)):
                 yield topic.name, key, value, headers, partition
         else:
             yield topic.name, key, value, headers, None
@@ -137,5 +138,8 @@ class Encoder:
         """A control record for every partition of every topic in ``to``."""
         headers = control_headers(self.writer, watermark)
         for topic in to:
-            for partition in range(self.partitions):
+            for partition in range(self._count(topic)):
                 yield topic.name, None, None, headers, partition
+
+    def _count(self, topic: Topic) -> int:
+        return self.partitions if topic.partitions is None else topic.partitions

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.fingerprint import Group, conflict
+from streams.engine.placing import check_places
 from streams.engine.selection import PART_SIGN, Selection, WrongSelection
 from streams.engine.settings import EngineSettings
 from streams.engine.tails import last_positions
@@ -30,7 +31,7 @@ LOADING = frozenset(
 REMEDY = {
     "missing": "create them with `streams topics apply`",
     "partitions": "topics that are joined need equal partition counts: set `partitions` to what "
-    "the topics have, or replay into new topics",
+    "the topics have, replay into new topics, or read somebody else's by `repartition`",
 }
 
 
@@ -52,27 +53,29 @@ def admin_client(settings: EngineSettings) -> AdminClient:
 
 
 def check(selection: Selection, settings: EngineSettings) -> None:
-    """All checks; raises WrongTopics, WrongGroup, WrongState, or KafkaException."""
+    """All checks; raises WrongTopics, WrongGroup, WrongState, WrongPlace, or KafkaException."""
     check_topics(selection, settings)
     check_group(selection, settings)
     check_state(selection, settings)
+    check_places(selection.run, settings)
 
 
 def check_topics(selection: Selection, settings: EngineSettings) -> None:
     """Raise WrongTopics, or KafkaException when no broker answers."""
     found = admin_client(settings).list_topics(timeout=TIMEOUT_SECONDS).topics
-    needed = {t.name for sub in selection.run for t in (*sub.inputs, *sub.outputs)}
-    needed |= {settings.changelog(name) for name in selection.names}
-    missing = sorted(needed - found.keys())
+    needed = {
+        t.name: settings.count_of(t) for sub in selection.run for t in (*sub.inputs, *sub.outputs)
+    }
+    needed |= {settings.changelog(sub.name): settings.tasks_of(sub) for sub in selection.run}
+    missing = sorted(needed.keys() - found.keys())
     if missing:
         some = ", ".join(missing[:3])
         raise WrongTopics(f"{len(missing)} topics are missing ({some}, ...): {REMEDY['missing']}")
     for name in sorted(needed):
         count = len(found[name].partitions)
-        if count != settings.partitions:
+        if count != needed[name]:
             raise WrongTopics(
-                f"topic {name} has {count} partitions, needs {settings.partitions}: "
-                f"{REMEDY['partitions']}"
+                f"topic {name} has {count} partitions, needs {needed[name]}: {REMEDY['partitions']}"
             )
 
 
@@ -132,7 +135,8 @@ def check_state(selection: Selection, settings: EngineSettings) -> None:
     """Raise WrongState where a changelog holds the state of another version of a step."""
     kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
     logs = {settings.changelog(sub.name): sub for sub in selection.run}
-    for place, position in last_positions(kafka, logs, settings.partitions).items():
+    counts = {name: settings.tasks_of(sub) for name, sub in logs.items()}
+    for place, position in last_positions(kafka, counts).items():
         for step in logs[place.topic].steps:
             known = position["steps"].get(step.name, step.version)
             if known != step.version:

@@ -26,11 +26,12 @@ def reader(topic: Topic, codec: Codec) -> Read:
     event_type, source = topic.type, topic.source
     name, value_of = event_type.name, codec.reader(event_type.name)
     identified = event_type.identity is not None
+    keyed = topic.by != "any"
     check = checker(event_type.cls, event_type.key) if source else None
 
     def read(message: Message) -> Event:
         value = value_of(_bytes(message.value()))
-        key = _key(message.key())
+        key = _key(message.key(), keyed)
         found = dict(message.headers() or ())
         append_ts = message.timestamp()[1]
         own = event_type.event_id(value) if identified and (source or "ce_id" not in found) else ""
@@ -59,7 +60,9 @@ def _bytes(raw: Any) -> bytes | None:
     return raw.encode() if isinstance(raw, str) else raw
 
 
-def _key(raw: Any) -> str:
+def _key(raw: Any, needed: bool) -> str:
+    if raw is None and needed:  # its producer may have put it into any partition
+        raise BadHeaders("the record has no key, and its topic goes by key")
     try:
         return "" if raw is None else raw if isinstance(raw, str) else raw.decode()
     except UnicodeDecodeError as error:

@@ -17,11 +17,13 @@ from streams.engine.emit import POSITION, Encoder, Snapshot
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
     EXIT_FENCED,
+    EXIT_TOPICS,
     READ,
     Chunk,
     Place,
     end_process,
 )
+from streams.engine.placing import joined, misplaced
 from streams.engine.settings import EngineSettings
 from streams.engine.task import StepFailed, Task
 from streams.engine.topology import SubTopology, Topology
@@ -60,6 +62,8 @@ class Runner:
         self.behind: set[str] = set()
         """Inputs of which there was more when they were read last."""
         self.paused: set[str] = set()
+        self.placed = {t.name for t in joined((sub,))} if settings.check_partitioner else set()
+        """Inputs whose records must lie where Kafka's own partitioner puts them."""
         self.crowded = False
         """Whether they are paused because too many results wait, not for ``max_skew``."""
 
@@ -123,6 +127,8 @@ class Runner:
     def process(self, chunk: Chunk) -> None:
         """Take a chunk over; atomic on the event loop."""
         topic = chunk.place.topic
+        if topic in self.placed and chunk.messages:
+            self._require_place(chunk)
         try:
             self.task.process(topic, chunk.messages, chunk.after, chunk.next)
         except StepFailed as error:
@@ -134,6 +140,13 @@ class Runner:
             self.at_end.pop(topic, None)
             if chunk.more:
                 self.behind.add(topic)
+
+    def _require_place(self, chunk: Chunk) -> None:
+        """One record of each chunk lies where its key belongs; a producer does that to all."""
+        place, key = chunk.place, chunk.messages[0].key()
+        wrong = misplaced(place, key, self.settings.count_of(self.sub.input(place.topic)))
+        if wrong is not None:
+            end_process(EXIT_TOPICS, str(wrong))
 
     def skew(self) -> tuple[list[Place], list[Place]]:
         """What to pause and what to resume.

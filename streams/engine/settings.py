@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from streams.config import Config
+from streams.engine.topology import SubTopology
+from streams.topics import Topic
 from streams.tuning import EngineTuning
 
 
@@ -19,7 +21,15 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     kafka: dict[str, Any] = msgspec.field(default_factory=dict)
     """More librdkafka settings (security)."""
     partitions: int = 4
-    """Partition count of every topic of the topology."""
+    """Partition count of every topic of the topology that does not say another."""
+
+    def count_of(self, topic: Topic) -> int:
+        """How many partitions a topic has."""
+        return self.partitions if topic.partitions is None else topic.partitions
+
+    def tasks_of(self, sub: SubTopology) -> int:
+        """How many tasks a sub-topology has: as many as each of its inputs has partitions."""
+        return self.count_of(sub.inputs[0])
 
     def changelog(self, sub: str) -> str:
         """Name of the changelog topic of a sub-topology."""

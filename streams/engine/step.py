@@ -89,6 +89,8 @@ class Step(msgspec.Struct, frozen=True):
     delay: int | None = None
     """How far below the watermark the time that it declares is at most (ms): its grace, and what
     ``holdback`` adds. None: its grace if it has no ``holdback``, else not known."""
+    repartitions: bool = False
+    """Its results are read from Kafka though their key is the same: they lie elsewhere there."""
     bind: Callable[[int], Step] | None = None
     """The step with its ``retract_grace`` (ms), which only the topology knows (``plan``)."""
     retracted: Callable[[Topic, Event, Scope], bool] | None = None

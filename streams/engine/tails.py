@@ -7,7 +7,7 @@ long the changelog is.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -25,13 +25,13 @@ WIDER = 32
 
 
 def last_positions(
-    kafka: Mapping[str, Any], changelogs: Iterable[str], partitions: int
+    kafka: Mapping[str, Any], changelogs: Mapping[str, int]
 ) -> dict[Place, dict[str, Any]]:
-    """The committed position record of each partition that has one.
+    """The committed position record of each partition that has one, by the partitions' counts.
 
     Raises KafkaException when the broker does not answer, or a changelog is not there.
     """
-    waiting = [Place(name, p) for name in changelogs for p in range(partitions)]
+    waiting = [Place(name, p) for name, count in changelogs.items() for p in range(count)]
     ends = _ends(kafka, waiting)
     consumer = Consumer({**READ, **kafka, "auto.offset.reset": "earliest", "log_level": 2})
     try:

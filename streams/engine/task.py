@@ -70,7 +70,7 @@ class Task:
         self.intake = Intake(self.store.scope("intake"))
         writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
         self.progress = Progress(sub, writers, partition, settings)
-        self.writer = Writer(sub.name, settings.generation, partition, settings.partitions)
+        self.writer = Writer(sub.name, settings.generation, partition, settings.tasks_of(sub))
         self.pending: list[Pending | Fan] = []
         self.sequence = 0
         self.advanced = NEG_INF

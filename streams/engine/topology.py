@@ -68,6 +68,19 @@ def _key_of(step: Step) -> str:
     return labels.pop() if labels else "any"
 
 
+def _count_of(step: Step) -> int | None:
+    """How many partitions its inputs have, None for the usual; all must have the same."""
+    counts = {topic.partitions: topic.name for topic in step.reads}
+    if len(counts) > 1:
+        other = next(name for count, name in counts.items() if count is not None)
+        said = ", ".join(f"{name} {count or 'the usual'}" for count, name in counts.items())
+        raise TopologyError(
+            f"step {step.name} reads topics with different partition counts ({said}): a key would "
+            f"be in different tasks; read {other} through a step of `streams.repartition`"
+        )
+    return next(iter(counts), None)
+
+
 class _Groups:
     """Union-find over step names."""
 
@@ -91,14 +104,18 @@ def build(steps: Iterable[Step]) -> Topology:
         if by_name.setdefault(step.name, step) is not step:
             raise TopologyError(f"two steps are named {step.name}: rename one of them")
     keys = {name: _key_of(step) for name, step in by_name.items()}
+    counts = {name: _count_of(step) for name, step in by_name.items()}
     groups = _Groups(by_name)
     for topic in {t.name: t for s in by_name.values() for t in s.reads}.values():
         if topic.broadcast:
             continue
         together = [s.name for s in by_name.values() if topic in s.reads]
         together += [
-            s.name for s in by_name.values() if topic in s.writes and keys[s.name] == topic.by
-        ]
+            s.name
+            for s in by_name.values()
+            if topic in s.writes and keys[s.name] == topic.by and not s.repartitions
+            and counts[s.name] == topic.partitions
+        ]  # fmt: skip
         groups.join(together)
     members: dict[str, list[Step]] = {}
     for name, step in by_name.items():
@@ -131,7 +148,8 @@ def _sub(steps: list[Step], keys: dict[str, str], names: set[str]) -> SubTopolog
             raise TopologyError(f"nobody writes {topic.name}, which only lives in memory")
     outputs = {t.name: t for s in ordered for t in s.writes if t.stored}
     label = next((keys[s.name] for s in ordered if keys[s.name] != "any"), ordered[0].name)
-    name = f"by_{label}" if f"by_{label}" not in names else f"by_{label}-{ordered[0].name}"
+    plain = f"by_{label}" not in names and not any(s.repartitions for s in ordered)
+    name = f"by_{label}" if plain else f"by_{label}-{ordered[0].name}"
     names.add(name)
     return SubTopology(name, ordered, tuple(inputs.values()), tuple(outputs.values()))
 

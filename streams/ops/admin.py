@@ -54,7 +54,7 @@ def wanted(topology: Topology, settings: EngineSettings) -> list[Planned]:
     plan += [
         Planned(
             settings.changelog(sub.name),
-            settings.partitions,
+            settings.tasks_of(sub),
             _changelog_settings(),
             "missing",
             f"state and positions of {sub.name}",
@@ -68,7 +68,7 @@ def wanted(topology: Topology, settings: EngineSettings) -> list[Planned]:
 
 
 def _of(topic: Topic, settings: EngineSettings) -> Planned:
-    return Planned(topic.name, settings.partitions, topic.settings(), "missing", topic.about)
+    return Planned(topic.name, settings.count_of(topic), topic.settings(), "missing", topic.about)
 
 
 def _changelog_settings() -> dict[str, str]:
@@ -217,7 +217,7 @@ def refuse_wrong_counts(plan: Iterable[Planned]) -> None:
             raise WrongCount(
                 f"topic {planned.topic} {planned.state}",
                 "topics that are joined need equal partition counts: set `partitions` to what the "
-                "topics have, or replay into new topics",
+                "topics have, replay into new topics, or read somebody else's by `repartition`",
             )
 
 

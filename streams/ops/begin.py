@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from streams.engine.placing import check_places
 from streams.engine.precheck import WrongGroup, check_group, check_state
 from streams.engine.selection import Selection
 from streams.engine.topology import Topology
@@ -18,7 +19,7 @@ def until_it_may(
 ) -> None:
     """Wait at most ``seconds`` for the broker, the topics, and for members that are in the way.
 
-    Raises OpsError for topics, WrongGroup, WrongState, or KafkaException.
+    Raises OpsError for topics, WrongGroup, WrongState, WrongPlace, or KafkaException.
     """
     deadline = time.monotonic() + seconds
     others = tuple(sub for sub in selection.topology.subs if sub not in selection.run)
@@ -30,6 +31,7 @@ def until_it_may(
         admin.check(selection.part)
     _wait_for_group(admin, selection, deadline)
     check_state(selection, admin.settings)
+    check_places(selection.run, admin.settings)
 
 
 def _wait_for_group(admin: Admin, selection: Selection, deadline: float) -> None:

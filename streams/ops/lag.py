@@ -111,18 +111,18 @@ def lag_of(selection: Selection, settings: EngineSettings) -> Lag:
     """
     selection = planned_selection(selection, settings)
     kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
-    logs = [settings.changelog(name) for name in selection.names]
-    stands = last_positions(kafka, logs, settings.partitions)
+    logs = {settings.changelog(sub.name): settings.tasks_of(sub) for sub in selection.run}
+    stands = last_positions(kafka, logs)
     places = sorted(
         {Place(t.name, p) for sub in selection.run for t in sub.inputs
-         for p in range(settings.partitions)}
+         for p in range(settings.count_of(t))}
     )  # fmt: skip
     hints = _hints(selection, settings, kafka, places)
     stable, ends = _ends(kafka, places, committed=True), _ends(kafka, places, committed=False)
     inputs: list[InputLag] = []
     tasks: list[TaskLag] = []
     for sub in selection.run:
-        for partition in range(settings.partitions):
+        for partition in range(settings.tasks_of(sub)):
             stand = stands.get(Place(settings.changelog(sub.name), partition))
             task = _Task(selection, sub, partition, settings, stand)
             inputs += [task.input(t.name, ends, stable, hints) for t in sub.inputs]

@@ -48,10 +48,8 @@ class Standing:
 
         Raises KafkaException when the broker does not answer.
         """
-        inputs = sorted({t.name for t in self.topology.inputs})
-        places = [
-            TopicPartition(name, p) for name in inputs for p in range(self.settings.partitions)
-        ]
+        inputs = {t.name: self.settings.count_of(t) for t in self.topology.inputs}
+        places = [TopicPartition(name, p) for name in sorted(inputs) for p in range(inputs[name])]
         # a consumer that does not join: the admin client's way crashes when a broker comes back
         committed = self._consumer.committed(places, timeout=TIMEOUT_SECONDS)
         ends = self._ends.ask([Place(p.topic, p.partition) for p in places], TIMEOUT_SECONDS)
@@ -71,7 +69,8 @@ class Standing:
     def positions(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The position record of each task that has one."""
         names = {self.settings.changelog(sub.name): sub.name for sub in self.topology.subs}
-        found = last_positions(self.kafka, names, self.settings.partitions)
+        counts = [self.settings.tasks_of(sub) for sub in self.topology.subs]
+        found = last_positions(self.kafka, dict(zip(names, counts, strict=True)))
         for place, position in sorted(found.items()):
             yield f"{names[place.topic]}/{place.partition}", position
 

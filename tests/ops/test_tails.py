@@ -60,7 +60,7 @@ class Log:
 
     def last(self) -> dict[Place, dict[str, Any]]:
         """What the reader finds."""
-        return last_positions(self.kafka, [self.name], 1)
+        return last_positions(self.kafka, {self.name: 1})
 
 
 @pytest.mark.parametrize("entries", [0, 1, 40, 3000])
