@@ -20,6 +20,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time between two checkpoints of a task: results are visible that much later."""
     checkpoint_busy_ms: int = 1000
     """The same while a task is behind its inputs: fewer checkpoints, each entry written once."""
+    declare_ms: int = 0
+    """Least time between two declarations of a task's watermark; 0: with each checkpoint. Each is
+    a record to every partition of its outputs, so raise it where partitions are many."""
     max_pending: int = 200_000
     """Results that wait for a checkpoint; a task with more reads nothing until they are written."""
     lateness_ms: int = 10_000

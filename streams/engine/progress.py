@@ -9,11 +9,11 @@ from typing import Any
 from joins.clock import NEG_INF, SideTime, TaskClock
 from joins.outcome import Late
 from schemas.envelope import Event
-from schemas.headers import WATERMARK, WRITER, Headers, texts
+from schemas.headers import Headers
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step
 from streams.engine.topology import SubTopology
-from streams.engine.writers import Declared, Writer
+from streams.engine.writers import Declared, spoken
 from streams.topics import Topic, blocks, transactions
 
 BLOCKS = frozenset({blocks.name, transactions.name})
@@ -94,17 +94,27 @@ class Progress:
         if not topic.table:
             self.clock.seen(topic.name, self.partition, ts)
 
-    def control(self, topic: Topic, headers: Headers | None) -> None:
-        """Take a control record over; raises BadHeaders, and has had no effect then."""
+    def hear(self, topic: Topic, headers: Headers | None) -> bool:
+        """Take a control record over; whether time is to be settled: what came before comes first.
+
+        Raises BadHeaders, and has had no effect then.
+        """
         declared = self.declared.get(topic.name)
         if declared is None:
-            return
-        found = texts(headers)
-        declared.declare(Writer.parse(found.get(WRITER, "")), found[WATERMARK])
-        if not topic.table:
-            self._settle(topic.name, declared.watermark())
+            return False
+        writer, watermark = spoken(headers)
+        declared.declare(writer, watermark)
+        return not topic.table and self._news(topic.name, declared.watermark())
 
-    def _settle(self, name: str, bound: int | None) -> None:
+    def _news(self, name: str, bound: int | None) -> bool:
+        idle = self.clock.is_idle(name, self.partition)
+        if bound is None or idle:
+            return bound is not None or not idle
+        return bound > self.clock.partition_watermark(name, self.partition)
+
+    def settle(self, topic: Topic) -> None:
+        """Let the clock know what the writers of an input have declared."""
+        name, bound = topic.name, self.declared[topic.name].watermark()
         if bound is None:
             self.clock.idle(name, self.partition)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.envelope import Event
-from schemas.errors import BadHeaders
+from schemas.errors import BadHeaders, BadValue
 from schemas.headers import WRITER, from_headers
 from schemas.ids import digest_id
 from schemas.validate import checker
@@ -62,7 +62,7 @@ def _bytes(raw: Any) -> bytes | None:
 
 def _key(raw: Any, needed: bool) -> str:
     if raw is None and needed:  # its producer may have put it into any partition
-        raise BadHeaders("the record has no key, and its topic goes by key")
+        raise BadValue("the record has no key, and its topic goes by key")
     try:
         return "" if raw is None else raw if isinstance(raw, str) else raw.decode()
     except UnicodeDecodeError as error:

@@ -59,6 +59,8 @@ class Runner:
         self.timer: asyncio.Task[None] | None = None
         self.saved = dict(self.task.position)
         self.at_end: dict[str, float] = {}
+        self.declare_at = 0.0
+        """When the task may declare its watermark again (monotonic seconds)."""
         self.behind: set[str] = set()
         """Inputs of which there was more when they were read last."""
         self.paused: set[str] = set()
@@ -191,6 +193,7 @@ class Runner:
             await asyncio.sleep(max(0.001, interval - (time.perf_counter() - last)))
             last = time.perf_counter()
             self.watch_idleness()
+            self.task.quiet = time.monotonic() < self.declare_at
             hold(self)
             if not self.behind or self.paused or last - written >= busy:
                 written = last
@@ -210,6 +213,8 @@ class Runner:
                 await asyncio.wait([work])  # a checkpoint is never left half way
                 if work.exception() is None:
                     self.saved = snapshot.position["position"]
+                    if snapshot.declares:
+                        self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
                     seconds = time.perf_counter() - began
                     self.report("checkpoint", {"task": str(self), "seconds": seconds})
                 else:

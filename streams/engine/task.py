@@ -76,7 +76,8 @@ class Task:
         self.advanced = NEG_INF
         self.published = NEG_INF
         """The greatest watermark that this task has declared (ms)."""
-        self.said_idle = False
+        self.said_idle, self.quiet = False, False
+        """Whether it has declared itself idle; whether it is to declare nothing for a while."""
         self._emit = TaskEmit(self.route, self.fan)
         self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
         self._admission = Admission(sub, codec, self.intake, self.progress, self._scopes, self)
@@ -97,25 +98,27 @@ class Task:
         self.advance()
 
     def _runs(self, topic: Topic, messages: Sequence[Message]) -> None:
-        """Take the records between two control records at once; original bytes hold none."""
+        """Take the records between two moves of time at once; original bytes hold none."""
         if topic.event_type is None:
             self._run(topic, messages)
             return
         run: list[Message] = []
         for message in messages:
             if is_control(message):
-                self._run(topic, run)
-                self._control(topic, message)
-                run = []
+                if self._hear(topic, message):  # most of many writers' say nothing new
+                    self._run(topic, run)
+                    self.progress.settle(topic)
+                    run = []
             else:
                 run.append(message)
         self._run(topic, run)
 
-    def _control(self, topic: Topic, message: Message) -> None:
+    def _hear(self, topic: Topic, message: Message) -> bool:
         try:
-            self.progress.control(topic, message.headers())
+            return self.progress.hear(topic, message.headers())
         except BadHeaders as error:
             self.dead(topic, message, "watermark", error.cause, str(error))
+            return False
 
     def _run(self, topic: Topic, messages: Sequence[Message]) -> None:
         """Process a run of records at once; on failure one by one, so that only poison is lost."""
@@ -321,6 +324,8 @@ class Task:
 
     def _news(self) -> list[int | None]:
         """What there is to declare: how far the task came, then that it is idle, or is no more."""
+        if self.quiet:
+            return []
         bound, idle = self.own_watermark(), self.progress.all_idle
         news: list[int | None] = []
         if bound > self.published or (self.said_idle and not idle):

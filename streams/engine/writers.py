@@ -7,13 +7,14 @@ partition of its topics; the record counts when the transaction that holds it is
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from joins.clock import NEG_INF
 from schemas.errors import BadHeaders
-from schemas.headers import WATERMARK, WRITER, number
+from schemas.headers import WATERMARK, WRITER, Headers, number, texts
 
 IDLE = "idle"
 NOTHING = "-inf"
@@ -32,6 +33,7 @@ class Writer(msgspec.Struct, frozen=True):
         return f"{self.step}/{self.generation}/{self.task}/{self.count}"
 
     @classmethod
+    @lru_cache(maxsize=8192)
     def parse(cls, text: str) -> Writer:
         """Read the header's text; raises BadHeaders."""
         parts = text.rsplit("/", 3)
@@ -48,6 +50,12 @@ def control_headers(writer: Writer, watermark: int | None) -> list[tuple[str, by
     """Headers of a control record; ``None`` declares the writer idle, NEG_INF that it is there."""
     text = IDLE if watermark is None else NOTHING if watermark <= NEG_INF else str(watermark)
     return [(WRITER, str(writer).encode()), (WATERMARK, text.encode())]
+
+
+def spoken(headers: Headers | None) -> tuple[Writer, str]:
+    """Who declares in a control record, and what; raises BadHeaders."""
+    found = texts(headers)
+    return Writer.parse(found.get(WRITER, "")), found[WATERMARK]
 
 
 def _said(text: str) -> int | None:
@@ -77,6 +85,11 @@ class Declared:
         self.expected = expected
         """Steps of the topology that write the topic: none of them may be missing."""
         self._said: dict[str, dict[str, Any]] = {}
+        self._bound: int | None = None
+        self._holders = 0
+        """How many tasks have declared no more than that."""
+        self._fresh = False
+        """Whether ``_bound`` is what they have declared together."""
 
     def declare(self, writer: Writer, text: str) -> None:
         """Take one control record over; a newer generation replaces the older one.
@@ -92,12 +105,30 @@ class Declared:
             known = {"generation": writer.generation, "count": writer.count, "tasks": {}}
             known["floor"] = floor
             self._said[writer.step] = known
+            self._fresh = False
         tasks, task = known["tasks"], str(writer.task)
         before = tasks.get(task)
-        tasks[task] = said if said is None or before is None else max(said, before)
+        after = said if said is None or before is None else max(said, before)
+        tasks[task] = after
+        self._fresh = self._fresh and self._still(known, before, after)
+
+    def _still(self, known: dict[str, Any], before: int | None, after: int | None) -> bool:
+        """Whether the least stays what it was: mostly another task is there, too."""
+        least = self._bound
+        if before is None or after is None or least is None or least == NEG_INF:
+            return False
+        floor = known.get("floor", NEG_INF)
+        if max(before, floor) == least < max(after, floor):
+            self._holders -= 1
+        return self._holders > 0
 
     def watermark(self) -> int | None:
         """The least of what the writers that are not idle declared; None when all are idle."""
+        if not self._fresh:
+            self._bound, self._fresh = self._least(), True
+        return self._bound
+
+    def _least(self) -> int | None:
         if not self._said:
             return NEG_INF if self.expected else None
         if any(step not in self._said for step in self.expected):
@@ -107,7 +138,9 @@ class Declared:
             if len(known["tasks"]) < known["count"]:
                 return NEG_INF
             bounds += _bounds(known)
-        return min(bounds) if bounds else None
+        least = min(bounds, default=None)
+        self._holders = bounds.count(least) if least is not None else 0
+        return least
 
     def dump(self) -> dict[str, Any]:
         """Plain data for the checkpoint."""
@@ -117,6 +150,7 @@ class Declared:
 
     def load(self, said: dict[str, Any]) -> None:
         """Take over what ``dump`` gave."""
+        self._fresh = False
         self._said = {
             step: {**known, "tasks": dict(known["tasks"])} for step, known in said.items()
         }

@@ -87,6 +87,25 @@ def test_a_declared_event_without_a_writer_is_judged_by_the_watermark() -> None:
     assert ["1", "1"] == [why["late.by"] for why in letters(world, topics.late_records)]
 
 
+def test_time_moves_between_the_records_of_one_batch() -> None:
+    """A record without a writer is judged by what was declared before it, and by nothing after it.
+
+    ::
+
+        W_p  -inf              1000 (v holds it back until it speaks)
+        ts   0 (in time)  w    v     0 (late)
+    """
+    world = driver(DECLARED)
+    world.declare(DECLARED, 0, "v")
+    world.declare(DECLARED, 0, "w")
+    at(world, 0, 1, topic=DECLARED, run=False)
+    for writer, number in (("w", 2), ("v", 3)):
+        world.declare(DECLARED, T0 + 1000, writer, run=False)
+        at(world, 0, number, topic=DECLARED, run=False)
+    world.run()
+    assert [1, 2] == subjects(world)
+
+
 def test_a_record_of_an_idle_input_is_late_below_what_was_reached_without_it() -> None:
     """Observed and declared alike, and marked so.
 

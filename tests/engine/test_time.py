@@ -189,6 +189,22 @@ def test_news_of_time_alone_is_worth_a_checkpoint() -> None:
     assert (["idle"], False) == (declared(world), task.dirty)
 
 
+def test_a_quiet_task_declares_later() -> None:
+    """Time that was not declared is no news meanwhile, and is not lost; data goes on."""
+    world = driver(DECLARED, checkpoint_every=0)
+    task = world.tasks[FIRST]
+    task.quiet = True
+    world.declare(DECLARED, T0 + 50, "w")
+    assert not task.dirty
+    at(world, 60, 1, topic=DECLARED, writer="w")
+    world.checkpoint()
+    assert ([1], []) == (subjects(world), declared(world))
+    task.quiet = False
+    assert task.dirty
+    world.checkpoint()
+    assert [50] == declared(world)
+
+
 def test_a_change_of_state_alone_is_worth_a_checkpoint() -> None:
     """What a timer forgot is forgotten after a restart, too."""
     task = driver(DECLARED, checkpoint_every=0).tasks[FIRST]
@@ -324,7 +340,8 @@ def test_a_new_generation_starts_where_the_old_one_stood() -> None:
     said = task.progress.declared[DECLARED.name]
     for number in (0, 1):
         headers = [("streams-writer", str(Writer("w", 1, number, 2)).encode())]
-        task.progress.control(DECLARED, [*headers, ("streams-watermark", b"%d" % (T0 + 70))])
+        task.progress.hear(DECLARED, [*headers, ("streams-watermark", b"%d" % (T0 + 70))])
+        task.progress.settle(DECLARED)
         task.advance()
         expected = (NEG_INF, T0 + 50) if number == 0 else (T0 + 70, T0 + 70)
         assert expected == (said.watermark(), task.own_watermark())
@@ -334,5 +351,5 @@ def test_a_broken_control_record_changes_nothing() -> None:
     """Neither the writer nor the clock."""
     task = driver(DECLARED).tasks[FIRST]
     with pytest.raises(BadHeaders):
-        task.progress.control(DECLARED, [("streams-writer", b"w"), ("streams-watermark", b"1")])
+        task.progress.hear(DECLARED, [("streams-writer", b"w"), ("streams-watermark", b"1")])
     assert {} == task.progress.declared[DECLARED.name].dump()
