@@ -60,6 +60,8 @@ class InputLag(msgspec.Struct, frozen=True):
     """Records that came too late, since the first checkpoint."""
     late_retracts: int
     """How many of them were retracts: what they would have withdrawn stands."""
+    void_retracts: int
+    """Retracts that were left out, since nothing of their id was live; of source topics."""
 
 
 class TaskLag(msgspec.Struct, frozen=True):
@@ -197,6 +199,7 @@ class _Task:
             topic in self.ahead,
             counts.late,
             counts.late_retracts,
+            counts.void_retracts,
         )
 
     def _time(self, topic: str) -> tuple[int | None, bool]:

@@ -68,6 +68,25 @@ def test_a_jump_of_time_passes_every_deadline_in_order() -> None:
     assert [T0 + 40] == [key[1] for key in world.state("wait")]
 
 
+def test_timers_survive_a_crash() -> None:
+    """They are in state: what was waiting fires at its time, once, and holds back as before.
+
+    ::
+
+        waits: 10, 40      declared 20    crash    declared 20, 50    crash
+        said:                   10                          40
+    """
+    world = TopologyDriver(WAIT, SETTINGS, partitions=1)
+    for number in (1, 4):
+        at(world, 10 * number, number, topic=DECLARED, writer="w")
+    for watermark, said in ((20, [10]), (20, [10]), (50, [10, 40])):
+        world.declare(DECLARED, T0 + watermark, "w")
+        world.crash()
+        assert said == [event.ts - T0 for event in world.events(OUT)]
+    assert [20, 50] == declared(world)
+    assert {} == world.state("wait")
+
+
 def test_what_a_timer_says_reaches_later_steps_before_their_own_timers() -> None:
     """A fused step takes the results of a jump in, and only then is told of the jump."""
     seen: list[Any] = []
