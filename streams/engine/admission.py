@@ -73,7 +73,7 @@ class Admission:
             if isinstance(event, SchemaError):
                 self._verdicts.dead(topic, message, "decode", event.cause, str(event))
                 continue
-            again = topic.source and self._was_retracted(topic, event)
+            again = self._was_retracted(topic, event)
             written = carries_writer(message)
             late = self._progress.late(topic, event, retracted=again, written=written)
             if late is not None:
@@ -88,7 +88,7 @@ class Admission:
             yield event, message
 
     def _was_retracted(self, topic: Topic, event: Event) -> bool:
-        if topic.name not in self.own_ids:
+        if topic.source and topic.name not in self.own_ids:
             return self._intake.was_retracted(topic.name, event.id)
         return any(
             step.retracted(topic, event, self._scopes[step.name])

@@ -128,6 +128,26 @@ def test_a_table_that_only_tells_versions_cannot_be_final() -> None:
         join_step(join, {"left": DECLARED, "right": OBSERVED}, OUT, _say)
 
 
+@pytest.mark.parametrize("source", [True, False])
+def test_what_was_retracted_may_be_asserted_again_within_retract_grace(source: bool) -> None:
+    """Whoever writes the topic: a join knows which of its ids were withdrawn.
+
+    ::
+
+        lateness 0, retract_grace 100:   0 asserted and retracted, W_p = 90: again in time
+                                         1, never seen: late
+    """
+    topic = msgspec.structs.replace(MORE, source=source)
+    step = _interval("j", topic, DECLARED, OUT, kind="left", emit="eager")
+    world = TopologyDriver(step, SETTINGS, partitions=1)
+    for ts, number, op in ((0, 1, "assert"), (0, 1, "retract"), (90, 2, "assert")):
+        at(world, ts, number, topic=topic, op=op)
+    for number in (1, 3):
+        at(world, 0, number, topic=topic)
+    assert [1, 2] == subjects(world)
+    assert 1 == world.tasks[FIRST].counts[topic.name].late
+
+
 # Fused steps --------------------------------------------------------------------------------------
 
 
