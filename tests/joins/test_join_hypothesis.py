@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import cases
+import join_cases as cases
 import pytest
-from cases import CHOICE_KINDS, EMITS, GROUP_KINDS, PAIR_KINDS, Case
-from deep import law
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import check
-from timelines import as_a_writer_would
+from join_cases import CHOICE_KINDS, EMITS, GROUP_KINDS, PAIR_KINDS, Case
+from join_deep import law
+from join_laws import check
+from join_timelines import as_a_writer_would
 
 from joins import (
     Arrival,

@@ -6,10 +6,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from cases import EMITS, MAKERS, Case, values_of
-from deep import SEEDS
-from laws import prove
-from timelines import as_a_writer_would, timeline
+from join_cases import EMITS, MAKERS, Case, values_of
+from join_deep import SEEDS
+from join_laws import prove
+from join_timelines import as_a_writer_would, timeline
 
 
 @pytest.mark.parametrize("emit", EMITS)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from cases import Case
+from join_cases import Case
+from join_timelines import shrunk
 from reference import Row, plain
 from reference_time import Lateness, Moments, Said
-from timelines import shrunk
 
 from joins import JoinTask, Late, Matched, Outcome, Retracted, Store, Unmatched, run
 from joins.run import feed
@@ -86,6 +86,28 @@ def as_said(row: Any) -> Any:
     return row.id, row.key, row.ts, row.value
 
 
+def standing_after(
+    outcomes: list[Outcome], standing: dict[str, Row] | None = None, alternates: bool = True
+) -> dict[str, Row]:
+    """The net set; insists that assert and retract alternate."""
+    rows = dict(standing or {})
+    for outcome in outcomes:
+        if isinstance(outcome, Retracted):
+            del rows[outcome.of]
+        elif not isinstance(outcome, Late):
+            assert not alternates or outcome.id not in rows
+            rows[outcome.id] = as_row(outcome)
+    return rows
+
+
+def without_waits(net: dict[str, Row], like: dict[str, Row]) -> dict[str, Row]:
+    """What the definition has, with the members of what was said where it names none itself."""
+    return {
+        id: bare(row)._replace(members=row.members or (like[id].members if id in like else {}))
+        for id, row in net.items()
+    }
+
+
 def bare(row: Row) -> Row:
     """A row without when it is certain."""
     return row._replace(waits=())
@@ -140,7 +162,7 @@ class Witness:
         gone = [o for o in outcomes if isinstance(o, Retracted)]
         self.hold_gone(gone, said)
         self.take(outcomes)
-        self.hold_correction(come, said)
+        self.hold_correction(outcomes, come, said)
         assert self.moments.W in (self.task.clock.watermark, *self.limits())
         self.hold_deadline()
 
@@ -186,15 +208,14 @@ class Witness:
                 self.standing[outcome.id] = outcome
         assert self.moments.net.keys() == self.standing.keys()
 
-    def hold_correction(self, come: list[Any], said: Said) -> None:
+    def hold_correction(self, outcomes: list[Outcome], come: list[Any], said: Said) -> None:
         """What may lie below a watermark that a writer could have declared is marked."""
         for outcome in come:
             assert outcome.correction or outcome.ts >= self.promised
         if self.case.join.emit == "final" and not self.case.tables and self.case.alternates:
             assert said.correction or not said.gone or self.case.join.word == "fold"
-        if said.gone and {row.id for row in said.gone} & {o.id for o in come}:
-            again = {row.id for row in said.gone}
-            assert [] == [o for o in come if o.id in again and not o.correction]
+        again = {o.of for o in outcomes if isinstance(o, Retracted)}
+        assert [] == [o for o in come if o.id in again and not o.correction]
         holdback = self.task.join.holdback(self.kept.store)
         own = self.task.clock.watermark - self.task.join.max_grace
         self.promised = max(self.promised, own if holdback is None else min(own, holdback))
