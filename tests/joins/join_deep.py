@@ -15,3 +15,5 @@ law = settings(
 )
 SEEDS = range(1000 if DEEP else 12)
 """Of timelines by chance, for each join, kind and emit."""
+CHAINS = 60 if DEEP else 6
+"""Of topologies by chance."""
