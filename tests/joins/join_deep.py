@@ -17,3 +17,5 @@ SEEDS = range(1000 if DEEP else 12)
 """Of timelines by chance, for each join, kind and emit."""
 CHAINS = 60 if DEEP else 6
 """Of topologies by chance."""
+MASS = 100_000 if DEEP else 2000
+"""Arrivals of a long stream."""

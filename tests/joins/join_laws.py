@@ -141,6 +141,7 @@ class Witness:
         """Let time pass everything: then nothing is left but the table."""
         outcomes = self.task.close()
         self.hold(outcomes, self.moments.close())
+        assert self.moments.net.keys() == self.standing.keys()
         assert [] == [key for key in self.kept.entries() if not set(keeps) & set(key)]
         return outcomes
 
@@ -206,7 +207,6 @@ class Witness:
             elif not isinstance(outcome, Late):
                 assert not self.case.alternates or outcome.id not in self.standing
                 self.standing[outcome.id] = outcome
-        assert self.moments.net.keys() == self.standing.keys()
 
     def hold_correction(self, outcomes: list[Outcome], come: list[Any], said: Said) -> None:
         """What may lie below a watermark that a writer could have declared is marked."""

@@ -35,7 +35,8 @@ def timeline(
         if declared and rng.random() < 0.15:
             around = facts[about][3] + rng.randint(-12, 10)
             items.append(Watermark(rng.choice(sorted(declared)), rng.choice((0, 0, 1)), around))
-        number = min(max(about + rng.randint(-4, 3), 0), len(facts) - 1)
+        back = rng.randint(0, 15) if per_key and rng.random() < 0.15 else 0
+        number = min(max(about - back + rng.randint(-4, 3), 0), len(facts) - 1)
         items.append(_arrival(rng, number, facts[number], values))
     return items
 

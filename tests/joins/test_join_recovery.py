@@ -26,9 +26,9 @@ def chain(rng: Random, names: list[str], emit: str) -> list[Stage]:
     """Stages by name; each keeps as long as the corrections of the one before reach."""
     stages, depth = list[Stage](), DEPTH
     for number, name in enumerate(names):
-        reach = min(MAKERS[name]().join.reach, 50)
-        depth += reach
-        case = MAKERS[name](emit=emit, name=f"s{number}", retract_grace=depth)
+        depth += MAKERS[name]().join.reach
+        given = rng.choice((None, depth))
+        case = MAKERS[name](emit=emit, name=f"s{number}", retract_grace=given)
         # Where the key changes, another task reads: two keys become one.
         by: Any = "txid" if number == 0 or rng.random() < 0.5 else ("address", "did")[number - 1]
         by = by if number == 0 or by != "txid" else stages[-1].by
@@ -80,7 +80,7 @@ def test_a_crash_at_any_point_loses_and_repeats_nothing(name: str, emit: str) ->
     """After any crashes the net set is the definition's, and state is empty but for tables."""
     for seed in range(CHAINS):
         rng = Random(seed)
-        world = World(chain(rng, [name], emit), DEPTH + 50, checkpoint_every=rng.choice((0, 1, 3)))
+        world = World(chain(rng, [name], emit), DEPTH, checkpoint_every=rng.choice((0, 1, 3)))
         items = feed(rng, world, emit, 14)
         torment(rng, world, items)
         assert world.expected(live_of(items)) == world.driver.net(world.outs[-1]), seed
@@ -104,8 +104,7 @@ def test_a_chain_of_three_is_the_composed_definition(names: list[str], emit: str
     for seed in range(CHAINS):
         rng = Random(seed)
         stages = chain(rng, names, emit)
-        undo = stages[-1].case.join.undo_grace
-        world = World(stages, undo, checkpoint_every=rng.choice((0, 1, 3)))
+        world = World(stages, DEPTH, checkpoint_every=rng.choice((0, 1, 3)))
         items = feed(rng, world, emit, 10)
         torment(rng, world, items)
         assert world.expected(live_of(items)) == world.driver.net(world.outs[-1]), (seed, stages)
@@ -126,7 +125,7 @@ def test_a_correction_three_steps_up_arrives_as_a_correction() -> None:
     all are final, time is past everything; then 0.right goes: the group says so, marked.
     """
     names = ["interval-left", "asof-left", "group-tumbling-outer"]
-    world = World(chain(Random(1), names, "final"), 200)
+    world = World(chain(Random(1), names, "final"), DEPTH)
     for place, ts in (((0, "left"), 5), ((0, "right"), 6), ((1, "right"), 3)):
         world.send(place, told(place[1], ts))
     for place in world.topics:
