@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 import reference as ref
-from cases import EMITS, GROUP_KINDS, WINDOWS, Case, windows_of
-from deep import SEEDS
-from laws import prove
-from timelines import as_a_writer_would, timeline
+from join_cases import EMITS, GROUP_KINDS, WINDOWS, Case, windows_of
+from join_deep import SEEDS
+from join_laws import prove
+from join_timelines import as_a_writer_would, timeline
 
 from joins import (
     Arrival,
