@@ -35,6 +35,13 @@ class Marks:
             found = min(found, self.declared_by(writer) + (step.grace or 0))
         return max(found, self.told[step.name])
 
+    def released(self, watermark: int) -> bool:
+        """Whether a step that was told less than this may be told more: what held it has gone."""
+        return any(
+            self.told[step.name] < watermark and self.next(step, watermark) > self.told[step.name]
+            for step in self._steps
+        )
+
     def declares(self) -> int:
         """What the task may declare: the least that any of its steps would.
 

@@ -226,7 +226,7 @@ class Task:
     def advance(self) -> None:
         """Pass a new watermark on to the steps: timers fire, results come before expiry."""
         watermark = self.progress.watermark
-        if watermark <= self.advanced:
+        if watermark <= self.advanced and not self.marks.released(watermark):
             return
         inbox: dict[str, list[Event]] = {}
         self._emit.begin((), inbox)

@@ -176,6 +176,25 @@ def test_a_fused_step_is_not_told_more_than_the_step_before_can_keep() -> None:
         world.crash()
 
 
+def test_a_fused_step_is_told_more_once_nothing_is_held_back() -> None:
+    """Also when the task's own time stands: a partner comes, and nobody waits any more.
+
+    ::
+
+        l at 5 waits until W > 105     W = 50: the next step is told 5     r at 6: told 50
+    """
+    left = _interval("left", DECLARED, OTHER, OUT, kind="left", after=100)
+    world = TopologyDriver([left, Step("after", (OUT,), (), _nothing)], SETTINGS, partitions=1)
+    at(world, 5, 1, topic=DECLARED, writer="v")
+    for topic in (DECLARED, OTHER):
+        world.declare(topic, T0 + 50, "v")
+    told = world.tasks[FIRST].marks.told
+    assert T0 + 5 == told["after"]
+    at(world, 6, 1, topic=OTHER, writer="v")
+    assert T0 + 50 == told["after"]
+    assert [5, 50] == declared(world)
+
+
 def test_what_a_fused_step_was_told_survives_a_crash() -> None:
     """It is less than the task's own time while the step before it waits."""
     anti = _interval("anti", DECLARED, OTHER, OUT, kind="anti", after=100)
