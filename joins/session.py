@@ -173,6 +173,11 @@ class SessionGroup(SessionJoin):
         """A session that loses its last event ends up to a gap earlier."""
         return self.windows.gap
 
+    @property
+    def delay(self) -> int | None:
+        """The result of an open session is at its last event, a gap before its end."""
+        return self.max_grace + (self.windows.gap if self._waits else 0)
+
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the sessions around the event before and after the change."""
         work = self._saying(store, watermark)

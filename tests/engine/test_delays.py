@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,7 @@ def test_the_bound_is_reached_and_not_passed(join: Join) -> None:
     step = _join(join, DECLARED, OTHER)
     world = TopologyDriver(step, SETTINGS, partitions=1)
     (task,) = world.tasks.values()
+    join = replace(join, retract_grace=task.sub.steps[0].retract_grace)  # as the topology has it
     start, seen = T0 - T0 % 50, Delay(10**9, 0)
     for ts in range(start, start + 200):
         if (ts - start) % 100 < 60:
