@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,8 +27,18 @@ class Said(NamedTuple):
     anchor: Anchor | None = None
 
 
+class Fanned(NamedTuple):
+    """Many things that a result says on one topic, and withdraws together: the quickest form."""
+
+    topic: Topic
+    rows: Sequence[tuple[str | int, Any]]
+    """What tells them apart, and their values."""
+    anchor: Anchor | None = None
+
+
 Say = Callable[[Matched | Unmatched], Any]
-"""The value of a result, None says nothing of it; or, to several topics, ``Said`` after ``Said``.
+"""The value of a result, None says nothing of it; or, to several topics, ``Said`` after ``Said``
+(or ``Fanned``).
 
 A pure function of the result: what is withdrawn later is what it says then of the old one.
 """
@@ -56,12 +66,12 @@ def join_step(
         outcomes = join.on_batch(state, side, batch.events, batch.watermark, void)
         if void:
             emit.no_effect(void)
-        voice.say(outcomes, emit, batch.events[-1])
+        voice.say(outcomes, emit, batch.events)
 
     def advance(watermark: int, state: Store, emit: Emit) -> None:
         due = join.next_deadline(state)
         if due is not None and due <= watermark:
-            voice.say(join.on_watermark(state, watermark), emit, None)
+            voice.say(join.on_watermark(state, watermark), emit, ())
 
     return Step(
         join.name,
@@ -89,8 +99,11 @@ class _Voice:
         self._one = None if isinstance(writes, tuple) else writes
         self.topics = writes if isinstance(writes, tuple) else (writes,)
 
-    def say(self, outcomes: list[Outcome], emit: Emit, cause: Event | None) -> None:
+    def say(self, outcomes: list[Outcome], emit: Emit, events: Iterable[Event]) -> None:
         """Write what the outcomes of one batch change, taken together."""
+        if not outcomes:
+            return
+        causes = {event.key: event for event in events}  # a join's results are by key
         before: dict[str, Row | None] = {}
         after: dict[str, Row | None] = {}
         for outcome in outcomes:
@@ -101,48 +114,78 @@ class _Voice:
                 before.setdefault(outcome.id, None)
                 after[outcome.id] = outcome
         for id, row in after.items():
-            self._change(before[id], row, emit, cause)
+            old = before[id]
+            if row is not None:
+                self._change(old, row, emit, causes.get(row.key))
+            elif old is not None:
+                self._change(old, None, emit, causes.get(old.key))
 
     def _change(self, old: Row | None, new: Row | None, emit: Emit, cause: Event | None) -> None:
-        gone, come = self._events(old, cause), self._events(new, cause)
-        for id, (topic, event) in gone.items():
-            again = come.get(id)
-            if again is not None and (again[1].ts, again[1].value) == (event.ts, event.value):
-                del come[id]
+        if old is None:
+            for word in self._words(new, cause):
+                word.write(emit, word.event)
+            return
+        come = {word.place: word for word in self._words(new, cause)}
+        for word in self._words(old, cause):
+            again = come.get(word.place)
+            if again is None:
+                word.write(emit, retraction(word.event, cause))
+            elif (again.event.ts, again.event.value) == (word.event.ts, word.event.value):
+                del come[word.place]
             else:
-                emit(topic, retraction(event, cause))
-        for id, (topic, event) in come.items():
-            event.correction = event.correction or id in gone
-            emit(topic, event)
+                word.write(emit, retraction(word.event, cause))
+                again.event.correction = True
+        for word in come.values():
+            word.write(emit, word.event)
 
-    def _events(self, row: Row | None, cause: Event | None) -> dict[str, tuple[Topic, Event]]:
-        """What a result says, by event id."""
+    def _words(self, row: Row | None, cause: Event | None) -> list[_Word]:
+        """What a result says."""
         value = None if row is None else self._say(row)
         if row is None or value is None:
-            return {}
-        if self._one is not None:
-            event = self._event(row, row.id, row.ts, self._one, value, cause)
-            return {row.id: (self._one, event)}
-        return dict(self._several(row, value, cause))
+            return []
+        if self._one is None:
+            return [self._word(row, said, cause) for said in value]
+        event = self._event(row, row.id, row.ts, self._one.key_of(value), value, cause)
+        event.type = self._one.event_type or ""
+        return [_Word(self._one, event)]
 
-    def _several(
-        self, row: Row, all_said: Iterable[Said], cause: Event | None
-    ) -> Iterator[tuple[str, tuple[Topic, Event]]]:
-        for said in all_said:
+    def _word(self, row: Row, said: Said | Fanned, cause: Event | None) -> _Word:
+        if isinstance(said, Fanned):
+            event = self._event(row, row.id, row.ts, row.key, said.rows, cause)
+        else:
             id = digest_id(row.id, said.topic.name, said.part)
             ts = row.ts if said.ts is None else said.ts
-            event = self._event(row, id, ts, said.topic, said.value, cause)
-            event.anchor = said.anchor
-            yield id, (said.topic, event)
+            event = self._event(row, id, ts, said.topic.key_of(said.value), said.value, cause)
+            event.type = said.topic.event_type or ""
+        event.anchor = said.anchor
+        return _Word(said.topic, event, isinstance(said, Fanned))
 
     def _event(
-        self, row: Row, id: str, ts: int, topic: Topic, value: Any, cause: Event | None
+        self, row: Row, id: str, ts: int, key: str, value: Any, cause: Event | None
     ) -> Event:
         event = Event(
-            id, topic.key_of(value), ts, "assert", value,
-            correction=row.correction, type=topic.event_type or "", producer=self.name,
+            id, key, ts, "assert", value, correction=row.correction, producer=self.name
         )  # fmt: skip
         if cause is not None:
             event.ingest_ts, event.causation_id = cause.ingest_ts, cause.id
-            event.correlation_id = cause.correlation_id
+            event.correlation_id, event.priority = cause.correlation_id, cause.priority
         return event
+
+
+class _Word(NamedTuple):
+    """An event as it is written, or the rows of many as its value."""
+
+    topic: Topic
+    event: Event
+    fanned: bool = False
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it is said: topic and event id."""
+        return self.topic.name, self.event.id
+
+    def write(self, emit: Emit, event: Event) -> None:
+        if self.fanned:
+            emit.derive(self.topic, event, event.value)
+        else:
+            emit(self.topic, event)
