@@ -77,6 +77,7 @@ TYPES: tuple[EventType, ...] = (
     EventType("bitcoin.mempool.v1", e.MempoolEvent, _mempool_identity, _txid),
     EventType("bitcoin.lifecycle.v1", e.Lifecycle, lambda v: (v.network, v.txid), _txid),
     EventType("bitcoin.activity.v1", e.Activity, None, _address),
+    EventType("bitcoin.parties.v1", e.Parties, None, _txid),
     EventType("bitcoin.cancellation.v1", e.Cancellation, None, _address),
     EventType(
         "web5.record.v1",

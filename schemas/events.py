@@ -140,6 +140,14 @@ class Activity(Value, frozen=True, gc=False):
     replaceable: bool = False
 
 
+class Parties(Value, frozen=True, gc=False):
+    """The addresses that take part in a transaction."""
+
+    network: str
+    txid: str
+    addresses: list[str]
+
+
 class Cancellation(Value, frozen=True, gc=False):
     """An unconfirmed payment to an address that will not come: its transaction left the mempool."""
 

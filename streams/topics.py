@@ -149,6 +149,13 @@ activity: Topic[e.Activity] = Topic(
     "one debit or credit of one address",
     "bitcoin.activity.v1",
 )
+parties: Topic[e.Parties] = Topic(
+    "bitcoin.parties",
+    "txid",
+    "the addresses that take part in a transaction",
+    "bitcoin.parties.v1",
+    stored=False,
+)
 cancellations: Topic[e.Cancellation] = Topic(
     "bitcoin.cancellations",
     "address",
@@ -295,6 +302,7 @@ ALL: tuple[Topic, ...] = (
     facts,
     lifecycle,
     activity,
+    parties,
     cancellations,
     identity_links,
     recent_links,

@@ -1,11 +1,15 @@
-"""facts -> bitcoin.activity: one debit or credit an address, keyed by the address."""
+"""facts -> bitcoin.activity, bitcoin.parties: one debit or credit an address; all addresses of one.
+
+The first is keyed by the address, the second by the txid, for what is known of the whole later.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from joins.state import Store
-from schemas.events import Activity, Transaction
+from schemas.envelope import Event
+from schemas.events import Activity, Parties, Transaction
 from streams import topics
 from streams.engine.step import Batch, Emit, Step
 
@@ -15,10 +19,23 @@ MAX_REPLACEABLE = 0xFFFFFFFE
 
 
 def process(batch: Batch, state: Store, emit: Emit) -> None:
-    """Pass every debit and credit on."""
+    """Pass every debit and credit on, and who takes part."""
     for fact in batch:
-        rows = [(f"{row.direction}:{row.index}", row) for row in activity(fact.value)]
+        tx: Transaction = fact.value
+        found = list(activity(tx))
+        rows = [(f"{row.direction}:{row.index}", row) for row in found]
         emit.derive(topics.activity, fact, rows)
+        addresses = list(dict.fromkeys(row.address for row in found))
+        emit(topics.parties, _seen_as(fact, Parties(tx.network, tx.txid, addresses)))
+
+
+def _seen_as(fact: Event, value: Parties) -> Event:
+    """The fact with less in it: it never leaves the task, and needs no id of its own."""
+    kind = topics.parties.event_type or ""
+    return Event(
+        fact.id, fact.key, fact.ts, fact.op, value, fact.correction, kind,
+        fact.anchor, fact.ingest_ts, NAME, fact.correlation_id, fact.id,
+    )  # fmt: skip
 
 
 def activity(tx: Transaction) -> Iterator[Activity]:
@@ -50,4 +67,4 @@ def _row(
     )
 
 
-step = Step(NAME, (topics.facts,), (topics.activity,), process)
+step = Step(NAME, (topics.facts,), (topics.activity, topics.parties), process)

@@ -1,4 +1,4 @@
-"""ml.features, ml.models -> ml.results, and the same by address.
+"""ml.features, ml.models -> ml.results: the score of each transaction, with its reasons.
 
 Which snapshot scores a transaction is decided by event time: the newest one that was valid at the
 transaction's time. A snapshot that arrives later corrects the scores it should have given.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from schemas.envelope import Event
-from schemas.events import AddressScore, ModelSnapshot, Score
+from schemas.events import ModelSnapshot, Score
 from streams import topics
 from streams.engine.codec import register
 from streams.engine.step import Batch, Emit, Step, retraction, row_event
 from streams.engine.stores import Scope
 from streams.models.scorer import Scorer, score
-from streams.patterns.words import all_addresses
 from streams.topics import DAY_MS
 
 NAME = "score_transactions"
@@ -28,16 +27,13 @@ class Scored(msgspec.Struct, gc=False):
     """All that is kept of a transaction, due at its time."""
 
     vector: Event
-    addresses: list[str]
     score: Score
 
 
 def process(batch: Batch, state: Scope, emit: Emit) -> None:
-    """Keep addresses, features and snapshots; score what each of them touches."""
+    """Keep features and snapshots; score what each of them touches."""
     for event in batch:
-        if batch.topic is topics.facts:
-            state.scratch[event.key] = all_addresses(event.value)  # its features follow at once
-        elif batch.topic is topics.models:
+        if batch.topic is topics.models:
             _take_snapshot(state, emit, event)
         else:
             _take_features(state, emit, event)
@@ -58,8 +54,7 @@ def _take_features(state: Scope, emit: Emit, event: Event) -> None:
     old: Scored | None = state.get(place)
     new = None
     if event.op == "assert":
-        addresses = state.scratch.get(event.key) or (old.addresses if old is not None else [])
-        new = Scored(event, addresses, _score(state, event))
+        new = Scored(event, _score(state, event))
         state.put(place, new, event.ts)
     elif old is not None:
         state.delete(place)
@@ -77,7 +72,7 @@ def _take_snapshot(state: Scope, emit: Emit, event: Event) -> None:
     for key in state.due("vector", snapshot.valid_from_ts):
         old: Scored | None = state.get(key)
         assert old is not None
-        new = Scored(old.vector, old.addresses, _score(state, old.vector))
+        new = Scored(old.vector, _score(state, old.vector))
         if new.score != old.score:
             state.put(key, new, old.vector.ts)
             _say(emit, event, old, new)
@@ -94,13 +89,13 @@ def _score(state: Scope, vector: Event) -> Score:
 
 
 def _say(emit: Emit, cause: Event, old: Scored | None, new: Scored | None) -> None:
-    """Withdraw the old score and say the new one, with all that follows for addresses."""
+    """Withdraw the old score and say the new one."""
     if old is not None and new is not None and old.score == new.score:
         return
     if old is not None:
-        _emit(emit, retraction(_result(old, old.vector, False), cause), old)
+        emit(topics.results, retraction(_result(old, old.vector, False), cause))
     if new is not None:
-        _emit(emit, _result(new, cause, old is not None), new)
+        emit(topics.results, _result(new, cause, old is not None))
 
 
 def _result(scored: Scored, cause: Event, replaces: bool) -> Event:
@@ -110,29 +105,11 @@ def _result(scored: Scored, cause: Event, replaces: bool) -> Event:
     )
 
 
-def _emit(emit: Emit, result: Event, scored: Scored) -> None:
-    emit(topics.results, result)
-    found = scored.score
-    rows = [(address, _at(address, found)) for address in scored.addresses]
-    emit.derive(topics.address_results, result, rows)
-
-
-def _at(address: str, found: Score) -> AddressScore:
-    return AddressScore(
-        found.network,
-        address,
-        found.txid,
-        found.score,
-        found.reason,
-        found.partial,
-        found.snapshot_id,
-    )
-
-
 step = Step(
     NAME,
-    (topics.facts, topics.features, topics.models),
-    (topics.results, topics.address_results),
+    (topics.features, topics.models),
+    (topics.results,),
     process,
     advance,
+    version=2,
 )
