@@ -1,8 +1,8 @@
-"""When entries are due: keys by time, in chunks of time that are put in order when it comes.
+"""Entries of a table, and when they are due: by time, in chunks put in order when time comes.
 
-Most keys are due long after they come, and many come before any is asked for. So a key is only
-thrown into its chunk, and a chunk is sorted once, when time reaches it. What goes is taken out of
-the one map that says when a key is due; its chunk notices when it is read.
+Most entries are due long after they come, and many come before any is asked for. So an entry is
+only thrown into its chunk, and a chunk is sorted once, when time reaches it. What goes is marked,
+and its chunk notices when it is read.
 """
 
 from __future__ import annotations
@@ -10,112 +10,128 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Any
 
+import msgspec
+
 Key = tuple[str | int, ...]
 
 
+class Entry(msgspec.Struct, eq=False, gc=False):
+    """What a table has at a key; one that is gone has no value."""
+
+    key: Any
+    value: Any
+    due: int | None = None
+    """The time (ms) that it is found by."""
+    dirty: bool = False
+    """It waits for the checkpoint (for stores that have one)."""
+    logged: bool = False
+    """The changelog may know of it."""
+
+
 class _Chunk:
-    """The keys of a span of time."""
+    """The entries of a span of time."""
 
-    __slots__ = ("at", "keys", "line", "live", "number", "start")
+    __slots__ = ("entries", "line", "live", "number", "start")
 
-    def __init__(self, number: int, at: dict[Key, int]) -> None:
-        self.number, self.at = number, at
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.live = 0
-        """How many of the keys are still due here."""
-        self.keys: list[Key] = []
+        """How many of the entries are still due here."""
+        self.entries: list[Entry] = []
         """As they came, until somebody asks; perhaps twice, or gone."""
         self.line: list[Any] | None = None
-        """From then on (due, key), in order, perhaps gone."""
+        """From then on (due, key, entry), in order, perhaps gone."""
         self.start = 0
         """What stands before this in ``line`` has gone."""
 
-    def add(self, key: Key, due: int) -> None:
+    def add(self, entry: Entry) -> None:
         self.live += 1
         line = self.line
         if line is None:
-            self.keys.append(key)
+            self.entries.append(entry)
             return
+        due, key = entry.due, entry.key
         place = bisect_left(line, (due, key), self.start)
-        if place == len(line) or line[place] != (due, key):
-            line.insert(place, (due, key))
+        if place < len(line) and line[place][:2] == (due, key):
+            line[place] = (due, key, entry)
+        else:
+            line.insert(place, (due, key, entry))
 
-    def sorted(self) -> list[tuple[int, Key]]:
-        """(due, key) in order."""
-        at, number = self.at, self.number
-        found = [(at.get(key), key) for key in dict.fromkeys(self.keys)]
-        shift = Timeline.SHIFT
-        return sorted((d, key) for d, key in found if d is not None and d >> shift == number)
+    def sorted(self) -> list[tuple[int, Key, Entry]]:
+        """(due, key, entry) in order."""
+        number, shift, seen = self.number, Timeline.SHIFT, dict[int, Any]()
+        for entry in self.entries:
+            due = entry.due
+            if due is not None and due >> shift == number:
+                seen[id(entry)] = (due, entry.key, entry)
+        return sorted(seen.values())
 
     def due(self, low: int | None, high: int | None) -> list[Key]:
-        line, at = self._ordered(), self.at
+        line = self._ordered()
         start = self.start if low is None else bisect_left(line, (low,), self.start)
         end = len(line) if high is None else bisect_left(line, (high,), start)
-        return [key for due, key in line[start:end] if at.get(key) == due]
+        return [key for due, key, entry in line[start:end] if entry.due == due]
 
     def next(self, low: int | None) -> int | None:
-        line, at = self._ordered(), self.at
+        line = self._ordered()
         start = self.start if low is None else bisect_left(line, (low,), self.start)
         for place in range(start, len(line)):
             due: int = line[place][0]
-            if at.get(line[place][1]) == due:
+            if line[place][2].due == due:
                 return due
         return None
 
     def _ordered(self) -> list[Any]:
-        line, at, start = self.line, self.at, self.start
+        line, start = self.line, self.start
         if line is None:
             line = self.line = self.sorted()
-            self.keys = []
-        while start < len(line) and at.get(line[start][1]) != line[start][0]:
+            self.entries = []
+        while start < len(line) and line[start][2].due != line[start][0]:
             start += 1
         self.start = start
         return line
 
 
 class Timeline:
-    """Keys by the time (ms) at which they are due.
+    """Entries by the time (ms) at which they are due.
 
     >>> line = Timeline()
     >>> for due in (900, 30, 20):
-    ...     line.set(("k", due), due)
+    ...     line.add(Entry(("k", due), "value", due))
     >>> line.due(None, 900), line.next(21)
     ([('k', 20), ('k', 30)], 30)
     """
 
-    __slots__ = ("_chunks", "_order", "at")
+    __slots__ = ("_chunks", "_order")
     SHIFT = 8
     """A chunk is 2^8 ms."""
 
     def __init__(self) -> None:
-        self.at: dict[Key, int] = {}
-        """When each key is due."""
         self._chunks: dict[int, _Chunk] = {}
         self._order: list[int] = []
         """The numbers of the chunks."""
 
-    def set(self, key: Any, due: int | None) -> None:
-        """Put a key at a time; None takes it away."""
-        known = self.at.get(key)
-        if known is not None:
-            self._forget(key, known)
-        if due is None:
-            return
-        self.at[key] = due
-        number = due >> self.SHIFT
+    def add(self, entry: Entry) -> None:
+        """Take an entry in that has a time."""
+        number = entry.due >> self.SHIFT  # type: ignore[operator]
         chunk = self._chunks.get(number)
         if chunk is None:
-            chunk = self._chunks[number] = _Chunk(number, self.at)
+            chunk = self._chunks[number] = _Chunk(number)
             insort(self._order, number)
-        chunk.add(key, due)
+        chunk.add(entry)
 
-    def _forget(self, key: Key, known: int) -> None:
-        del self.at[key]
-        number = known >> self.SHIFT
-        chunk = self._chunks[number]
-        chunk.live -= 1
-        if not chunk.live:
-            del self._chunks[number]
-            del self._order[bisect_left(self._order, number)]
+    def move(self, entry: Entry, due: int | None) -> None:
+        """Give an entry another time, or none."""
+        known, entry.due = entry.due, due
+        if known is not None:
+            number = known >> self.SHIFT
+            chunk = self._chunks[number]
+            chunk.live -= 1
+            if not chunk.live:
+                del self._chunks[number]
+                del self._order[bisect_left(self._order, number)]
+        if due is not None:
+            self.add(entry)
 
     def due(self, low: int | None = None, high: int | None = None) -> list[Key]:
         """Keys with ``low <= due < high``, by (due, key)."""
@@ -132,7 +148,7 @@ class Timeline:
             chunk = self._chunks[order[place]]
             whole = (low is None or low <= start) and (high is None or end <= high)
             if whole and chunk.line is None:
-                found += [key for _, key in chunk.sorted()]
+                found += [key for _, key, _ in chunk.sorted()]
             else:
                 found += chunk.due(low, high)
         return found

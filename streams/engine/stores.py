@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from joins.state import Dump, Key, MemoryStore, Table
+from joins.timeline import Entry
 
 FEW = 100
 """Entries of which it is not worth while to lose count."""
@@ -203,48 +204,73 @@ class LoggedTable(Table):
         super().__init__()
         self.path, self.log = path, log
         """What stands in front of a key on the changelog."""
-        self.dirty: dict[Any, None] = {}
+        self.dirty: list[Entry] = []
         """Entries that changed since the last checkpoint, in order of change."""
 
     def put(self, key: Any, value: Any, due: int | None = None) -> None:
         """Set an entry."""
-        self.log((self, key, self.values.get(key), self.at.get(key)))
-        super().put(key, value, due)
+        entry = self.entries.get(key)
+        if entry is None:
+            entry = Entry(key, value, due)
+            self.log((self, entry, None, None))
+            self.insert(entry)
+        else:
+            self.log((self, entry, entry.value, entry.due))
+            self.set(entry, value, due)
 
     def delete(self, key: Any) -> None:
         """Remove an entry if it is there."""
-        old = self.values.get(key)
-        if old is not None:
-            self.log((self, key, old, self.at.get(key)))
-            super().delete(key)
+        entry = self.entries.get(key)
+        if entry is not None:
+            self.log((self, entry, entry.value, entry.due))
+            self.remove(entry)
 
-    def change(self, key: Any, value: Any, due: int | None) -> None:
-        """Write past the log; None deletes."""
+    def back(self, entry: Entry, value: Any, due: int | None) -> None:
+        """Undo a write, past the log: this was the entry's content before it; None: not there."""
+        if value is None:
+            self.remove(entry)
+        elif entry.value is not None:
+            self.set(entry, value, due)
+        else:
+            entry.value, entry.due = value, due
+            self.insert(entry)
+
+    def load(self, key: Any, value: Any, due: int | None) -> None:
+        """Take over what the changelog has, past the log; None deletes."""
         if value is None:
             super().delete(key)
         else:
             super().put(key, value, due)
+            self.entries[key].logged = True
 
     def changed(self) -> Changes:
-        """The dirty entries, which are clean from now on."""
-        value, at, dirty, self.dirty = self.values.get, self.at, self.dirty, {}
-        if at:
-            found = [(key, _timed(value(key), at.get(key))) for key in dirty]
-        else:
-            found = [(key, value(key)) for key in dirty]
+        """The dirty entries, which are clean from now on.
+
+        What came and went since the last checkpoint is not among them: no log knows of it.
+        """
+        dirty, self.dirty = self.dirty, []
+        found: list[tuple[Any, Any]] = []
+        for entry in dirty:
+            entry.dirty = False
+            if entry.value is not None:
+                entry.logged = True
+                due = entry.due
+                found.append((entry.key, entry.value if due is None else Timed(entry.value, due)))
+            elif entry.logged:
+                found.append((entry.key, None))
         return Changes(self.path, found)
 
     def touch(self, key: Any) -> None:
-        """The entry is to be written at the next checkpoint."""
-        self.dirty[key] = None
+        """The entry is to be written, or deleted, at the next checkpoint."""
+        entry = self.entries.get(key) or Entry(key, None)
+        entry.logged = True
+        if not entry.dirty:
+            entry.dirty = True
+            self.dirty.append(entry)
 
 
-_Written = tuple[LoggedTable, Any, Any, int | None]
-"""What was there before a write: table, key, value, due."""
-
-
-def _timed(value: Any, due: int | None) -> Any:
-    return value if due is None else Timed(value, due)
+_Written = tuple[LoggedTable, Entry, Any, int | None]
+"""What was there before a write: table, entry, value, due."""
 
 
 class Scope(MemoryStore):
@@ -277,7 +303,7 @@ class Scope(MemoryStore):
         if key[0] == PLAIN:
             self.table(str(key[1])).load((int(key[2]), int(key[3])), value)
         else:
-            self._tables[key[0]].change(key, value, due)  # type: ignore[attr-defined]
+            self._tables[key[0]].load(key, value, due)  # type: ignore[attr-defined]
 
     def touch(self, key: Key) -> None:
         """An entry is to be written at the next checkpoint."""
@@ -312,8 +338,10 @@ class TaskStore:
 
     def settle(self) -> None:
         """What was written stays: forget how to undo it."""
-        for table, key, _, _ in self._log:
-            table.dirty[key] = None
+        for table, entry, _, _ in self._log:
+            if not entry.dirty:
+                entry.dirty = True
+                table.dirty.append(entry)
         self._log.clear()
         for scope in self._scopes.values():
             scope.scratch.clear()
@@ -322,8 +350,8 @@ class TaskStore:
 
     def undo(self) -> None:
         """Put back everything since the last ``settle``."""
-        for table, key, old, due in reversed(self._log):
-            table.change(key, old, due)
+        for table, entry, old, due in reversed(self._log):
+            table.back(entry, old, due)
         self._log.clear()
         for scope in self._scopes.values():
             scope.scratch.clear()
