@@ -17,6 +17,7 @@ from bench.harness.errors import BenchError
 from bench.harness.ground import Ground
 from bench.harness.progress import say
 from bench.harness.rounds import Bench, Measured, measure
+from bench.joins import Joins
 from bench.keyed_count import KeyedCount
 from bench.latency import Latency
 from bench.transaction_path import TransactionPath
@@ -27,6 +28,7 @@ BENCHES: dict[str, type[Bench]] = {
     "transaction_path": TransactionPath,
     "latency": Latency,
     "commits": Commits,
+    "joins": Joins,
 }
 EXAMPLE = """\
 benches:
@@ -34,6 +36,7 @@ benches:
   transaction_path   a real block through the steps keyed by txid, beside stock Faust
   latency            from a transaction to its score, at a fixed rate
   commits            how long a Kafka transaction takes: the floor of latency
+  joins              event-time joins and windows: rate and wrong rows, beside four others
 
 example: python -m bench keyed_count --only ours,bare_confluent --rounds 1 --json
 """

@@ -11,8 +11,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from bench.harness.errors import BenchError
 
-Record = tuple[bytes, bytes, int]
-"""Key, value, partition."""
+Record = tuple[bytes, bytes, int] | tuple[bytes, bytes, int, int]
+"""Key, value, partition, and the record's time (ms) where it is not now."""
 WAIT_SECONDS = 60
 
 _FAST: dict[str, Any] = {
@@ -54,20 +54,19 @@ def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
         if error is not None:
             refused.append(error)
 
-    for number, (key, value, partition) in enumerate(records):
-        _produce(producer, topic, key, value, partition, told)
+    for number, record in enumerate(records):
+        _produce(producer, topic, record, told)
         if number % 1000 == 0:
             producer.poll(0)
     if producer.flush(WAIT_SECONDS) or refused:
         raise BenchError(f"{topic} was not filled: {refused[:1]}", "look at the broker's log")
 
 
-def _produce(
-    producer: Producer, topic: str, key: bytes, value: bytes, partition: int, told: Any
-) -> None:
+def _produce(producer: Producer, topic: str, record: Record, told: Any) -> None:
+    key, value, partition, *ts = record
     while True:
         try:
-            producer.produce(topic, value, key, partition, on_delivery=told)
+            producer.produce(topic, value, key, partition, on_delivery=told, timestamp=sum(ts))
             return
         except BufferError:
             producer.poll(0.05)

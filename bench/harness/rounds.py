@@ -64,16 +64,24 @@ def measure(bench: Bench, cases: Sequence[str], contenders: Sequence[str], round
 
     Raises WrongResult for the first wrong output, before any rate is told.
     """
-    found: dict[str, dict[str, list[Figures]]]
-    found = {contender: {case: [] for case in cases} for contender in contenders}
+    found: dict[str, dict[str, list[Figures]]] = {contender: {} for contender in contenders}
     for case in cases:
+        able = [name for name in contenders if f"{name}/{case}" not in reasons(bench)]
+        for contender in able:
+            found[contender][case] = []
         say(f"{bench.name} {case}: loading the input")
-        bench.prepare(case, contenders)
+        bench.prepare(case, able)
         for number in range(rounds):
-            for contender in turned(contenders, number):
+            for contender in turned(able, number):
                 found[contender][case].append(bench.run(case, contender))
-                say(f"{bench.name} {case}: round {number + 1} of {rounds}, {contender} is right")
+                say(f"{bench.name} {case}: round {number + 1} of {rounds}, {contender} is done")
     return Measured(found)
+
+
+def reasons(bench: Bench) -> Mapping[str, str]:
+    """Why a contender has no run in a case: ``contender/case`` to the reason."""
+    found: Mapping[str, str] = getattr(bench, "cannot", {})
+    return found
 
 
 def turned(contenders: Sequence[str], by: int) -> list[str]:
@@ -82,7 +90,7 @@ def turned(contenders: Sequence[str], by: int) -> list[str]:
     >>> turned(["a", "b", "c"], 1)
     ['b', 'c', 'a']
     """
-    start = by % len(contenders)
+    start = by % max(len(contenders), 1)
     return [*contenders[start:], *contenders[:start]]
 
 

@@ -19,8 +19,8 @@ def rows(bench: Bench, measured: Measured) -> Iterator[list[str]]:
     columns = _columns(measured)
     compared = "ours" in measured.rounds and bool(bench.baselines)
     yield ["case", "contender", *columns, *(["ours / it", "goal"] if compared else [])]
-    for case in next(iter(measured.rounds.values())):
-        for contender in measured.rounds:
+    for case in dict.fromkeys(case for cases in measured.rounds.values() for case in cases):
+        for contender in (name for name, cases in measured.rounds.items() if case in cases):
             spreads = measured.spreads(contender, case)
             cells = [case, contender, *(_cell(spreads.get(name)) for name in columns)]
             if compared:
@@ -37,7 +37,7 @@ def _columns(measured: Measured) -> list[str]:
 
 
 def _ratio(bench: Bench, measured: Measured, case: str, contender: str) -> list[str]:
-    if contender == "ours":
+    if contender == "ours" or case not in measured.rounds["ours"]:
         return ["", ""]
     rates = [measured.spreads(name, case)["rate"].median for name in ("ours", contender)]
     goal = bench.baselines.get(f"{contender}/{case}", bench.baselines.get(contender))

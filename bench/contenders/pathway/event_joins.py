@@ -1,0 +1,146 @@
+"""Pathway: ``interval_join``, ``asof_join`` and ``windowby`` with persistence on disk.
+
+Licence BSL 1.1: used by this bench alone, nothing of it ships. Settings named by its author: a
+commit every 1.5 s (``autocommit_duration_ms``, the default; ours is 0.3 s), a filesystem backend, windows
+with ``exactly_once_behavior`` and the disorder as its shift. Joins have no ``behavior``, so nothing
+is ever late, and nothing is ever forgotten: their state has no bound. An as-of join has no
+tolerance: a partner that is too old is left out behind it. It works in Rust by minibatches, so the
+first record cannot be seen: the first minibatch of each input, and the start-up with it, is left
+out of both events and time. The end is when the minibatch with the last event is through; its
+persistence goes on behind, and is not waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import sleep
+from typing import Any
+
+import pathway as pw
+from stamps import SETTINGS, Stamps, leave
+
+KAFKA = {
+    "bootstrap.servers": SETTINGS["bootstrap"],
+    "group.id": SETTINGS["name"],
+    "auto.offset.reset": "earliest",
+}
+SIZE = SETTINGS["size_ms"]
+SENDING_SECONDS = 5
+stamps = Stamps()
+done = dict.fromkeys(SETTINGS["inputs"], 0)
+"""By side, how many events are through."""
+
+
+class Fact(pw.Schema):
+    """An input."""
+
+    key: str
+    ts: int
+    n: int
+
+
+def side(name: str) -> pw.Table:
+    """One input, counted."""
+    facts = pw.io.kafka.read(
+        KAFKA, topic=SETTINGS["inputs"][name], format="json", schema=Fact, name=name
+    )
+
+    def arrived(key: Any, row: dict[str, Any], time: int, is_addition: bool) -> None:
+        if is_addition:
+            through(name, row["events"])
+
+    pw.io.subscribe(facts.reduce(events=pw.reducers.count()), on_change=arrived)
+    return facts
+
+
+def through(name: str, events: int) -> None:
+    """So many events of a side are through."""
+    done[name] = events
+    if not stamps.began and all(done.values()):
+        stamps.begin(already=sum(done.values()))
+    elif sum(done.values()) == SETTINGS["events"]:
+        stamps.end()
+        threading.Thread(target=tell).start()
+
+
+def tell() -> None:
+    """Give its producer time to send what is left, then tell the time."""
+    sleep(SENDING_SECONDS)
+    stamps.say()
+    leave()
+
+
+def interval(how: pw.JoinMode) -> pw.Table:
+    """Pairs within the interval."""
+    left, right = side("left"), side("right")
+    near = pw.temporal.interval(-SIZE, SIZE)
+    found = left.interval_join(right, left.ts, right.ts, near, left.key == right.key, how=how)
+    return found.select(left=left.n, right=right.n)
+
+
+def asof(how: pw.JoinMode, tolerance: bool) -> pw.Table:
+    """The newest right event that is not younger."""
+    left, right = side("left"), side("right")
+    found = left.asof_join(right, left.ts, right.ts, left.key == right.key, how=how)
+    if not tolerance:
+        found = found.select(left=left.n, right=right.n)
+        return found.filter(pw.this.right.is_not_none())
+    pairs = found.select(left=left.n, at=left.ts, right=right.n, since=right.ts)
+    fits = pw.this.since.is_not_none() & (pw.this.since >= pw.this.at - SIZE)
+    return pairs.select(pw.this.left, right=pw.if_else(fits, pw.this.right, None))
+
+
+def windows(facts: pw.Table) -> pw.GroupedTable:
+    """Tumbling windows, said once."""
+    return facts.windowby(
+        facts.ts,
+        window=pw.temporal.tumbling(SIZE),
+        instance=facts.key,
+        behavior=pw.temporal.exactly_once_behavior(SETTINGS["disorder_ms"]),
+    )
+
+
+def totals() -> pw.Table:
+    """Count and sum by window."""
+    return windows(side("left")).reduce(
+        key=pw.this._pw_instance,
+        start=pw.this._pw_window_start,
+        count=pw.reducers.count(),
+        sum=pw.reducers.sum(pw.this.n),
+    )
+
+
+def group() -> pw.Table:
+    """Three inputs as one, collected by window."""
+    sides = [side(name).select(pw.this.key, pw.this.ts, pw.this.n, side=name) for name in "abc"]
+    member = pw.make_tuple(pw.this.ts, pw.this.side, pw.this.n)
+    return windows(pw.Table.concat_reindex(*sides)).reduce(
+        key=pw.this._pw_instance,
+        start=pw.this._pw_window_start,
+        all=pw.reducers.sorted_tuple(member),
+    )
+
+
+CASES: dict[str, Callable[[], pw.Table]] = {
+    "interval_inner": lambda: interval(pw.JoinMode.INNER),
+    "interval_left": lambda: interval(pw.JoinMode.LEFT),
+    "asof": lambda: asof(pw.JoinMode.LEFT, tolerance=True),
+    "lookup": lambda: asof(pw.JoinMode.LEFT, tolerance=False),
+    "lookup_corrections": lambda: asof(pw.JoinMode.LEFT, tolerance=False),
+    "window_count_sum": totals,
+    "group3": group,
+}
+
+
+def main() -> None:
+    output = {"bootstrap.servers": SETTINGS["bootstrap"]}
+    pw.io.kafka.write(CASES[SETTINGS["case"]](), output, SETTINGS["output"], format="json")
+    backend = pw.persistence.Backend.filesystem("persisted")
+    pw.run(
+        persistence_config=pw.persistence.Config(backend),
+        monitoring_level=pw.MonitoringLevel.NONE,
+    )
+
+
+main()
