@@ -26,8 +26,12 @@ FILE = "event_joins"
 """Not ``joins``: a contender's folder is on its path, and there is a package of that name."""
 KEYS, QUICK_KEYS = 100_000, 2_000
 QUICK_EVENTS = 20_000
-EVENTS = {"ours": 400_000, "kafka_streams": 300_000, "pathway": 400_000}
+QUICK = {"pathway": 300_000}
+EVENTS = {"ours": 400_000, "kafka_streams": 300_000, "pathway": 800_000}
 OTHERS = 200_000
+FEWER = {"pathway/asof", "pathway/lookup", "pathway/lookup_corrections"}
+FEW = 60_000
+"""Enough for ten seconds; Pathway gets more, as its first ones are not measured, but for as-of."""
 TIMEOUT_SECONDS = 200
 RETRACT_GRACE_MS = 2 * SIZE_MS
 HORIZON_MS = 3_600_000
@@ -89,9 +93,13 @@ class Joins:
         self._truth: dict[tuple[str, str, int], set[Row]] = {}
         self._runs = 0
 
-    def events(self, contender: str) -> int:
-        """How many events a contender gets, all sides together."""
-        return QUICK_EVENTS if self.quick else EVENTS.get(contender, OTHERS)
+    def events(self, case: str, contender: str) -> int:
+        """How many events a contender gets, all sides together; a table's first versions beside."""
+        if f"{contender}/{case}" in FEWER:
+            return QUICK_EVENTS if self.quick else FEW
+        if self.quick:
+            return QUICK.get(contender, QUICK_EVENTS)
+        return EVENTS.get(contender, OTHERS)
 
     def prepare(self, case: str, contenders: Sequence[str]) -> None:
         """Fill the topics of a case, and work out what must come out."""
@@ -112,11 +120,11 @@ class Joins:
         self._filled[topic] = len(facts)
 
     def _topic(self, case: str, side: str, contender: str) -> str:
-        form = "avro" if contender in AVRO else "json"
-        return f"bench.joins.{input_of(case)}.{side}.{form}.{self.events(contender)}"
+        form = {"ours": "avro", "kafka_streams": "avro_again"}.get(contender, "json")
+        return f"bench.joins.{input_of(case)}.{side}.{form}.{self.events(case, contender)}"
 
     def _facts(self, case: str, contender: str) -> Iterator[Fact]:
-        count = self.events(contender)
+        count = self.events(case, contender)
         if case.startswith("lookup"):
             return feeds.table(count, self.keys, versions=case == "lookup_corrections")
         return feeds.streams(sides_of(case), count, self.keys)
@@ -148,6 +156,8 @@ class Joins:
             "checkpoint_ms": 300,
         }
         if contender == "kafka_streams":
+            lasts = [fact for fact in self._facts(case, contender) if fact.n < 0]
+            told["lasts"] = [f"{inputs[f.side]} {f.partition} {f.ts} {f.key}" for f in lasts]
             told["java"] = java.command(contender, "EventJoins")
         return told
 
@@ -173,7 +183,7 @@ class Joins:
 
     def _expected(self, case: str, contender: str, by: str = "") -> set[Row]:
         """The rows of a case by its definition, or by the one of another name."""
-        place = (by or case, case, self.events(contender))
+        place = (by or case, case, self.events(case, contender))
         if place not in self._truth:
             sides = definitions.by_side(self._facts(case, contender))
             self._truth[place] = TRUTHS[by or case](sides)

@@ -36,7 +36,7 @@ def command(contender: str, main: str) -> list[str]:
     Raises BenchError when it does not compile, BrokerError when there is no Java or no jar.
     """
     source, lock = BENCH / "contenders" / contender / f"{main}.java", lock_of(contender)
-    home = ENVS / contender / "java"
+    home = ENVS / f"{contender}-java"
     jars = class_path(home, say, lock)
     path = os.pathsep.join(map(str, jars))
     stamp = hashlib.sha256(source.read_bytes() + path.encode()).hexdigest()[:16]
@@ -48,7 +48,7 @@ def command(contender: str, main: str) -> list[str]:
 
 def _compile(source: Path, classes: Path, path: str) -> None:
     fresh = classes.with_suffix(".new")
-    argv = [str(java_binary()), "-cp", path, _COMPILER, "--release", LEVEL, "-proc:none"]
+    argv = [str(java_binary()), "-cp", path, _COMPILER, f"-{LEVEL}", "-proc:none", "-nowarn"]
     done = subprocess.run(
         [*argv, "-cp", path, "-d", str(fresh), str(source)],
         check=False, capture_output=True, text=True, env=environment(),

@@ -11,6 +11,7 @@ merger. The end is when ``run`` has returned: it commits the last checkpoint bef
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from quixstreams import Application
@@ -19,7 +20,7 @@ from quixstreams.dataframe.windows import Collect, Count, Sum
 from stamps import SETTINGS, Stamps
 
 SIZE, DISORDER = SETTINGS["size_ms"], SETTINGS["disorder_ms"]
-stamps = Stamps()
+stamps, numbers = Stamps(), count(1)
 app = Application(
     broker_address=SETTINGS["bootstrap"],
     consumer_group=SETTINGS["name"],
@@ -36,6 +37,8 @@ def side(name: str, of: Callable[[Any], Any]) -> StreamingDataFrame:
     def taken(value: Any) -> Any:
         if not stamps.began:
             stamps.begin()
+        if next(numbers) == SETTINGS["events"]:
+            app.stop()  # after this one
         return of(value)
 
     return app.dataframe(app.topic(SETTINGS["inputs"][name])).apply(taken)
@@ -116,7 +119,7 @@ CASES: dict[str, Callable[[], StreamingDataFrame]] = {
 
 def main() -> None:
     CASES[SETTINGS["case"]]().to_topic(app.topic(SETTINGS["output"]))
-    app.run(count=SETTINGS["events"], collect=False)
+    app.run()
     stamps.end()
     stamps.say()
 
