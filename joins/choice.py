@@ -14,6 +14,7 @@ anti     each that has none, as Unmatched
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -26,7 +27,7 @@ from joins.outcome import Matched, Outcome, Row, Unmatched, changes
 from joins.partners import AsOf, Lookup
 from joins.state import Store
 from schemas.envelope import Event
-from schemas.ids import digest_id
+from schemas.ids import digester
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,38 @@ class ChoiceJoin(Join):
     def reach(self) -> int:
         """How far below a right event a left event that it corrects may lie."""
         return self.rule.reach
+
+    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
+        left, right = self.sides
+        ts, key = event.ts, event.key
+        seen = self._seen(ts, watermark)
+        if side == right and seen:
+            last: Event | None = store.last((left, key))
+            if last is not None and last.ts >= ts:
+                return super()._plain(store, side, event, watermark)
+        store.put((side, key, ts, event.id), event, self._due(side, event))
+        if side == right or not seen:
+            return []
+        if self.emit == "final":
+            passed.reach(store, watermark)
+        return self._rows(store, event)  # type: ignore[return-value]
+
+    def _due(self, side: str, event: Event) -> int | None:
+        """When a new event is forgotten."""
+        return event.ts + self._spans[side]
+
+    @cached_property
+    def _spans(self) -> dict[str, int]:
+        return {side: self._expiry(side, 0) for side in self.sides}
+
+    @cached_property
+    def _waits(self) -> int:
+        """How long after a left event its choice is certain (ms)."""
+        return self.graces[self.sides[1]] + 1
+
+    @cached_property
+    def _ids(self) -> tuple[Callable[..., str], Callable[..., str]]:
+        return tuple(digester(self.name, self.word, what) for what in ("matched", "unmatched"))  # type: ignore[return-value]
 
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the choices that are in sight before and after the change."""
@@ -78,10 +111,7 @@ class ChoiceJoin(Join):
         return []
 
     def _seen(self, ts: int, watermark: int) -> bool:
-        return self.emit == "eager" or watermark >= self._deadline(ts)
-
-    def _deadline(self, ts: int) -> int:
-        return ts + self.graces[self.sides[1]] + 1
+        return self.emit == "eager" or watermark >= ts + self._waits
 
     def _rows(self, store: Store, event: Event) -> list[Row]:
         events = (self.sides[1], event.key)
@@ -93,14 +123,13 @@ class ChoiceJoin(Join):
         return [self._row(event, None if self.kind == "semi" else right)]
 
     def _row(self, event: Event, right: Event | None) -> Row:
-        unmatched = right is None and self.kind != "semi"
-        outcome = "unmatched" if unmatched else "matched"
+        left, other = self.sides
+        members = {left: event, other: right}
+        matched, unmatched = self._ids
+        if right is None and self.kind != "semi":
+            return Unmatched(unmatched(event.id, None), event.key, event.ts, left, members)
         right_id = None if right is None else right.id
-        id = digest_id(self.name, self.word, outcome, event.id, right_id)
-        members = dict(zip(self.sides, (event, right), strict=True))
-        if unmatched:
-            return Unmatched(id, event.key, event.ts, self.sides[0], members)
-        return Matched(id, event.key, event.ts, members)
+        return Matched(matched(event.id, right_id), event.key, event.ts, members)
 
     def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
         """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""
@@ -125,7 +154,7 @@ class ChoiceJoin(Join):
     @cached_property
     def _lead(self) -> int:
         """How long after its deadline a left event is forgotten (ms)."""
-        return self._expiry(self.sides[0], 0) - self._deadline(0)
+        return self._spans[self.sides[0]] - self._waits
 
     def _timer_dues(self, store: Store) -> list[int | None]:
         due = None if self.emit == "eager" else passed.next_due(store, self.sides[0], self._lead)

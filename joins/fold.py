@@ -19,9 +19,11 @@ Retracted of the old one, which it replaces, having the same id.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 from joins import liveness
@@ -31,7 +33,7 @@ from joins.liveness import RETRACTED, Change
 from joins.outcome import Matched, Outcome, Row, changes
 from joins.state import Key, Store
 from schemas.envelope import Event
-from schemas.ids import digest_id
+from schemas.ids import digester
 
 Function = Callable[[list[tuple[str, Event]]], Any]
 
@@ -60,39 +62,55 @@ class Fold(Join):
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Ask the function before and after the change."""
         key = change.event.key
-        before = self._rows(store, key)
+        before = self._all(store, key)
+        old = self._rows(key, self._latest(before, self._marks(store, key)))
         self._record(store, change, watermark)
-        return changes(before, self._rows(store, key), change.correction)
+        if change.before is None:
+            after = before.copy()
+            insort(after, (change.side, change.event), key=self._place)
+        else:
+            after = self._all(store, key)
+        new = self._rows(key, self._latest(after, self._marks(store, key)))
+        return changes(old, new, change.correction)
 
-    def _rows(self, store: Store, key: str) -> list[Row]:
-        events = self._latest(store, key)
+    def _rows(self, key: str, events: list[tuple[str, Event]]) -> list[Row]:
         value = self.function(events) if events else None
         if value is None:
             return []
         members = {
             name: tuple(event for side, event in events if side == name) for name in self.sides
         }
-        id = digest_id(self.name, self.word, "matched", key)
-        return [Matched(id, key, events[-1][1].ts, members, value)]
+        return [Matched(self._id(key), key, events[-1][1].ts, members, value)]
 
-    def _latest(self, store: Store, key: str) -> list[tuple[str, Event]]:
-        """The key's live events since its last pause of more than ``horizon``, by (ts, id)."""
-        events = self._all(store, key)
-        times = [event.ts for _, event in events]
-        times += [
-            int(mark[3]) for side in self.sides for mark, _ in store.scan((RETRACTED, side, key))
-        ]
-        times.sort()
+    @cached_property
+    def _id(self) -> Callable[..., str]:
+        return digester(self.name, self.word, "matched")
+
+    def _latest(self, events: list[tuple[str, Event]], marks: list[int]) -> list[tuple[str, Event]]:
+        """Those of the key's live events since its last pause of more than ``horizon``."""
+        if not events or (not marks and events[-1][1].ts - events[0][1].ts <= self.horizon):
+            return events
+        times = sorted([*marks, *(event.ts for _, event in events)])
         start = 0
         for index in range(1, len(times)):
             if times[index] - times[index - 1] > self.horizon:
                 start = index
         return [item for item in events if item[1].ts >= times[start]]
 
+    def _marks(self, store: Store, key: str) -> list[int]:
+        """When those of the key's events were that have been retracted."""
+        if store.next_due(RETRACTED) is None:
+            return []
+        marks = [store.scan((RETRACTED, side, key)) for side in self.sides]
+        return [int(mark[3]) for mark, _ in chain(*marks)]
+
     def _all(self, store: Store, key: str) -> list[tuple[str, Event]]:
+        """The key's live events by (ts, id)."""
         found = [(side, event) for side in self.sides for event in store.between((side, key))]
-        # The sort is stable: at one (ts, id) the sides stay in order.
-        return sorted(found, key=lambda item: (item[1].ts, item[1].id))
+        return sorted(found, key=self._place)
+
+    def _place(self, item: tuple[str, Event]) -> tuple[int, str, int]:
+        return item[1].ts, item[1].id, self.sides.index(item[0])
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
         return []

@@ -26,8 +26,9 @@ from typing import ClassVar
 from joins.choice import ChoiceJoin
 from joins.clock import SideTime
 from joins.liveness import Change
-from joins.partners import Lookup, record_version
+from joins.partners import Lookup, gone, record_version
 from joins.state import Store
+from schemas.envelope import Event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,10 @@ class LookupJoin(ChoiceJoin):
         else:
             record_version(store, change, self._kept)
 
-    @property
+    def _due(self, side: str, event: Event) -> int | None:
+        return super()._due(side, event) if side == self.sides[0] else gone(event, self._kept)
+
+    @cached_property
     def _kept(self) -> int:
         return max(self.horizon, self.undo_grace)
 

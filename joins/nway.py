@@ -16,7 +16,7 @@ waits and is a correction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ from joins.outcome import Matched, Member, Outcome, Row, changes, corrected
 from joins.partners import Rule, record_version
 from joins.state import Store
 from schemas.envelope import Event
-from schemas.ids import digest_id
+from schemas.ids import digester
 
 CORRECTS = "/c"
 """The table of the marks of waiting events that are corrections."""
@@ -68,6 +68,16 @@ class DriverJoin(Join):
         return self.sides[0]
 
     # --- an event ---------------------------------------------------------------------------
+
+    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
+        if self.emit == "eager":
+            return super()._plain(store, side, event, watermark)
+        # Whoever this may touch is no older than this.
+        low = event.ts if side == self.driver else event.ts - self._back[side]
+        if self._seen(low, watermark):
+            return super()._plain(store, side, event, watermark)
+        self._record(store, Change(side, None, event, False, False), watermark)
+        return []
 
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the rows of the driver's events that the change touches."""
@@ -108,8 +118,17 @@ class DriverJoin(Join):
         members: dict[str, Member] = {self.driver: event}
         for side, rule in self.rules.items():
             members[side] = rule.find(store, (side, event.key), event.ts)
-        id = digest_id(self.name, self.word, "matched", event.id)
+        id = self._id(event.id)
         return Matched(id, event.key, event.ts, members)
+
+    @cached_property
+    def _back(self) -> dict[str, int]:
+        """How far below an event of a side a driver's may lie that it touches (ms)."""
+        return {side: 0 if rule.table else rule.reach for side, rule in self.rules.items()}
+
+    @cached_property
+    def _id(self) -> Callable[..., str]:
+        return digester(self.name, self.word, "matched")
 
     # --- deadlines --------------------------------------------------------------------------
 

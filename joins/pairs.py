@@ -37,18 +37,10 @@ from joins.errors import JoinError
 from joins.join import Join
 from joins.liveness import Change
 from joins.outcome import Matched, Outcome, Row, Unmatched, changes, corrected, in_order, withdrawn
+from joins.slot import Slot
 from joins.state import Key, Store
 from schemas.envelope import Event
 from schemas.ids import digester
-
-
-class Slot(NamedTuple):
-    """Where partners of an event lie: ``low <= ts <= high``, none after ``high``."""
-
-    tag: int
-    """Tells the slots of an event apart: the start of the window."""
-    low: int
-    high: int
 
 
 class Shift(NamedTuple):
@@ -90,6 +82,10 @@ class PairJoin(Join):
     @abstractmethod
     def slot_of(self, side: str, ts: int) -> Slot:
         """The slot of an event, the first where it has several."""
+
+    @abstractmethod
+    def bounds(self, side: str, ts: int) -> tuple[int, int]:
+        """The least and the greatest ts in that slot."""
 
     def tag_parts(self, slot: Slot) -> tuple[str, ...]:
         """What the slot adds to an id."""
@@ -136,8 +132,7 @@ class PairJoin(Join):
         if self._hops:
             return super()._plain(store, side, event, watermark)
         ts, key, other, watched = event.ts, event.key, self._other_of[side], self._watched
-        slot = self.slot_of(side, ts)
-        low, high = slot[1:]
+        low, high = self.bounds(side, ts)
         partners: list[Event] = store.between((other, key), (low,), (high + 1,))
         gone: list[Row] = []
         come: list[Row] = []
@@ -148,9 +143,9 @@ class PairJoin(Join):
                     return super()._plain(store, side, event, watermark)
                 gone, come = self._first_of(store, other, partners, event)
             if self._pairs:
-                come += self._pair_rows(side, event, partners, slot)
+                come += self._pair_rows(side, event, partners, self.slot_of(side, ts))
         if side in watched:
-            come += self._alone(store, side, event, slot, bool(partners), watermark)
+            come += self._alone(store, side, event, bool(partners), watermark)
         due = (high if high > ts else ts) + self.undo_grace + 1
         store.put((side, key, ts, event.id), event, due)
         if gone or len(come) > 1:
@@ -158,9 +153,10 @@ class PairJoin(Join):
         return come  # type: ignore[return-value]
 
     def _alone(
-        self, store: Store, side: str, event: Event, slot: Slot, matched: bool, watermark: int
+        self, store: Store, side: str, event: Event, matched: bool, watermark: int
     ) -> list[Row]:
         """What stands of a new event by itself."""
+        slot = self.slot_of(side, event.ts)
         open_ = not self._closed(side, slot, watermark)
         if self._waits and open_ and not matched:
             store.put(self._timer(side, event, slot), 1, self._deadline(side, slot))

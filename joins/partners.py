@@ -6,7 +6,7 @@ of an n-way join, and the first two are the rules of ``AsOfJoin`` and ``LookupJo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,9 +51,8 @@ class AsOf:
     def touched(self, store: Store, events: Key, event: Event) -> tuple[int, int | None]:
         """From this event up to the next one, as far as tolerance goes."""
         high = event.ts + self.tolerance
-        for _, other in store.scan(events, (event.ts,), (high + 1,)):
-            if (other.ts, other.id) > (event.ts, event.id):
-                return event.ts, other.ts - 1
+        for _, other in _after(store, events, event, (high + 1,)):
+            return event.ts, other.ts - 1
         return event.ts, high
 
 
@@ -88,17 +87,18 @@ class Lookup:
 
     def find(self, store: Store, events: Key, ts: int) -> Event | None:
         """The version at ``ts``; None too where that one deletes."""
-        for _, version in store.scan(events, high=(ts + 1,), reverse=True):
+        version: Event | None = store.last(events, None, (ts + 1,))
+        while version is not None:
             end = valid_to(version)
             if end is None or end > ts:
-                found: Event = version
-                return None if found.value is None else found
+                return None if version.value is None else version
+            version = store.last(events, None, (version.ts, version.id))
         return None
 
     def touched(self, store: Store, events: Key, event: Event) -> tuple[int, int | None]:
         """From this version up to the next that hides it for good."""
-        for _, other in store.scan(events, (event.ts,)):
-            if (other.ts, other.id) > (event.ts, event.id) and valid_to(other) is None:
+        for _, other in _after(store, events, event, None):
+            if valid_to(other) is None:
                 return event.ts, other.ts - 1
         return event.ts, None
 
@@ -145,7 +145,10 @@ Rule = AsOf | Lookup | Interval
 def valid_to(version: Event) -> int | None:
     """The end of a version's validity (exclusive, ms), where it has one."""
     value: Any = version.value
-    end = value.get("valid_to") if isinstance(value, Mapping) else getattr(value, "valid_to", None)
+    if isinstance(value, (dict, Mapping)):
+        end = value.get("valid_to")
+    else:
+        end = getattr(value, "valid_to", None)
     return None if end is None else int(end)
 
 
@@ -156,5 +159,21 @@ def record_version(store: Store, change: Change, kept: int) -> None:
     if change.after is None:
         store.delete(place)
     else:
-        end = valid_to(version)
-        store.put(place, version, None if end is None else end + kept)
+        store.put(place, version, gone(version, kept))
+
+
+def gone(version: Event, kept: int) -> int | None:
+    """When a version is forgotten, ``kept`` ms after its end; None: never."""
+    end = valid_to(version)
+    return None if end is None else end + kept
+
+
+def _after(
+    store: Store, events: Key, event: Event, high: Key | None
+) -> Iterable[tuple[Key, Event]]:
+    """The events behind ``event``, mostly none."""
+    last = store.last(events, (event.ts,), high)
+    if last is None or (last.ts, last.id) <= (event.ts, event.id):
+        return ()
+    # The least id that is greater than this one begins with it.
+    return store.scan(events, (event.ts, event.id + "\0"), high)

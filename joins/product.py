@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from joins.pairs import PairJoin, Slot
+from joins.pairs import PairJoin
+from joins.slot import Slot
 from joins.windows import Fixed, Hopping
 
 
@@ -38,6 +39,11 @@ class ProductJoin(PairJoin):
     def slot_of(self, side: str, ts: int) -> Slot:
         """The first window."""
         return self.slots(side, ts)[0]
+
+    def bounds(self, side: str, ts: int) -> tuple[int, int]:
+        """The first window's first and last instant."""
+        slot = self.slot_of(side, ts)
+        return slot.low, slot.high
 
     @property
     def _hops(self) -> bool:
