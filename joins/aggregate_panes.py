@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
 
-from joins.aggregate_windows import WINDOWS, FixedAggregate, Touched, Work, there
-from joins.outcome import Outcome, Row, changes
+from joins.aggregate_windows import WINDOWS, FixedAggregate, Touched, Work, turned
+from joins.outcome import Outcome, Row
 from joins.state import Store
 from joins.windows import Hopping
 
@@ -60,7 +60,7 @@ class PaneAggregate(FixedAggregate):
             panes = range(start, start + self.windows.size, self._pane)
             touched = [work.tallies[key, pane] for pane in panes if (key, pane) in work.tallies]
             corrects = any(tally.corrects for tally in touched)
-            said += changes(there(before), there(self._merged(store, key, start)), corrects)
+            said += turned(before, self._merged(store, key, start), corrects)
         return said
 
     def _merged(self, store: Store, key: str, start: int) -> Row | None:

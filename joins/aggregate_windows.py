@@ -7,7 +7,7 @@ counted in each window that it is in; so a window is said without looking at ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -18,7 +18,7 @@ from joins.outcome import Matched, Member, Outcome, Row, changes, in_order
 from joins.state import Store
 from joins.tally import Tallies, Tally
 from schemas.envelope import Event
-from schemas.ids import digest_id
+from schemas.ids import digester
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +82,17 @@ class FixedAggregate(Aggregating, GroupJoin):
         return self._settle(store, work, watermark)
 
     def _fold(self, store: Store, change: Change, watermark: int, work: Work) -> None:
-        event = change.event
+        event, tallies = change.event, work.tallies
         for start in self._starts(event.ts):
             place = (event.key, start)
-            touched = work.tallies.get(place)
+            touched = tallies.get(place)
             if touched is None:
-                touched = work.tallies[place] = self._touch(store, place, watermark, work)
-            self._tallies.change(touched.tally, change)
+                touched = tallies[place] = self._touch(store, place, watermark, work)
             if change.correction:
                 touched.corrects = True
+                self._tallies.change(touched.tally, change)
+            else:
+                self._tallies.add(touched.tally, change.side, event)
         self._record(store, change, watermark)
 
     def _starts(self, ts: int) -> Iterable[int]:
@@ -109,7 +111,7 @@ class FixedAggregate(Aggregating, GroupJoin):
         for place, before in work.before.items():
             touched = work.tallies[place]
             now = self._said(store, *place, touched.tally)
-            said += changes(there(before), there(now), touched.corrects)
+            said += turned(before, now, touched.corrects)
         self._keep(store, work, watermark)
         return said
 
@@ -136,9 +138,13 @@ class FixedAggregate(Aggregating, GroupJoin):
         if not self._tallies.has_kind(self.kind, tally):
             return None
         end = start + self.windows.size
-        id = digest_id(self.name, self.word, "matched", key, start, end)
+        id = self._id(key, str(start), str(end))
         value = self._tallies.values(tally, partial(self._all, store, key, start))
         return Matched(id, key, end - 1, self._members(store, key, start), value)
+
+    @cached_property
+    def _id(self) -> Callable[..., str]:
+        return digester(self.name, self.word, "matched")
 
     def _members(self, store: Store, key: str, start: int) -> Mapping[str, Member]:
         if not self.members:
@@ -196,6 +202,12 @@ class FixedAggregate(Aggregating, GroupJoin):
             store.delete(place)
 
 
-def there(row: Row | None) -> tuple[Row, ...]:
-    """A row, or none."""
+def turned(before: Row | None, now: Row | None, corrects: bool) -> list[Outcome]:
+    """What has to be said when a window said ``before`` and says ``now``."""
+    if before is None and (now is None or not corrects):
+        return [] if now is None else [now]
+    return changes(_there(before), _there(now), corrects)
+
+
+def _there(row: Row | None) -> tuple[Row, ...]:
     return () if row is None else (row,)

@@ -138,10 +138,16 @@ class Join(ABC):
         self, store: Store, side: str, events: Iterable[Event], void: list[Event] | None
     ) -> Iterator[Change]:
         """What events change, each asked when the one before it is written down."""
+        unmarked = store.next_due(RETRACTED) is None
         for event in events:
+            new = unmarked and event.op == "assert" and not event.correction
+            if new and store.get((side, event.key, event.ts, event.id)) is None:
+                yield Change(side, None, event, False, False)
+                continue
             change = self.effect(store, side, event)
             if change is not None:
                 yield change
+                unmarked = unmarked and not change.correction
             elif void is not None:
                 void.append(event)
 

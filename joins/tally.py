@@ -36,12 +36,14 @@ class Tallies:
             if getattr(type(found), "keeps", None) is not Stateful.keeps
         ]
 
+        self._blank: Tally = [0] * self.size + [None] * len(self._aggregates)
+        for number, aggregate in self._mergeable:
+            self._blank[number] = aggregate.zero()
+        self._flat = not any(isinstance(part, dict) for part in self._blank)
+
     def zero(self) -> Tally:
         """Of no events."""
-        tally: Tally = [0] * self.size + [None] * len(self._aggregates)
-        for number, aggregate in self._mergeable:
-            tally[number] = aggregate.zero()
-        return tally
+        return self.own(self._blank)
 
     def of(self, events: Mapping[str, Iterable[Event]]) -> Tally:
         """Of these events."""
@@ -53,6 +55,8 @@ class Tallies:
 
     def own(self, tally: Tally) -> Tally:
         """A copy that may be changed."""
+        if self._flat:
+            return list(tally)
         return [dict(part) if type(part) is dict else part for part in tally]
 
     def regaining(self, tally: Tally) -> Tally:
