@@ -79,7 +79,12 @@ class Tallies:
                 tally[number] = aggregate.add(state, event)
 
     def remove(self, tally: Tally, side: str, event: Event) -> None:
-        """Take an event out of an owned tally; without any it is as new."""
+        """Take an event out of an owned tally; without any it is as new.
+
+        A tally that was forgotten in time, and begun again, has nothing to lose.
+        """
+        if not tally[self._position[side]]:
+            return
         tally[self._position[side]] -= 1
         if not any(tally[: self.size]):
             tally[:] = self.zero()

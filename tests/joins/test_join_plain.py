@@ -204,6 +204,21 @@ def test_idle_by_both_keeps_time_where_it_is() -> None:
     assert [("Matched", 50, "l", "q")] == names(run(join, items, close=False))
 
 
+def test_a_writer_that_breaks_its_promise_breaks_nothing_else() -> None:
+    """::
+
+    declared, W = 20, retract_grace 3:   windows [4, 13) and [8, 17)   e(9), then its retract
+    The first window is forgotten, the second is not; what is said is said once.
+    """
+    join = MAKERS["aggregate-hopping"](emit="eager", retract_grace=3).join
+    items: list[Any] = [Watermark(side, 0, 0) for side in join.sides]
+    items += [on("left", "e", 9, {"v": 1})]
+    items += [Watermark(side, 0, 18) for side in join.sides]
+    items += [on("left", "e", 9, {"v": 1}, op="retract")]
+    said = [(type(o).__name__, at(o)) for o in run(join, items)]
+    assert [("Matched", 12), ("Matched", 16), ("Retracted", 16)] == said
+
+
 def test_the_default_retract_grace_is_how_far_the_join_reaches() -> None:
     """before 5, after 7: at ``W_p`` = 100 a retract at 93 still counts, one at 92 is late."""
     join = IntervalJoin(before=5, after=7, grace=1)
