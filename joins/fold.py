@@ -15,6 +15,17 @@ watermark happens to be, a pause longer than ``horizon`` between two events of a
 ones count) begins the key anew: the row is the function of the events since the last such pause.
 Where the pause was so long that the old events have left state, the new row is said without a
 Retracted of the old one, which it replaces, having the same id.
+
+``holds`` says of which values a key is still waiting for more, however long (a payment that may yet
+be taken back): a pause at which such a value stood does not begin the key anew, and the key stays
+in state until an event gives it a value that does not hold, and ``horizon`` has passed after that.
+Whoever uses it sees to it that such events come.
+
+::
+
+    horizon 10, holds "seen"
+    added(0) ------------- 500 -------------> evicted(500)   one key: [added, evicted]
+    confirmed(0) --------- 500 -------------> evicted(500)   a new one: [evicted]
 """
 
 from __future__ import annotations
@@ -23,7 +34,7 @@ from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any, ClassVar
 
 from joins import liveness
@@ -48,6 +59,7 @@ class Fold(Join):
     kind: str = "outer"
     function: Function
     horizon: int
+    holds: Callable[[Any], bool] | None = None
 
     def _check(self) -> None:
         super()._check()
@@ -87,15 +99,26 @@ class Fold(Join):
         return digester(self.name, self.word, "matched")
 
     def _latest(self, events: list[tuple[str, Event]], marks: list[int]) -> list[tuple[str, Event]]:
-        """Those of the key's live events since its last pause of more than ``horizon``."""
+        """Those of the key's live events that came since it began."""
         if not events or (not marks and events[-1][1].ts - events[0][1].ts <= self.horizon):
             return events
-        times = sorted([*marks, *(event.ts for _, event in events)])
-        start = 0
-        for index in range(1, len(times)):
-            if times[index] - times[index - 1] > self.horizon:
-                start = index
-        return [item for item in events if item[1].ts >= times[start]]
+        start = self._start(events, _times(events, marks))
+        return [item for item in events if item[1].ts >= start]
+
+    def _start(self, events: list[tuple[str, Event]], times: list[int]) -> int:
+        """After the key's last pause of more than ``horizon`` at which its value did not hold."""
+        start = times[0]
+        for last, after in pairwise(times):
+            if after - last > self.horizon and not self._held(events, start, last):
+                start = after
+        return start
+
+    def _held(self, events: list[tuple[str, Event]], start: int, end: int) -> bool:
+        if self.holds is None:
+            return False
+        known = [item for item in events if start <= item[1].ts <= end]
+        value = self.function(known) if known else None
+        return value is not None and self.holds(value)
 
     def _marks(self, store: Store, key: str) -> list[int]:
         """When those of the key's events were that have been retracted."""
@@ -122,15 +145,36 @@ class Fold(Join):
         return ts + self.horizon
 
     def _forget(self, store: Store, place: Key, watermark: int) -> None:
-        """An event stays while a later one continues it."""
+        """An event stays while a later one continues it, or its key's value holds."""
         side, key, last = str(place[0]), str(place[1]), int(place[2])
         while self._expiry(side, last) <= watermark:
             after = self._continued(store, key, last)
             if after is None:
-                liveness.forget(store, place)
+                self._end(store, place, last)
                 return
             last = after
         liveness.keep(store, place, self._expiry(side, last))
+
+    def _end(self, store: Store, place: Key, last: int) -> None:
+        """Nothing continues the key after ``last``, unless it holds."""
+        key = str(place[1])
+        if self._holds_at(store, key, last):
+            event = store.get(place)
+            store.delete((RETRACTED, *place))  # says nothing that the value does not say
+            if event is not None:
+                store.put(place, event)
+            return
+        for side in self.sides if self.holds is not None else ():
+            for event in store.between((side, key), None, (int(place[2]) + 1,)):
+                liveness.forget(store, (side, key, event.ts, event.id))
+        liveness.forget(store, place)
+
+    def _holds_at(self, store: Store, key: str, last: int) -> bool:
+        if self.holds is None:
+            return False
+        events = self._all(store, key)
+        times = [ts for ts in _times(events, self._marks(store, key)) if ts <= last]
+        return bool(times) and self._held(events, self._start(events, times), last)
 
     def _continued(self, store: Store, key: str, ts: int) -> int | None:
         """The last ts at most ``horizon`` after ``ts``."""
@@ -142,3 +186,8 @@ class Fold(Join):
             marks = store.scan((RETRACTED, side, key), low, high, reverse=True)
             found += [int(mark[3]) for mark, _ in islice(marks, 1)]
         return max(found, default=None)
+
+
+def _times(events: list[tuple[str, Event]], marks: list[int]) -> list[int]:
+    """When anything was ever said of a key, in order."""
+    return sorted([*marks, *(event.ts for _, event in events)])
