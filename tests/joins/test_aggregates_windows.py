@@ -155,7 +155,7 @@ def standing(outcomes: Iterable[Outcome], rows: dict[str, Any] | None = None) ->
     rows = {} if rows is None else rows
     for outcome in outcomes:
         if isinstance(outcome, Retracted):
-            del rows[outcome.of]
+            assert rows.pop(outcome.of) == outcome.row
         elif isinstance(outcome, Matched):
             assert outcome.id not in rows
             rows[outcome.id] = outcome
@@ -412,3 +412,20 @@ def test_an_event_of_overlapping_windows_is_counted_once() -> None:
     assert store.cost() <= 6
     assert 3 == len([key for key in store.dump() if key[0] == "/windows"])
     assert 60 * 3 == len(join.on_watermark(store, 1000))
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_what_is_stored_is_never_changed_in_place(name: str) -> None:
+    """A state that is regained for a result at the close is not slipped into the store."""
+    join = WindowAggregate(
+        windows=HOT[name], aggregates={"lo": Min("v")}, members=False, retract_grace=10**7
+    )
+    store, hot = MemoryStore(), events(range(5))
+    join.on_batch(store, "left", [*hot, gone(hot[0])], 0)
+    before = repr([item for item in store.dump().items() if item[0][0] in TABLES])
+    assert {1} == {row.value["lo"] for row in join.on_watermark(store, 2 * 10**6)}
+    assert before == repr([item for item in store.dump().items() if item[0][0] in TABLES])
+
+
+TABLES = ("/windows", "/sessions")
+"""Where tallies are."""
