@@ -17,6 +17,7 @@ from bench.harness.errors import BenchError
 from bench.harness.ground import Ground
 from bench.harness.progress import say
 from bench.harness.rounds import Bench, Measured, measure
+from bench.join_state import JoinState
 from bench.joins import Joins
 from bench.keyed_count import KeyedCount
 from bench.latency import Latency
@@ -29,6 +30,7 @@ BENCHES: dict[str, type[Bench]] = {
     "latency": Latency,
     "commits": Commits,
     "joins": Joins,
+    "join_state": JoinState,
 }
 EXAMPLE = """\
 benches:
@@ -37,6 +39,7 @@ benches:
   latency            from a transaction to its score, at a fixed rate
   commits            how long a Kafka transaction takes: the floor of latency
   joins              event-time joins and windows: rate and wrong rows, beside four others
+  join_state         what a join keeps by open entry, and what a hot key costs
 
 example: python -m bench keyed_count --only ours,bare_confluent --rounds 1 --json
 """

@@ -20,7 +20,7 @@ from streams.engine.topology import build
 
 SIZE = SETTINGS["size_ms"]
 CASE = SETTINGS["case"]
-COMMON = {"name": CASE, "retract_grace": SETTINGS["retract_grace_ms"]}
+COMMON = {"name": CASE}
 
 
 def pair(result: Matched | Unmatched) -> v.Pair:
