@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from joins import Arrival, Fold, JoinTask, Late, Matched, Outcome, Retracted, run
+from joins import Arrival, Fold, JoinTask, Late, Matched, MemoryStore, Outcome, Retracted, run
 from schemas.envelope import Event
 
 HORIZON, GRACE = 10, 15
@@ -95,18 +95,20 @@ def test_a_pause_begins_a_key_anew_unless_it_waits(first: str, expected: str) ->
 def test_a_key_that_waits_is_kept_and_one_that_does_not_leaves_nothing() -> None:
     """The end of waiting lets everything go, also what had waited."""
     task = JoinTask(fold(), 0, {"left", "right"})
+    store = task.store
+    assert isinstance(store, MemoryStore)
     task.receive("left", event("w", 0))
     task.receive("right", event("a", 0, key="gone"))
     task.declare("left", 1_000)
     task.declare("right", 1_000)
-    assert [("left", "k", 0, "w@0")] == list(task.store.dump())
+    assert [("left", "k", 0, "w@0")] == list(store.dump())
     task.receive("right", event("a", 1_001))
     task.declare("left", 1_001 + HORIZON + GRACE)
     task.declare("right", 1_001 + HORIZON + GRACE)
-    assert 2 == len(task.store)
+    assert 2 == len(store)
     task.declare("left", 1_002 + HORIZON + GRACE)
     task.declare("right", 1_002 + HORIZON + GRACE)
-    assert 0 == len(task.store)
+    assert 0 == len(store)
 
 
 def test_a_retracted_end_of_waiting_lets_it_wait_again() -> None:
