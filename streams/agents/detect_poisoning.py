@@ -28,7 +28,7 @@ def step(config: Config) -> Step:
         name=NAME,
         emit="eager",
         grace=config.engine.grace_ms,
-        retract_grace=config.engine.retract_grace_ms + DEFAULTS.slack_ms,
+        lateness=config.engine.lateness_ms,
     )
     return join_step(join, SIDES, topics.history_matches, _say)
 

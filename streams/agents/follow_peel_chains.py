@@ -14,6 +14,7 @@ from joins.state import Store
 from schemas.envelope import Event
 from schemas.events import PeelHop
 from streams import topics
+from streams.agents.follow_lifecycle import undo_ms
 from streams.config import Config
 from streams.engine.codec import register
 from streams.engine.step import Batch, Emit, Rows, Step
@@ -28,7 +29,7 @@ Place = tuple[str, str]
 
 def step(config: Config) -> Step:
     """The step; a hop is kept for the longest pause and the undo horizon."""
-    keep = DEFAULTS.max_pause_ms + max(config.engine.grace_ms, config.engine.retract_grace_ms)
+    keep = DEFAULTS.max_pause_ms + max(config.engine.grace_ms, undo_ms(config))
 
     def advance(watermark: int, state: Store, emit: Emit) -> None:
         for key in state.due("hop", high=watermark - keep):

@@ -36,7 +36,7 @@ def steps(config: Config) -> tuple[Step, ...]:
     """The steps of the main job."""
     return (
         track_tip.step,
-        follow_lifecycle.step,
+        follow_lifecycle.step(config),
         fan_out_activity.step,
         extract_features.step,
         detect_patterns.step,

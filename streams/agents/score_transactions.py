@@ -11,6 +11,7 @@ import msgspec
 from schemas.envelope import Event
 from schemas.events import ModelSnapshot, Score
 from streams import topics
+from streams.agents import follow_lifecycle
 from streams.engine.codec import register
 from streams.engine.step import Batch, Emit, Step, retraction, row_event
 from streams.engine.stores import Scope
@@ -18,7 +19,7 @@ from streams.models.scorer import Scorer, score
 from streams.topics import DAY_MS
 
 NAME = "score_transactions"
-HORIZON_MS = DAY_MS
+HORIZON_MS = DAY_MS + follow_lifecycle.HORIZON_MS
 MODEL_ID = "transactions"
 
 

@@ -14,6 +14,7 @@ from joins.state import Store
 from schemas.envelope import Event
 from schemas.events import ModelSnapshot
 from streams import topics
+from streams.agents.follow_lifecycle import undo_ms
 from streams.config import Config
 from streams.engine.step import Batch, Emit, Rows, Step
 
@@ -25,7 +26,7 @@ NAME = "train_model"
 
 def step(config: Config) -> Step:
     """The step, with boundaries and horizon of the configuration."""
-    boundary, horizon = config.model_boundary_ms, config.engine.retract_grace_ms
+    boundary, horizon = config.model_boundary_ms, undo_ms(config)
 
     def process(batch: Batch, state: Store, emit: Emit) -> None:
         reopened: dict[str, tuple[int, Event]] = {}

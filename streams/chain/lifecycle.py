@@ -21,6 +21,8 @@ class Standing(NamedTuple):
     """The outcome of the fold."""
 
     lifecycle: Lifecycle
+    ts: int
+    """Since when it stands so (ms): the time of its block, or of the mempool's last word."""
     fact: Event | None
     """The event that holds the one live form of the transaction; None when it is gone."""
     body: Transaction | None
@@ -36,16 +38,16 @@ def fold(events: Iterable[Event]) -> Standing | None:
     confirmed, seen = _sorted(events)
     if not confirmed and not seen:
         return None
-    last = seen[-1].value if seen else None
     bodies = [e for e in seen if e.value.kind == "added" and e.value.transaction is not None]
     if confirmed:
         newest, body = confirmed[-1], confirmed[-1].value
-        return Standing(_lifecycle("confirmed", newest, seen), newest, body, None, body)
+        return Standing(_lifecycle("confirmed", newest, seen), newest.ts, newest, body, None, body)
     known = bodies[-1].value.transaction if bodies else None
-    if last is not None and last.kind in GONE:
-        return Standing(_lifecycle(last.kind, None, seen), None, None, last, known)
+    ts, last = seen[-1].ts, seen[-1].value
+    if last.kind in GONE:
+        return Standing(_lifecycle(last.kind, None, seen), ts, None, None, last, known)
     fact = bodies[-1] if bodies else None
-    return Standing(_lifecycle("mempool", None, seen), fact, known, None, known)
+    return Standing(_lifecycle("mempool", None, seen), ts, fact, known, None, known)
 
 
 def _sorted(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:

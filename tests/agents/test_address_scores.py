@@ -19,9 +19,9 @@ from streams.testing import TopologyDriver
 from tests.shapes import confirmed, name, seen, tx
 
 T = 1_700_000_000_000
-DAY = 86_400_000
+UNDO = follow_lifecycle.undo_ms(Config())
 STEPS = (
-    follow_lifecycle.step,
+    follow_lifecycle.step(Config()),
     fan_out_activity.step,
     extract_features.step,
     score_transactions.step,
@@ -107,12 +107,12 @@ def test_rows_are_anchored_and_say_what_they_follow_from() -> None:
 
 
 def test_scores_and_parties_leave_state_with_the_undo_horizon() -> None:
-    """A day after their time nothing of them is kept, and the rows stand."""
+    """Once no fact of their time can be corrected nothing is kept of them, and the rows stand."""
     driver = driven()
     send(driver, "a", T)
     for topic in (topics.transactions, topics.mempool):
-        driver.declare(topic, T + DAY, "s")
+        driver.declare(topic, T + UNDO, "s")
     assert 2 == len(driver.state(score_addresses.NAME))
     for topic in (topics.transactions, topics.mempool):
-        driver.declare(topic, T + DAY + 1, "s")
+        driver.declare(topic, T + UNDO + 1, "s")
     assert ({}, BOTH) == (driver.state(score_addresses.NAME), rows(driver))

@@ -22,7 +22,7 @@ from tests.shapes import confirmed, name, seen, tx
 T = 1_700_000_000_000
 HOUR, UNDO = 3_600_000, 7_200_000
 CONFIG = Config(label_tolerance_ms=HOUR, engine=EngineTuning(retract_grace_ms=UNDO))
-STEPS = (follow_lifecycle.step, extract_features.step, label_examples.step(CONFIG))
+STEPS = (follow_lifecycle.step(CONFIG), extract_features.step, label_examples.step(CONFIG))
 TIMED = (topics.transactions, topics.mempool, topics.labels)
 
 
@@ -133,9 +133,10 @@ def test_vectors_and_labels_leave_state() -> None:
     driver = driven()
     send(driver, "a", T)
     label(driver, "a", T + 5)
-    until(driver, T + HOUR + UNDO)
+    kept = HOUR + follow_lifecycle.undo_ms(CONFIG)
+    until(driver, T + kept)
     assert {} != driver.state(label_examples.NAME)
-    until(driver, T + HOUR + UNDO + 1)
+    until(driver, T + kept + 1)
     assert {} == driver.state(label_examples.NAME)
     assert [(name("a"), True)] == examples(driver)
 

@@ -37,7 +37,7 @@ MINUTE = 60_000
 MAX_PAUSE = DEFAULTS.max_pause_ms
 
 STEPS = (
-    follow_lifecycle.step,
+    follow_lifecycle.step(Config()),
     trace_history.step,
     step(Config()),
     raise_history_alerts.step,
@@ -260,7 +260,7 @@ def test_state_goes_when_no_correction_can_come() -> None:
     driver = TopologyDriver(STEPS, partitions=1)
     for n in range(6):
         send(driver, peel(n), T)
-    kept = MAX_PAUSE + Config().engine.retract_grace_ms
+    kept = MAX_PAUSE + follow_lifecycle.undo_ms(Config())
     for ts, held in ((T + kept, True), (T + kept + 1, False)):
         for topic in (topics.transactions, topics.mempool):
             driver.declare(topic, ts, "s")

@@ -28,7 +28,7 @@ PAYEE = "bcrt1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"
 POSER = "bcrt1qar0sqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5mdq"
 
 STEPS = (
-    follow_lifecycle.step,
+    follow_lifecycle.step(Config()),
     detect_patterns.step,
     trace_history.step,
     detect_poisoning.step(Config()),

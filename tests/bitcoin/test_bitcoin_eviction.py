@@ -11,6 +11,7 @@ import pytest
 from schemas.envelope import Event
 from streams import TopologyDriver, topics
 from streams.agents import follow_lifecycle
+from streams.config import Config
 from tests.bitcoin.full import (
     COIN,
     RICH,
@@ -158,7 +159,7 @@ def test_payments_of_an_evicted_transaction_are_cancelled_until_it_is_back(node:
     """Its outputs are cancellations of kind evicted; the block that has it takes them back."""
     with watch(node) as watching:
         parent, child, spends, events = thrown_out(node, watching)
-        driver = TopologyDriver(follow_lifecycle.step)
+        driver = TopologyDriver(follow_lifecycle.step(Config()))
         give(driver, events)
         said = {value.txid: value for value in driver.net(topics.cancellations).values()}
         standing = {v.txid: v.state for v in driver.net(topics.lifecycle).values()}
