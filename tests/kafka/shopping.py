@@ -99,7 +99,8 @@ def endings(partitions: int) -> Iterator[Fact]:
 
 def write(bootstrap: str, written: list[Fact]) -> None:
     """Write the records as a client of somebody else's would: in order, partitioned by murmur2."""
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
+    ordered = {"partitioner": "murmur2_random", "enable.idempotence": True}
+    producer = Producer({"bootstrap.servers": bootstrap, **ordered})
     codec = teach(Codec())
     for topic, event in written:
         event.ingest_ts = LAST  # long after: nothing is of the future
