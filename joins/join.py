@@ -249,12 +249,22 @@ class Join(ABC):
         return max(self._last_use(side, ts), ts) + self.undo_grace + 1
 
     def _expire(self, store: Store, watermark: int) -> None:
+        if not self._parts:
+            for table in (*self.sides, RETRACTED):
+                for place in store.due(table, None, watermark + 1):
+                    store.delete(place)
+            return
         # One at a time, since forgetting an event may look at its neighbours.
         for side in self.sides:
             for place in store.due(side, None, watermark + 1):
                 self._forget(store, place, watermark)
         for mark in store.due(RETRACTED, None, watermark + 1):
             self._forget(store, mark[1:], watermark)
+
+    @cached_property
+    def _parts(self) -> bool:
+        """Whether there is more to do than to drop what is due."""
+        return type(self)._forget is not Join._forget
 
     def _forget(self, store: Store, place: Key, watermark: int) -> None:
         """Drop the id at ``place``, (side, key, ts, id)."""

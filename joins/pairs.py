@@ -123,9 +123,6 @@ class PairJoin(Join):
     def _unmatched_id(self) -> Callable[..., str]:
         return digester(self.name, self.word, "unmatched")
 
-    def _other(self, side: str) -> str:
-        return self._other_of[side]
-
     # --- an event ---------------------------------------------------------------------------
 
     def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
@@ -229,7 +226,7 @@ class PairJoin(Join):
         shift: Shift,
     ) -> None:
         """The partners of the changed event: is it the only one they have?"""
-        side = self._other(change.side)
+        side = self._other_of[change.side]
         if side not in self._watched or (change.before and change.after):
             return
         for partner in partners:
@@ -254,12 +251,12 @@ class PairJoin(Join):
         return began == 2
 
     def _partners(self, store: Store, key: str, side: str, slot: Slot) -> list[Event]:
-        return self._events(store, key, self._other(side), slot.low, slot.high)
+        return self._events(store, key, self._other_of[side], slot.low, slot.high)
 
     def _has_another(self, store: Store, side: str, event: Event, slot: Slot, than: Event) -> bool:
         if self._was_matched(store, side, event, slot):
             return True
-        where, low = (self._other(side), event.key), (slot.low,)
+        where, low = (self._other_of[side], event.key), (slot.low,)
         last: Event | None = store.last(where, low, (slot.high + 1,))
         if last is None or (last.id, last.ts) != (than.id, than.ts):
             return last is not None
@@ -269,7 +266,7 @@ class PairJoin(Join):
         return watermark >= self._deadline(side, slot)
 
     def _deadline(self, side: str, slot: Slot) -> int:
-        return slot.high + self.graces[self._other(side)] + 1
+        return slot.high + self.graces[self._other_of[side]] + 1
 
     # --- results ----------------------------------------------------------------------------
 
@@ -327,8 +324,7 @@ class PairJoin(Join):
         """The deadline of an event that waited, and what is certain of it then."""
         _, ts, key, id, tag = timer
         event = store.get((side, key, ts, id))
-        slots = self.slots(side, int(ts))
-        slot = next(slot for slot in slots if slot.tag == tag)
+        slot = next(slot for slot in self.slots(side, int(ts)) if slot.tag == tag)
         return self._deadline(side, slot), self._single(side, event, False, False, slot)
 
     def _timer_dues(self, store: Store) -> list[int | None]:
@@ -372,20 +368,24 @@ class PairJoin(Join):
             return False
         return store.get((HAD, side, event.key, event.ts, event.id, slot.tag)) is not None
 
+    @cached_property
+    def _parts(self) -> bool:
+        return self.outlived and bool(self._watched)
+
     def _forget(self, store: Store, place: Key, watermark: int) -> None:
-        if self.outlived and self._watched:
-            self._hand_over(store, place, watermark)
+        self._hand_over(store, place, watermark)
         liveness.forget(store, place)
 
     def _hand_over(self, store: Store, place: Key, watermark: int) -> None:
         """Before an event goes, partners that outlive it note that they have had one."""
         side, key, ts = str(place[0]), str(place[1]), int(place[2])
-        for slot in self.slots(side, ts):
-            store.delete((HAD, *place, slot.tag))
-        other = self._other(side)
+        slots, other = self.slots(side, ts), self._other_of[side]
+        if side in self._watched:
+            for slot in slots:
+                store.delete((HAD, *place, slot.tag))
         if other not in self._watched or store.get(place) is None:
             return
-        for slot in self.slots(side, ts):
+        for slot in slots:
             for partner in self._partners(store, key, side, slot):
                 if self._expiry(other, partner.ts) > watermark:
                     facing = self.facing(slot, other, partner.ts)

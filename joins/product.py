@@ -57,4 +57,4 @@ class ProductJoin(PairJoin):
         return self.windows.last_end(ts) - 1
 
     def _span(self, side: str) -> int:
-        return self.windows.size + self.graces[self._other(side)]
+        return self.windows.size + self.graces[self._other_of[side]]

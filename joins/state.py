@@ -134,7 +134,8 @@ class MemoryStore(Store):
 
     def between(self, prefix: Key, low: Key | None = None, high: Key | None = None) -> list[Any]:
         """The values that ``scan`` gives, at once; ``prefix`` names at least the table."""
-        return [entry.value for entry in self._tables[prefix[0]].between(prefix, low, high)]
+        found = self._tables[prefix[0]].between(prefix, low, high)
+        return [entry.value for entry in found] if found else found
 
     def last(self, prefix: Key, low: Key | None = None, high: Key | None = None) -> Any | None:
         """The last value that ``scan`` gives, or None; ``prefix`` names at least the table."""

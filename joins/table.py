@@ -103,15 +103,17 @@ class Table:
         key = entry.key
         self.entries[key] = entry
         for depth, runs in self.runs.items():
-            self._add(runs, key[1] if depth == 2 else key[:depth], entry)
+            front = key[1] if depth == 2 else key[:depth]
+            run = runs.get(front)
+            if run is None:
+                runs[front] = entry
+            else:
+                self._add(runs, front, run, entry)
         if entry.due is not None:
             self.timeline.add(entry)
 
-    def _add(self, runs: dict[Any, _Run], front: Any, entry: Entry) -> None:
-        run = runs.get(front)
-        if run is None:
-            runs[front] = entry
-        elif type(run) is Entry:
+    def _add(self, runs: dict[Any, _Run], front: Any, run: _Run, entry: Entry) -> None:
+        if type(run) is Entry:
             runs[front] = [run, entry] if run.key < entry.key else [entry, run]
         elif type(run) is _Large:
             run.add(entry)
@@ -187,10 +189,16 @@ class Table:
 
     def _run(self, prefix: Key) -> _Run | None:
         """The run in which all entries are whose keys begin with ``prefix``."""
-        depth = min(len(prefix), self.DEEPEST)
+        depth = len(prefix)
+        if depth > self.DEEPEST:
+            depth = self.DEEPEST
         runs = self.runs.get(depth)
         if runs is None:
             runs = self.runs[depth] = {}
             for entry in sorted(self.entries.values(), key=_key):
-                self._add(runs, entry.key[1] if depth == 2 else entry.key[:depth], entry)
+                front = entry.key[1] if depth == 2 else entry.key[:depth]
+                if front in runs:
+                    self._add(runs, front, runs[front], entry)
+                else:
+                    runs[front] = entry
         return runs.get(prefix[1] if depth == 2 else prefix[:depth])
