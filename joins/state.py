@@ -117,6 +117,10 @@ class MemoryStore(Store):
         self, prefix: Key, low: Key | None = None, high: Key | None = None, reverse: bool = False
     ) -> Iterator[tuple[Key, Any]]:
         """The entries with ``prefix + low <= key < prefix + high``, in key order."""
+        if not prefix and (low is not None or high is not None):  # a bound across tables
+            every = self.scan((), reverse=reverse)
+            yield from ((k, v) for k, v in every if (low or k) <= k and (high is None or k < high))
+            return
         names = prefix[:1] or sorted(self._tables, reverse=reverse)
         for name in names:
             table = self._tables.get(name)
