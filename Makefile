@@ -69,7 +69,7 @@ site: $(VENV)/.dev ## Build the documentation into out/site; broken links are er
 lock: $(VENV)/.dev ## Resolve the lock files again (needs uv on the PATH)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/run.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/build.in -o requirements/build.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra test --extra dev --extra registry --extra postgres --extra webhook --extra docs -c requirements/run.lock -o requirements/dev.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra test --extra dev --extra registry --extra postgres --extra webhook --extra rocks --extra docs -c requirements/run.lock -o requirements/dev.lock
 	@$(BIN)/python -m tests.deploy.extras
 
 .PHONY: clean
