@@ -14,7 +14,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,12 +26,12 @@ from schemas.headers import Headers, from_headers, to_headers
 from schemas.ids import digest_id
 from schemas.wire import Codec
 from streams.client import net_set
-from streams.engine.codec import decode_key, decode_value
-from streams.engine.emit import POSITION, Encoder
+from streams.engine.emit import Encoder
 from streams.engine.guard import is_control
 from streams.engine.murmur2 import partition_of
 from streams.engine.own_types import teach
 from streams.engine.plan import planned
+from streams.engine.recovery import Recovery
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step
 from streams.engine.task import Task
@@ -74,7 +75,8 @@ class TopologyDriver:
     """Drives a topology by hand.
 
     ``produce`` events with their times, ``declare`` watermarks, read topics and state, ``crash``
-    at any point: the tasks then recover from the changelog that they wrote, as on Kafka.
+    at any point: the tasks then recover from the changelog that they wrote, as on Kafka. With
+    ``store="rocks"`` their state is in a folder of its own, which goes with the driver.
     """
 
     def __init__(
@@ -83,9 +85,15 @@ class TopologyDriver:
         settings: EngineSettings | None = None,
         partitions: int = 4,
         checkpoint_every: int = 1,
+        store: Literal["memory", "rocks"] | None = None,
     ) -> None:
         given = settings or EngineSettings()
-        self.settings = msgspec.structs.replace(given, partitions=partitions)
+        self.settings = msgspec.structs.replace(
+            given, partitions=partitions, store=store or given.store
+        )
+        if self.settings.store == "rocks" and not given.state_dir:
+            self._folder = TemporaryDirectory(prefix="streams-state-", ignore_cleanup_errors=True)
+            self.settings = msgspec.structs.replace(self.settings, state_dir=self._folder.name)
         if isinstance(what, Step):
             what = (what,)
         built = what if isinstance(what, Topology) else build(what)
@@ -99,7 +107,8 @@ class TopologyDriver:
         self.checkpoint_every = checkpoint_every
         """Chunks of work between two checkpoints of a task; 0: only when asked."""
         self._work: dict[tuple[str, int], int] = {}
-        self._changelogs: dict[tuple[str, int], dict[bytes, bytes | None]] = {}
+        self._changelogs: dict[tuple[str, int], list[tuple[bytes, bytes | None] | None]] = {}
+        """Records in order, None where a transaction ended."""
         self.tasks: dict[tuple[str, int], Task] = {}
         for sub in self.topology.subs:
             for partition in range(self.settings.tasks_of(sub)):
@@ -249,30 +258,37 @@ class TopologyDriver:
 
     def _checkpoint(self, place: tuple[str, int]) -> None:
         task = self.tasks[place]
-        changelog = self._changelogs.setdefault(place, {})
+        changelog = self._changelogs.setdefault(place, [])
         encoder = Encoder("changelog", place[1], self.settings.partitions, task.writer)
         declare_to = tuple(t for t in task.sub.outputs if t.declared and not t.table)
-        for topic, key, value, headers, partition in encoder.records(task.snapshot(), declare_to):
+        snapshot = task.snapshot()
+        for topic, key, value, headers, partition in encoder.records(snapshot, declare_to):
             if topic == "changelog":
                 assert key is not None
-                changelog[key] = value
+                changelog.append((key, value))
             else:
                 self._append(topic, key, value, headers or [], partition)
+        changelog.append(None)
+        task.store.keep(snapshot.changes)
+        task.store.kept()
 
     def crash(self) -> None:
         """Lose everything since the last checkpoints, and recover from the changelogs."""
         for (name, partition), old in list(self.tasks.items()):
-            task = self._task(old.sub, partition)
-            for key, value in self._changelogs.get((name, partition), {}).items():
-                content: Any = None if value is None else decode_value(value)
-                if key == POSITION:
-                    task.restore(content)
-                else:
-                    task.store.load(decode_key(key), content)
-            self.tasks[name, partition] = task
+            old.store.close()
+            self.tasks[name, partition] = self._task(old.sub, partition)
 
     def _task(self, sub: SubTopology, partition: int) -> Task:
-        return Task(self.topology, sub, partition, self.settings, self.codec)
+        """A task that stands where its changelog does."""
+        task = Task(self.topology, sub, partition, self.settings, self.codec)
+        changelog = self._changelogs.get((sub.name, partition), [])
+        recovery, start = Recovery(task), task.store.begin(lambda: (0, len(changelog)))
+        while True:
+            for offset, key, value in _compacted(changelog, start):
+                recovery.take(offset, key, value)
+            if recovery.stand():
+                return task
+            start = 0
 
     def _append(
         self,
@@ -286,3 +302,15 @@ class TopologyDriver:
             partition = partition_of(key or b"", self._counts.get(topic, self.settings.partitions))
         log = self.log.setdefault((topic, partition), [])
         log.append(Record((topic, partition, len(log)), key, value, headers, self.now_ts))
+
+
+def _compacted(
+    changelog: list[tuple[bytes, bytes | None] | None], start: int
+) -> list[tuple[int, bytes, bytes | None]]:
+    """The last record of each key from an offset on, in their order."""
+    last: dict[bytes, tuple[int, bytes, bytes | None]] = {}
+    for offset, record in enumerate(changelog[start:], start):
+        if record is not None:
+            last.pop(record[0], None)
+            last[record[0]] = (offset, *record)
+    return list(last.values())

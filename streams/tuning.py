@@ -25,6 +25,14 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a record to every partition of its outputs, so raise it where partitions are many."""
     max_pending: int = 200_000
     """Results that wait for a checkpoint; a task with more reads nothing until they are written."""
+    store: Literal["memory", "rocks"] = "memory"
+    """Where tasks keep their state: in memory, or on local disk as a copy of the changelog
+    (``streams[rocks]``), for state that is larger than memory and quicker to take up again."""
+    state_dir: str = ""
+    """The folder of that copy, on a local disk; without it, ``state`` in the user's cache."""
+    cached_entries: int = 20_000
+    """Entries that a step of a task remembers in memory beside what changed, where the others
+    are on disk."""
     lateness_ms: int = 10_000
     """Disorder that observed topics may have."""
     grace_ms: int = 0

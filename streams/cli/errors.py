@@ -34,7 +34,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.FENCED: "another process has taken over the partitions of the worker, which its "
     "supervisor restarts, or the name of the source",
     ExitCode.BROKER: "no Kafka broker is named or answers, or it failed while we used it",
-    ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog and will not go on",
+    ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog, or lost its local state, "
+    "and will not go on",
     ExitCode.CONFIG: "a setting is wrong, or another topology runs in this group",
     ExitCode.TOPICS: "topics are missing or have the wrong partition count",
     ExitCode.INPUT: "input was refused: a bad line, file or record",

@@ -15,7 +15,7 @@ from joins.state import Key
 from schemas import events
 from schemas.catalog import BY_NAME
 from schemas.envelope import Anchor, Event
-from streams.engine.stores import Changes, Timed
+from streams.engine.changes import Changes, Timed
 
 _DUE = Struct(">BBq")
 """In front of the value of an entry with a time: a class of no name, the time in ms."""
@@ -145,6 +145,14 @@ def decode_value(data: bytes) -> Any:
     return found
 
 
+def due_of(data: bytes) -> int | None:
+    """The event time (ms) that an entry is due at, from the bytes of its content."""
+    if data[:2] == b"\xc1\0" and len(data) >= _DUE.size:
+        due: int = _DUE.unpack_from(data)[2]
+        return due
+    return None
+
+
 def encode_key(key: Key) -> bytes:
     """Bytes of a state key."""
     return _pack.encode(key)
@@ -157,6 +165,9 @@ def decode_key(data: bytes) -> Key:
 
 def encode_changes(changes: Changes) -> Iterator[tuple[bytes, bytes | None]]:
     """Key and value on the changelog of each entry."""
-    pack, path = _pack.encode, changes.path
+    pack, path, bodies = _pack.encode, changes.path, changes.bodies
     for key, content in changes.entries:
-        yield pack((*path, *key)), None if content is None else encode_value(content)
+        body = None if content is None else encode_value(content)
+        if bodies is not None:
+            bodies.append(body)
+        yield pack((*path, *key)), body

@@ -11,11 +11,11 @@ from schemas.envelope import Event
 from schemas.headers import fan_headers, to_headers
 from schemas.ids import fan_ids
 from streams import topics
+from streams.engine.changes import Changes
 from streams.engine.checkpoint import Written
 from streams.engine.codec import encode_changes, encode_value
 from streams.engine.guard import Letter, oversized
 from streams.engine.step import following
-from streams.engine.stores import Changes
 from streams.engine.writers import Writer, control_headers
 from streams.topics import Topic
 

@@ -99,6 +99,14 @@ def attempt(action: Callable[[], None]) -> Exception | None:
     return None
 
 
+def call_as(kind: type[BaseException], call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a library that raises nothing better than Exception: raises ``kind`` instead."""
+    try:
+        return call(*arguments)
+    except Exception as error:
+        raise kind(f"{type(error).__name__}: {error}") from error
+
+
 async def attempt_async(action: Awaitable[None]) -> Exception | None:
     """The same for what is awaited."""
     try:

@@ -13,6 +13,7 @@ from streams.engine.fingerprint import Group, conflict
 from streams.engine.placing import check_places
 from streams.engine.selection import PART_SIGN, Selection, WrongSelection
 from streams.engine.settings import EngineSettings
+from streams.engine.storing import check_store
 from streams.engine.tails import last_positions
 
 TIMEOUT_SECONDS = 30
@@ -53,7 +54,8 @@ def admin_client(settings: EngineSettings) -> AdminClient:
 
 
 def check(selection: Selection, settings: EngineSettings) -> None:
-    """All checks; raises WrongTopics, WrongGroup, WrongState, WrongPlace, or KafkaException."""
+    """All checks; raises WrongTopics, WrongPlace, WrongSelection, or KafkaException."""
+    check_store(settings)
     check_topics(selection, settings)
     check_group(selection, settings)
     check_state(selection, settings)

@@ -8,23 +8,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from schemas.wire import Codec
 from streams.engine.checkpoint import Fenced, Repeating, Transactions
-from streams.engine.codec import decode_key, decode_value
-from streams.engine.emit import POSITION, Encoder, Snapshot
+from streams.engine.emit import Encoder, Snapshot
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
     EXIT_FENCED,
     EXIT_TOPICS,
-    READ,
     Chunk,
     Place,
     end_process,
 )
 from streams.engine.placing import joined, misplaced
+from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.settings import EngineSettings
+from streams.engine.stores import StateLost
 from streams.engine.task import StepFailed, Task
 from streams.engine.topology import SubTopology, Topology
 
@@ -86,43 +86,26 @@ class Runner:
         start = time.perf_counter()
         await loop.run_in_executor(self.pool, self.tx.fence, wanted)
         fenced = time.perf_counter()
-        await loop.run_in_executor(self.pool, self._replay, wanted)
+        try:
+            recovery = await loop.run_in_executor(self.pool, self._replay, wanted)
+        except StateLost as error:
+            self.lost(error)
         if not wanted():
             return
-        self.task.store.take_changes()
         self.saved = dict(self.task.position)
         facts = {"entries": len(self.task.store), "fence_s": round(fenced - start, 3)}
         facts["replay_s"] = round(time.perf_counter() - fenced, 3)
+        facts["replayed"] = recovery.records
+        if recovery.records and self.task.store.why:
+            self.report("state_rebuilt", {"task": str(self), "why": self.task.store.why})
         self.report("task_recovered", {"task": str(self), **facts})
 
-    def _replay(self, wanted: Callable[[], bool]) -> None:
-        consumer = Consumer({**READ, **self.kafka, "auto.offset.reset": "earliest"})
-        consumer.assign([TopicPartition(self.changelog, self.partition, 0)])
-        position: dict[str, Any] | None = None
+    def _replay(self, wanted: Callable[[], bool]) -> Recovery:
+        reader = Reader(self.kafka, self.changelog, self.partition)
         try:
-            while wanted():
-                for message in consumer.consume(5000, 0.05):
-                    error = message.error()
-                    if error is not None:
-                        if error.code() == KafkaError._PARTITION_EOF:
-                            self._stand_at(position)
-                            return
-                        if error.fatal():
-                            raise KafkaException(error)
-                        continue  # librdkafka goes on by itself
-                    key, value = message.key(), message.value()
-                    assert isinstance(key, bytes)
-                    content = None if value is None else decode_value(bytes(value))
-                    if key == POSITION:
-                        position = content
-                    else:
-                        self.task.store.load(decode_key(key), content)
+            return recover(self.task, reader, wanted)
         finally:
-            consumer.close()
-
-    def _stand_at(self, position: dict[str, Any] | None) -> None:
-        if position is not None:
-            self.task.restore(position)
+            reader.close()
 
     # Work -----------------------------------------------------------------------------------------
 
@@ -135,6 +118,8 @@ class Runner:
             self.task.process(topic, chunk.messages, chunk.after, chunk.next)
         except StepFailed as error:
             end_process(EXIT_BROKEN_CHAIN, f"task {self}: {error}")
+        except StateLost as error:
+            self.lost(error)
         if chunk.at_end:
             self.at_end[topic] = time.monotonic()
             self.behind.discard(topic)
@@ -149,6 +134,11 @@ class Runner:
         wrong = misplaced(place, key, self.settings.count_of(self.sub.input(place.topic)))
         if wrong is not None:
             end_process(EXIT_TOPICS, str(wrong))
+
+    def lost(self, error: BaseException) -> None:
+        """The store failed: end, and have the state built again."""
+        self.task.store.spoil()
+        end_process(EXIT_BROKEN_CHAIN, f"task {self}: its state cannot be read or written: {error}")
 
     def skew(self) -> tuple[list[Place], list[Place]]:
         """What to pause and what to resume.
@@ -174,7 +164,10 @@ class Runner:
         for topic, since in list(self.at_end.items()):
             if since <= limit and topic not in self.paused:
                 del self.at_end[topic]
-                self.task.idle(topic)
+                try:
+                    self.task.idle(topic)
+                except StateLost as error:
+                    self.lost(error)
 
     # Checkpoints ----------------------------------------------------------------------------------
 
@@ -212,6 +205,7 @@ class Runner:
             finally:
                 await asyncio.wait([work])  # a checkpoint is never left half way
                 if work.exception() is None:
+                    self.task.store.kept()
                     self.saved = snapshot.position["position"]
                     if snapshot.declares:
                         self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
@@ -229,12 +223,17 @@ class Runner:
         else:
             self.repeating.send(self.encoder.outputs(snapshot))
             self.tx.commit(self.encoder.state(snapshot, self.declare_to))
+        self.task.store.keep(snapshot.changes)
 
     async def close(self) -> None:
         """Stop the timer and forget the producer."""
         if self.timer is not None:
             self.timer.cancel()
-        await asyncio.get_running_loop().run_in_executor(self.pool, self.tx.close)
+        await asyncio.get_running_loop().run_in_executor(self.pool, self._close)
+
+    def _close(self) -> None:
+        self.tx.close()
+        self.task.store.close()
 
     def __str__(self) -> str:
         return f"{self.sub.name}/{self.partition}"
@@ -244,6 +243,8 @@ async def settle(runners: list[Runner], report: Report) -> None:
     """Checkpoint these tasks; a fenced one ends the process, other failures are tried again."""
     results = await asyncio.gather(*[r.checkpoint() for r in runners], return_exceptions=True)
     for runner, result in zip(runners, results, strict=True):
+        if isinstance(result, StateLost):
+            runner.lost(result)
         if isinstance(result, Fenced):
             end_process(EXIT_FENCED, f"task {runner} has another owner now: {result}")
         if isinstance(result, (KafkaException, BufferError)):

@@ -2,197 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any, NamedTuple
-from zlib import crc32
+from collections.abc import Callable, Iterator
+from secrets import token_hex
+from typing import Any
 
 from joins.state import Dump, Key, MemoryStore, Table
 from joins.timeline import Entry
-
-FEW = 100
-"""Entries of which it is not worth while to lose count."""
-PLAIN = ""
-"""Marks the keys of plain tables on the changelog: (scope, PLAIN, table, pages, page)."""
-PAGE = 16
-"""Entries of a plain table that share a record of the changelog, at most on average."""
+from streams.engine.changes import Changes, Timed
+from streams.engine.codec import decode_key, decode_value
+from streams.engine.plain import PLAIN, PlainTable
 
 
-Page = tuple[int, int]
-"""How many pages there are, and the number of this one."""
+class StateLost(BaseException):
+    """A store failed: no fault of a record, so no guard may take it for one.
 
-
-class Timed(NamedTuple):
-    """A value on the changelog with the event time (ms) that its entry is due at."""
-
-    value: Any
-    due: int
-
-
-class Changes(NamedTuple):
-    """What changed in one table, for the changelog."""
-
-    path: Key
-    """What stands in front of each key."""
-    entries: list[tuple[Any, Any]]
-    """Keys with their content, None where deleted."""
-
-    def places(self) -> Iterator[Key]:
-        """The keys as the changelog has them."""
-        for key, _ in self.entries:
-            yield (*self.path, *key)
-
-
-class PlainTable:
-    """A mapping from str, bytes or int to small values: the quickest form of state.
-
-    What a batch writes lies on top until the batch is settled. ``None`` is no value. The changelog
-    has pages, each with the entries whose keys have one hash, which are written whole: where much
-    changes that is an eighth of the records, where little changes it is no more of them.
-
-    >>> counts = TaskStore().scope("step").table("counts")
-    >>> counts["a"] = counts.get("a", 0) + 1
-    >>> dict(counts.items()), "b" in counts, len(counts)
-    ({'a': 1}, False, 1)
+    The process ends, and the next one builds the state again from the changelog.
     """
-
-    __slots__ = ("_base", "_dirty", "_gone", "_pages", "_top", "_touched", "_whole", "path")
-    MOST = 0.7
-    """Of the entries: once so many are dirty, the whole table is, and nobody keeps count."""
-
-    def __init__(self, path: Key) -> None:
-        self.path = path
-        self._base: dict[Any, Any] = {}
-        self._top: dict[Any, Any] = {}
-        self._dirty: set[Any] = set()
-        self._whole = False
-        self._pages: list[list[Any]] = [[]]
-        """Which keys each page has; their number is a power of two."""
-        self._touched: set[int] = set()
-        """Pages to be written beside those of dirty keys."""
-        self._gone: dict[Page, None] = {}
-        """Pages to be deleted: those of when there were fewer."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        """The value at ``key``, or ``default``."""
-        top = self._top
-        found = top[key] if key in top else self._base.get(key)
-        return default if found is None else found
-
-    def __getitem__(self, key: Any) -> Any:
-        found = self.get(key)
-        if found is None:
-            raise KeyError(key)
-        return found
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._top[key] = value
-
-    def __delitem__(self, key: Any) -> None:
-        self._top[key] = None
-
-    def update(self, entries: Mapping[Any, Any]) -> None:
-        """Set many entries at once."""
-        if self._top:
-            self._top.update(entries)
-        else:
-            self._top = dict(entries)
-
-    def add(self, numbers: Mapping[Any, int]) -> None:
-        """Add to many counts at once; what is not there counts as 0."""
-        if self._top:
-            self.update({key: self.get(key, 0) + number for key, number in numbers.items()})
-        else:
-            get = self._base.get
-            self._top = {key: get(key, 0) + number for key, number in numbers.items()}
-
-    def items(self) -> list[tuple[Any, Any]]:
-        """Keys and values."""
-        both = self._base | self._top if self._top else self._base
-        return [(key, value) for key, value in both.items() if value is not None]
-
-    def __contains__(self, key: Any) -> bool:
-        return self.get(key) is not None
-
-    def __len__(self) -> int:
-        return len(self.items()) if self._top else len(self._base)
-
-    @property
-    def dirty(self) -> bool:
-        """Whether a settled entry waits for the checkpoint."""
-        return self._whole or bool(self._dirty or self._touched or self._gone)
-
-    def settle(self) -> None:
-        """What was written stays."""
-        top, base = self._top, self._base
-        if not top:
-            return
-        self._top = {}
-        before = len(base)
-        base.update(top)
-        for key in islice(reversed(base), len(base) - before):  # a dict keeps its order: new ones
-            self._pages[self._page(key)].append(key)
-        if None in top.values():
-            self._remove([key for key, value in top.items() if value is None])
-        self._divide()
-        if not self._whole:
-            self._dirty.update(top)
-            self._whole = len(self._dirty) > max(FEW, self.MOST * len(base))
-
-    def undo(self) -> None:
-        """Forget what was written since the last ``settle``."""
-        self._top = {}
-
-    def changed(self) -> Changes:
-        """The pages of dirty entries, which are clean from now on; deleted ones come first."""
-        count, pages, value = len(self._pages), self._pages, self._base.__getitem__
-        every = range(count) if self._whole else {*map(self._page, self._dirty), *self._touched}
-        found: list[tuple[Any, Any]] = [(page, None) for page in self._gone]
-        for number in every:
-            keys = pages[number]
-            found.append(((count, number), dict(zip(keys, map(value, keys), strict=True)) or None))
-        self._dirty, self._touched, self._gone, self._whole = set(), set(), {}, False
-        return Changes(self.path, found)
-
-    def load(self, page: Page, entries: dict[Any, Any] | None) -> None:
-        """Take over a page of the changelog; None deletes it."""
-        count, number = page
-        if count < len(self._pages):  # of before the last division
-            return
-        if count > len(self._pages):
-            self._base.clear()
-            self._pages = [[] for _ in range(count)]
-        self._remove(self._pages[number])
-        self._pages[number] = list(entries or ())
-        self._base.update(entries or {})
-
-    def touch(self, page: Page) -> None:
-        """The page is to be written, or deleted, at the next checkpoint."""
-        count, number = page
-        if count == len(self._pages):
-            self._touched.add(number)
-        else:
-            self._gone[page] = None
-
-    def _page(self, key: Any) -> int:
-        return crc32(key if type(key) is bytes else repr(key).encode()) & (len(self._pages) - 1)
-
-    def _remove(self, keys: Iterable[Any]) -> None:
-        for key in list(keys):
-            del self._base[key]
-            self._pages[self._page(key)].remove(key)
-
-    def _divide(self) -> None:
-        """Make more pages where they have become too long."""
-        count = old = len(self._pages)
-        while len(self._base) > count * PAGE:
-            count *= 2
-        if count == old:
-            return
-        self._gone |= dict.fromkeys((old, number) for number in range(old))
-        self._pages, self._whole, self._touched = [[] for _ in range(count)], True, set()
-        for key in self._base:
-            self._pages[self._page(key)].append(key)
 
 
 class LoggedTable(Table):
@@ -208,7 +33,10 @@ class LoggedTable(Table):
         """Entries that changed since the last checkpoint, in order of change."""
 
     def put(self, key: Any, value: Any, due: int | None = None) -> None:
-        """Set an entry."""
+        """Set an entry; None deletes it."""
+        if value is None:
+            self.delete(key)
+            return
         entry = self.entries.get(key)
         if entry is None:
             entry = Entry(key, value, due)
@@ -328,6 +156,10 @@ class TaskStore:
     def __init__(self) -> None:
         self._scopes: dict[str, Scope] = {}
         self._log: list[_Written] = []
+        self.lineage = ""
+        """Names the changelog that this state is of, for as long as that exists."""
+        self.why = ""
+        """Why a store on disk had to be built again; empty where it had not."""
 
     def scope(self, name: str) -> Scope:
         """The part of a step."""
@@ -378,10 +210,40 @@ class TaskStore:
         for key in (key for change in changes for key in change.places()):
             self.scope(str(key[0])).touch(key[1:])
 
+    # What a store on disk does more --------------------------------------------------------------
+
+    def begin(self, ends: Callable[[], tuple[int, int]]) -> int:
+        """From which offset on the changelog is to be loaded; ``ends`` gives its first and end."""
+        return 0
+
+    def replay(self, key: bytes, body: bytes | None) -> None:
+        """Take over one record of the changelog."""
+        self.load(decode_key(key), None if body is None else decode_value(body))
+
     def load(self, key: Key, content: Any | None) -> None:
         """Take over one entry of the changelog."""
         value, due = content if type(content) is Timed else (content, None)
         self.scope(str(key[0])).load(key[1:], value, due)
+
+    def stand(self, after: int, lineage: str | None) -> bool:
+        """The changelog was read to its end: its last position record lies in front of ``after``.
+
+        False: what was held is of another log and gone; read all of it.
+        """
+        self.lineage = lineage or token_hex(8)
+        return True
+
+    def keep(self, changes: list[Changes]) -> None:
+        """These changes are committed; called in a thread, while batches go on."""
+
+    def kept(self) -> None:
+        """What was committed last is kept; called between batches."""
+
+    def spoil(self) -> None:
+        """Have what is kept thrown away at the next start."""
+
+    def close(self) -> None:
+        """Let go of what others may open now."""
 
     def __len__(self) -> int:
         return sum(map(len, self._scopes.values()))

@@ -38,7 +38,7 @@ from streams.engine.progress import Progress
 from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step, derived
-from streams.engine.stores import TaskStore
+from streams.engine.storing import new_store
 from streams.engine.topology import SubTopology, Topology
 from streams.engine.writers import Writer
 from streams.topics import Topic
@@ -62,7 +62,7 @@ class Task:
         topology = planned(topology, settings)
         sub = topology.sub(sub.name)
         self.sub, self.partition, self.settings, self.codec = sub, partition, settings, codec
-        self.store = TaskStore()
+        self.store = new_store(settings, sub.name, partition)
         self.position: dict[str, int] = {topic.name: 0 for topic in sub.inputs}
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
         self.void: Counter[str] = Counter()
@@ -362,6 +362,7 @@ class Task:
             "told": self.marks.dump(self.advanced),
             "published": self.published,
             "said_idle": self.said_idle,
+            "lineage": self.store.lineage,
             "steps": {step.name: step.version for step in self.sub.steps},
         }
 

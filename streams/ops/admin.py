@@ -76,6 +76,7 @@ def _changelog_settings() -> dict[str, str]:
         "cleanup.policy": "compact",
         "max.message.bytes": str(17 * MEBIBYTE),
         "retention.ms": "-1",
+        "delete.retention.ms": "86400000",  # local state may lag behind for half of it
         "message.timestamp.type": "LogAppendTime",
         "segment.bytes": str(64 * MEBIBYTE),  # what is still written to is never compacted
     }

@@ -7,6 +7,7 @@ import time
 from streams.engine.placing import check_places
 from streams.engine.precheck import WrongGroup, check_group, check_state
 from streams.engine.selection import Selection
+from streams.engine.storing import check_store
 from streams.engine.topology import Topology
 from streams.ops.admin import Admin
 from streams.ops.own_topics import prepare
@@ -19,8 +20,9 @@ def until_it_may(
 ) -> None:
     """Wait at most ``seconds`` for the broker, the topics, and for members that are in the way.
 
-    Raises OpsError for topics, WrongGroup, WrongState, WrongPlace, or KafkaException.
+    Raises OpsError for topics, WrongGroup, WrongState, WrongPlace, NoStore, or KafkaException.
     """
+    check_store(admin.settings)
     deadline = time.monotonic() + seconds
     others = tuple(sub for sub in selection.topology.subs if sub not in selection.run)
     if selection.module is None:

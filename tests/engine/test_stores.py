@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.engine.changes import Changes
 from streams.engine.codec import decode_key, decode_value, encode_changes
-from streams.engine.stores import Changes, TaskStore
+from streams.engine.stores import TaskStore
 
 KEYS = st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3))
 CHANGES = st.lists(st.tuples(KEYS, st.none() | st.integers(0, 5)), max_size=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -142,6 +143,11 @@ class Worker:
             assert self.process.poll() is None, f"exit {self.process.returncode}: {text[-3000:]}"
         return words in text
 
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """The facts of the log lines of one event."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [facts for facts in map(json.loads, lines) if facts["event"] == event]
+
     def end(self, number: Signals = SIGTERM, seconds: float = 20) -> int:
         """End it with a signal, wait until it is gone, return its exit code."""
         self.process.send_signal(number)
@@ -259,10 +265,10 @@ class World:
         """Start ``streams worker``."""
         return self._start([sys.executable, "-m", "streams", "worker", *options], environment)
 
-    def doomed_worker(self, point: str, commits: int) -> Worker:
+    def doomed_worker(self, point: str, commits: int, **environment: str) -> Worker:
         """Start a worker that dies at a chosen point of a checkpoint."""
         argv = [sys.executable, "-m", "tests.kafka.doomed", point, str(commits)]
-        return self._start(argv, {})
+        return self._start(argv, environment)
 
     def faust_worker(self) -> Worker:
         """Start ``faust -A streams.app worker``."""
@@ -274,7 +280,7 @@ class World:
         own = {
             "STREAMS_BROKER": self.bootstrap,
             "STREAMS_CONFIG": str(self.file),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         }
         log = self.folder / f"worker-{len(self.workers)}.log"
         worker = Worker(argv, log, {**os.environ, **own, **environment})

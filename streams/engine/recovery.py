@@ -1,0 +1,95 @@
+"""A task takes its state over from its changelog: all of it, or what its store does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.engine.codec import decode_value
+from streams.engine.emit import POSITION
+from streams.engine.mover import READ
+from streams.engine.task import Task
+
+ASK_SECONDS = 10
+
+
+class Recovery:
+    """What the records of a changelog make of a task that has just been made."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.records = 0
+        """How many were read."""
+        self._position: dict[str, Any] | None = None
+        self._after = 0
+
+    def take(self, offset: int, key: bytes, body: bytes | None) -> None:
+        """Take the next record."""
+        self.records += 1
+        if key == POSITION:
+            self._position = None if body is None else decode_value(body)
+            self._after = offset + 1
+        else:
+            self.task.store.replay(key, body)
+
+    def stand(self) -> bool:
+        """All was read: stand at the last position; False: read everything, from the beginning."""
+        position = self._position or {}
+        if not self.task.store.stand(self._after, position.get("lineage")):
+            self._position, self._after = None, 0
+            return False
+        if position:
+            self.task.restore(position)
+        return True
+
+
+class Reader:
+    """Reads the changelog of a task on Kafka."""
+
+    def __init__(self, kafka: dict[str, Any], changelog: str, partition: int) -> None:
+        self._consumer = Consumer({**READ, **kafka, "auto.offset.reset": "earliest"})
+        self._topic, self._partition = changelog, partition
+
+    def ends(self) -> tuple[int, int]:
+        """Its first offset and its end; raises KafkaException when no broker answers."""
+        place = TopicPartition(self._topic, self._partition)
+        found: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
+        return found
+
+    def read(self, recovery: Recovery, start: int, wanted: Callable[[], bool]) -> bool:
+        """Read to the end, for as long as that is ``wanted``; whether it was reached."""
+        self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
+        while wanted():
+            for message in self._consumer.consume(5000, 0.05):
+                if _is_end(message):
+                    return True
+                if message.error() is None:
+                    recovery.take(*_record(message))
+        return False
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+
+def recover(task: Task, reader: Reader, wanted: Callable[[], bool]) -> Recovery:
+    """Let a task stand at its last checkpoint; stops early when it is not ``wanted`` any more."""
+    recovery = Recovery(task)
+    start = task.store.begin(reader.ends)
+    while reader.read(recovery, start, wanted) and not recovery.stand():
+        start = 0
+    return recovery
+
+
+def _record(message: Any) -> tuple[int, bytes, bytes | None]:
+    return message.offset(), message.key(), message.value()
+
+
+def _is_end(message: Message) -> bool:
+    """Whether the end is reached; other errors than fatal ones librdkafka gets over by itself."""
+    error = message.error()
+    if error is not None and error.fatal():
+        raise KafkaException(error)
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
