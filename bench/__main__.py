@@ -16,7 +16,7 @@ from bench.harness.envs import python_of
 from bench.harness.errors import BenchError
 from bench.harness.ground import Ground
 from bench.harness.progress import say
-from bench.harness.rounds import Bench, Measured, measure
+from bench.harness.rounds import Bench, Measured, measure, reasons
 from bench.join_state import JoinState
 from bench.joins import Joins
 from bench.keyed_count import KeyedCount
@@ -99,7 +99,7 @@ def run(asked: argparse.Namespace, own: argparse.ArgumentParser) -> None:
             return
         measured = measure(bench, cases, contenders, asked.rounds)
     if asked.json:
-        print(json.dumps(report(asked.name, measured, about)))
+        print(json.dumps(report(asked.name, measured, about) | remarks(bench)))
     _show(asked, bench, measured, about)
 
 
@@ -131,12 +131,20 @@ def report(name: str, measured: Measured, about: dict[str, str | int]) -> dict[s
     return {"bench": name, "machine": about, "results": measured.results()}
 
 
+def remarks(bench: Bench) -> dict[str, Any]:
+    """What a bench has to say of its contenders: how durable each is, and what it cannot do."""
+    found = {"durable": getattr(bench, "durable", {}), "cannot": reasons(bench)}
+    return {name: dict(said) for name, said in found.items() if said}
+
+
 def _show(
     asked: argparse.Namespace, bench: Bench, measured: Measured, about: dict[str, str | int]
 ) -> None:
     found = list(table.rows(bench, measured))
-    if not asked.json:
-        print(table.plain(found))
+    lines = [table.plain(found)]
+    for what, said in remarks(bench).items():
+        lines += [f"{what}: {name}: {words}" for name, words in said.items()]
+    print("\n".join(lines), file=sys.stderr if asked.json else sys.stdout)
     if asked.write:
         _write(asked.name, found, about)
 

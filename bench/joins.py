@@ -33,6 +33,8 @@ FEWER = {"pathway/asof", "pathway/lookup", "pathway/lookup_corrections"}
 FEW = 60_000
 """Enough for ten seconds; Pathway gets more, as its first ones are not measured, but for as-of."""
 TIMEOUT_SECONDS = 200
+APPLICATION = "bench"
+"""As the main job's topics are named after."""
 RETRACT_GRACE_MS = 2 * SIZE_MS
 HORIZON_MS = 3_600_000
 """Longer than the input: which version corrects what does not depend on who is read first."""
@@ -83,12 +85,11 @@ class Joins:
         "pathway/window_count_sum": 1,
     }
     cannot = CANNOT
-    notes = DURABLE
+    durable = DURABLE
 
     def __init__(self, ground: Ground, quick: bool = False) -> None:
         self.ground, self.quick = ground, quick
         self.keys = Keys(QUICK_KEYS if quick else KEYS, PARTITIONS)
-        self._job = MainJob(ground)
         self._filled: dict[str, int] = {}
         self._truth: dict[tuple[str, str, int], set[Row]] = {}
         self._runs = 0
@@ -107,7 +108,8 @@ class Joins:
             for side in sides_of(case):
                 self._fill(case, side, contender)
         if "ours" in contenders:
-            self._job.admin.apply(self._job.topology)  # a worker wants the main job's topics
+            job = MainJob(self.ground)
+            job.admin.apply(job.topology)  # a worker wants the main job's topics, too
 
     def _fill(self, case: str, side: str, contender: str) -> None:
         topic = self._topic(case, side, contender)
@@ -144,7 +146,7 @@ class Joins:
         counts = {topic: self._filled[topic] for topic in inputs.values()}
         told: dict[str, Any] = {
             "case": case,
-            "application": self._job.settings.application,
+            "application": APPLICATION,
             "inputs": inputs,
             "counts": counts,
             "events": sum(counts.values()),

@@ -2,10 +2,12 @@
 
 It has no interval join: its own form of the job is ``join_window`` over tumbling windows, with
 ``insert_mode="product"`` and ``emit_mode="final"``, which pairs what lies in one window.
-Settings named by its author: ``EventClock`` with a wait of the disorder, ``ordered=False`` (nothing
-here needs the order, and sorting costs), batches of 1,000 records, snapshots of changed keys into
-SQLite every 10 s (the default ``epoch_interval``; ours is 0.3 s), one recovery partition for the
-one worker. ``tail=False`` ends the flow at the end of the topics; the end is when the flow has
+Settings named by its author: ``EventClock`` with a wait of the disorder and a system time that
+stands still (by default it adds the time that goes by to the time of events: a flow that works off
+the past more slowly than it happened closes its windows too soon), ``ordered=False`` (nothing here
+needs the order, and sorting costs), batches of 1,000 records, snapshots of changed keys into SQLite
+every 10 s (the default ``epoch_interval``; ours is 0.3 s), one recovery partition for the one
+worker. ``tail=False`` ends the flow at the end of the topics; the end is when the flow has
 returned, which it does after its last snapshot.
 """
 
@@ -33,6 +35,8 @@ stamps, flow = Stamps(), Dataflow("joins")
 clock = win.EventClock(
     ts_getter=lambda member: member[0],
     wait_for_system_duration=timedelta(milliseconds=SETTINGS["disorder_ms"]),
+    now_getter=lambda: EPOCH,
+    to_system_utc=lambda _: None,
 )
 windower = win.TumblingWindower(length=timedelta(milliseconds=SIZE), align_to=EPOCH)
 

@@ -99,7 +99,7 @@ class Run:
         spent = 0.0
         for chunk in self.records(events):
             began = time.process_time()
-            for topic in self.topics:
+            for topic in reversed(self.topics):  # a version is there before it is looked up
                 records = [record for other, record in chunk if other is topic]
                 at = self.position[topic.name]
                 self.position[topic.name] = at + len(records)
@@ -118,7 +118,7 @@ def events(hot: bool, start: int, count: int) -> Iterator[tuple[str, int]]:
         pair = number // 2
         key = "hot" if hot else f"k{pair}"
         apart = 0 if together else 3 * SIZE * pair
-        yield key, START + (apart if hot else number // 100) + number % 2
+        yield key, START + (apart if hot else number // 100) - number % 2
 
 
 def resident() -> int:
