@@ -17,6 +17,7 @@ FEW = [
 """One or two of each sort of join, the kinds that say most."""
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("emit", EMITS)
 @pytest.mark.parametrize("name", FEW)
 def test_a_long_stream_is_said_to_the_letter(name: str, emit: str) -> None:
