@@ -121,10 +121,10 @@ class Witness:
         case: Case,
         number: int,
         declared: frozenset[str],
-        make: Callable[[], Checkpointed] = Checkpointed,
+        make: Callable[[], Any] = Checkpointed,
     ) -> None:
         self.case, self.number, self.declared = case, number, declared
-        self.kept = make()
+        self.kept: Any = make()
         self.task = JoinTask(case.join, number, declared, self.kept.store)
         self.moments = Moments(case.rules(declared))
         self.standing: dict[str, Any] = {}
@@ -234,7 +234,7 @@ def check(
     items: list[Any],
     declared: frozenset[str] = frozenset(),
     crash_at: int = -1,
-    make: Callable[[], Checkpointed] = Checkpointed,
+    make: Callable[[], Any] = Checkpointed,
 ) -> None:
     """Feed ``items`` one by one and hold every law after each; ``run`` says the same at once."""
     witnesses: dict[int, Witness] = {}
@@ -258,7 +258,7 @@ def prove(
     items: list[Any],
     declared: frozenset[str] = frozenset(),
     crash_at: int = -1,
-    make: Callable[[], Checkpointed] = Checkpointed,
+    make: Callable[[], Any] = Checkpointed,
 ) -> None:
     """``check``, which on failure tells the note and the fewest arrivals that still fail."""
 
