@@ -94,9 +94,13 @@ class ChoiceJoin(Join):
         if not choosers:  # most versions come before anybody asks
             self._record(store, change, watermark)
             return []
-        before = [row for event in choosers for row in self._rows(store, event)]
+        old = [self.rule.find(store, events, chooser.ts) for chooser in choosers]
         self._record(store, change, watermark)
-        after = [row for event in choosers for row in self._rows(store, event)]
+        new = [self.rule.find(store, events, chooser.ts) for chooser in choosers]
+        # Who keeps the very same partner has nothing new to say.
+        turned = [pair for pair in zip(choosers, old, new, strict=True) if pair[1] is not pair[2]]
+        before = [row for chooser, right, _ in turned for row in self._stands(chooser, right)]
+        after = [row for chooser, _, right in turned for row in self._stands(chooser, right)]
         return changes(before, after, change.correction or self._behind(change, watermark))
 
     def _choose(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
@@ -115,7 +119,10 @@ class ChoiceJoin(Join):
 
     def _rows(self, store: Store, event: Event) -> list[Row]:
         events = (self.sides[1], event.key)
-        right = self.rule.find(store, events, event.ts)
+        return self._stands(event, self.rule.find(store, events, event.ts))
+
+    def _stands(self, event: Event, right: Event | None) -> list[Row]:
+        """What is said of a left event that has chosen ``right``."""
         if right is None:
             return [self._row(event, None)] if self.kind in ("left", "anti") else []
         if self.kind == "anti":

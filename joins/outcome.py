@@ -16,7 +16,7 @@ Join types are ``interval window asof lookup nway fold``, outcome types ``matche
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
@@ -29,17 +29,14 @@ Members: TypeAlias = Mapping[str, Member]
 """Side name -> the event, or events by (ts, id), or None."""
 
 
-class _Standing(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A result, without how it came to be when it is compared."""
+class _Said(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Compared without how it came to be."""
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(
-            getattr(self, name) == getattr(other, name)
-            for name in self.__struct_fields__
-            if name != "correction"
-        )
+        names = [name for name in self.__struct_fields__ if name not in ("correction", "row")]
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __ne__(self, other: object) -> bool:  # a Struct has one of its own, which compares it all
         return not self == other
@@ -47,7 +44,7 @@ class _Standing(msgspec.Struct, frozen=True, eq=False, gc=False):
     __hash__ = None  # type: ignore[assignment]  # members is a mapping
 
 
-class Matched(_Standing, frozen=True, eq=False, gc=False):
+class Matched(_Said, frozen=True, eq=False, gc=False):
     """Events that belong together. ``value`` is the result of a fold or an aggregate.
 
     ``correction``: it follows from a retract, a changed value or another correction. It is about
@@ -62,7 +59,7 @@ class Matched(_Standing, frozen=True, eq=False, gc=False):
     correction: bool = False
 
 
-class Unmatched(_Standing, frozen=True, eq=False, gc=False):
+class Unmatched(_Said, frozen=True, eq=False, gc=False):
     """An event of ``side`` that has no partner."""
 
     id: str
@@ -88,16 +85,18 @@ class Late:
     idle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Retracted:
+class Retracted(_Said, frozen=True, eq=False, gc=False):
     """The result with the id ``of`` no longer holds."""
 
     of: str
     key: str
     ts: int
-    row: Row | None = field(default=None, compare=False, repr=False)
+    row: Matched | Unmatched | None = None
     """What it said, so that nobody has to remember it."""
     correction: ClassVar[bool] = True
+
+    def __repr__(self) -> str:
+        return f"Retracted(of={self.of!r}, key={self.key!r}, ts={self.ts!r})"
 
 
 Row: TypeAlias = Matched | Unmatched
