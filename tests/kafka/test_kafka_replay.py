@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -62,6 +62,30 @@ class Shop(World):
         return {topic.name: fold(self.read(topic)) for topic in shop.DERIVED}
 
 
+Opens = Callable[..., "Shop"]
+
+
+@pytest.fixture
+def alone() -> Iterator[EmbeddedBroker]:
+    """A broker of its own: the shop's topics have other partition counts in each test."""
+    with EmbeddedBroker(extra={"group.min.session.timeout.ms": "1000"}) as running:
+        yield running
+
+
+@pytest.fixture
+def shop_on(alone: EmbeddedBroker, tmp_path: Path) -> Iterator[Opens]:
+    """Makes applications of the shop, and ends what they left running."""
+    made: list[Shop] = []
+
+    def begin(partitions: int, name: str, **engine: int) -> Shop:
+        made.append(_shop(alone, tmp_path / name, partitions, name, **engine))
+        return made[-1]
+
+    yield begin
+    for shop_ in made:
+        shop_.close()
+
+
 def _shop(broker: EmbeddedBroker, folder: Path, partitions: int, name: str, **engine: int) -> Shop:
     tuning = EngineTuning(
         session_timeout_ms=SESSION_MS, idle_timeout_ms=NEVER_MS, future_cap_ms=NEVER_MS, **engine
@@ -92,16 +116,9 @@ def _values(sets: NetSets) -> dict[tuple[str, int], tuple[int, int]]:
     }
 
 
-@pytest.fixture
-def alone() -> Iterator[EmbeddedBroker]:
-    """A broker of its own: the shop's topics have other partition counts in each test."""
-    with EmbeddedBroker(extra={"group.min.session.timeout.ms": "1000"}) as running:
-        yield running
-
-
 @pytest.mark.parametrize("partitions", [1, 7])
 def test_a_replay_of_a_live_run_gives_its_net_sets(
-    alone: EmbeddedBroker, tmp_path: Path, partitions: int
+    alone: EmbeddedBroker, shop_on: Opens, partitions: int
 ) -> None:
     """With disorder, two changes of key, retracts, sources skewed by minutes, and any workers.
 
@@ -113,7 +130,7 @@ def test_a_replay_of_a_live_run_gives_its_net_sets(
     """
     written = facts(seed=partitions, count=3000)
     written += endings(partitions)
-    live = _shop(alone, tmp_path / "live", partitions, "live")
+    live = shop_on(partitions, "live")
     live.shop_worker()
     for start in range(0, len(written), 500):
         write(alone.bootstrap, written[start : start + 500])
@@ -124,7 +141,7 @@ def test_a_replay_of_a_live_run_gives_its_net_sets(
     assert truth == _values(expected)
     _end(live, *shop.DERIVED)
     for workers in (1, 3):
-        again = _shop(alone, tmp_path / f"replay{workers}", partitions, f"replay{workers}")
+        again = shop_on(partitions, f"replay{workers}")
         for _ in range(workers):
             again.shop_worker()
         again.settle_shop()
@@ -134,7 +151,7 @@ def test_a_replay_of_a_live_run_gives_its_net_sets(
 
 
 def test_a_skewed_backfill_keeps_no_more_than_lies_between_its_inputs(
-    alone: EmbeddedBroker, tmp_path: Path
+    alone: EmbeddedBroker, shop_on: Opens
 ) -> None:
     """Inputs that are minutes apart wait for each other (max_skew), so state does not grow.
 
@@ -147,9 +164,7 @@ def test_a_skewed_backfill_keeps_no_more_than_lies_between_its_inputs(
     """
     written = facts(seed=3, count=30_000, span_ms=20 * 3_600_000)
     written += endings(1)
-    world = _shop(
-        alone, tmp_path / "back", 1, "backfill", max_skew_ms=SKEW_MS, retract_grace_ms=SKEW_MS
-    )
+    world = shop_on(1, "backfill", max_skew_ms=SKEW_MS, retract_grace_ms=SKEW_MS)
     write(alone.bootstrap, written)
     world.shop_worker("--health", "127.0.0.1:0")
     peak = 0.0
