@@ -317,13 +317,13 @@ def test_what_was_received_is_counted() -> None:
 def test_a_fold_keeps_all_that_a_later_event_continues() -> None:
     """::
 
-    horizon 6:   a(0)   b(5)   c(11)   d(17)   e(23)     each continues the one before
+    horizon 6:   a(0)   b(5)   c(11)   d(17)   e(23)   f(29)     each continues the one before
     horizon 6:   a(0)   b(7)                             b begins anew
     """
     join = Fold(function=len, horizon=6, sides=("left",), retract_grace=6)
-    times = {"a": 0, "b": 5, "c": 11, "d": 17, "e": 23}
+    times = {"a": 0, "b": 5, "c": 11, "d": 17, "e": 23, "f": 29}
     said: Any = run(join, [left(id, ts) for id, ts in times.items()])
-    assert [1, 2, 3, 4, 5] == [outcome.value for outcome in said if isinstance(outcome, Matched)]
+    assert [1, 2, 3, 4, 5, 6] == [outcome.value for outcome in said if isinstance(outcome, Matched)]
     said = run(join, [left("a", 0), left("b", 7)])
     assert [1, 1] == [outcome.value for outcome in said if isinstance(outcome, Matched)]
 

@@ -133,7 +133,7 @@ def test_batches_of_any_size_leave_standing_what_events_do_one_by_one(name: str,
 def in_batches(case: Case, items: list[Any], rng: Random) -> None:
     """Cut what comes of one side into batches, and compare after each."""
     moments, store, standing = Moments(case.rules(case.declared)), MemoryStore(), dict[str, Any]()
-    reached, batch = NEG_INF, list[Any]()
+    reached, promised, batch = NEG_INF, NEG_INF, list[Any]()
     for item, following in zip(items, [*items[1:], None], strict=True):
         said = moments.tell(item)
         if isinstance(item, Arrival) and said.late is None:
@@ -142,9 +142,42 @@ def in_batches(case: Case, items: list[Any], rng: Random) -> None:
             events = [arrival.event for arrival in batch]
             outcomes = case.join.on_batch(store, batch[0].side, events, reached)
             standing = standing_after(outcomes, standing, case.alternates)
+            hold_promise(outcomes, promised)
             batch = []
         if not batch:
             reached = NEG_INF if moments.W == float("-inf") else int(moments.W)
             outcomes = case.join.on_watermark(store, reached)
             standing = standing_after(outcomes, standing, case.alternates)
+            hold_promise(outcomes, promised)
+            held = case.join.holdback(store)
+            own = reached - case.join.max_grace
+            promised = max(promised, own if held is None else min(own, held))
             assert without_waits(moments.net, standing) == standing
+
+
+def hold_promise(outcomes: list[Any], promised: int) -> None:
+    """Nothing but corrections lies below what could have been declared."""
+    assert [] == [o for o in outcomes if not o.correction and o.ts < promised]
+
+
+@pytest.mark.parametrize("emit", EMITS)
+@pytest.mark.parametrize("name", LONG)
+def test_what_a_batch_corrects_is_marked(name: str, emit: str) -> None:
+    """W = 60: what was closed is withdrawn and said again within one batch, or said for once."""
+    case = MAKERS[name](emit=emit, retract_grace=50)
+    first, value = case.join.sides[0], values_of(name)[1]
+    for about in (
+        [("old", "retract", False), ("old", "assert", False), ("old", "assert", False)],
+        [("new", "assert", True), ("next", "assert", True)],
+        [("old", "assert", True), ("new", "assert", True), ("new", "retract", False)],
+    ):
+        store = MemoryStore()
+        case.join.on_event(store, first, Event("old", "k", 43, "assert", value), NEG_INF)
+        case.join.on_watermark(store, 60)
+        events: list[Any] = [
+            Event(id, "k", 43, op, values_of(name)[n % 2], correction)
+            for n, (id, op, correction) in enumerate(about)
+        ]
+        outcomes = case.join.on_batch(store, first, events, 60)
+        outcomes += case.join.on_watermark(store, 10_000)
+        assert [] == [o for o in outcomes if not o.correction], about

@@ -22,6 +22,7 @@ from joins import (
     Interval,
     IntervalJoin,
     JoinError,
+    JoinTask,
     Late,
     Lookup,
     LookupJoin,
@@ -297,7 +298,8 @@ def test_what_becomes_certain_at_one_instant_comes_by_ts_and_id() -> None:
 # --- corners --------------------------------------------------------------------------------------
 
 
-def test_negative_ends_keep_what_may_still_be_withdrawn() -> None:
+@pytest.mark.parametrize("correction", [False, True])
+def test_negative_ends_keep_what_may_still_be_withdrawn(correction: bool) -> None:
     """::
 
     before -3, after 9: partners of r lie 9 to 3 before it, so r is of no use long before it is old
@@ -305,7 +307,7 @@ def test_negative_ends_keep_what_may_still_be_withdrawn() -> None:
     """
     join = IntervalJoin(before=9, after=-3, kind="left", retract_grace=4)
     items = [Watermark(side, 0, 0) for side in ("left", "right")]
-    items += [on("left", "l", 20)]
+    items += [on("left", "l", 20, correction=correction)]
     items += [Watermark(side, 0, 24) for side in ("left", "right")]
     items += [on("left", "l", 20, op="retract")]
     said = [type(o).__name__ for o in run(join, items, close=False)]
@@ -358,6 +360,25 @@ def test_a_version_ends_where_its_valid_to_says() -> None:
     said = {row[1]: row[3] for row in names(run(join, versions + asked))}
     expected = {-1: None, 0: "v1", 19: "v2", 20: "v1", 29: "v1", 30: None, 39: None, 40: "v4"}
     assert expected == said
+
+
+def test_a_version_that_ended_serves_corrections_as_long_as_these_may_come() -> None:
+    """horizon 0, retract_grace 20: at ``W`` 20 a correction at 5 finds the version of its time."""
+    join = LookupJoin(horizon=0, kind="left", emit="eager", retract_grace=20)
+    items: list[Any] = [on("right", "v", 0, {"valid_to": 8}), Idle("right", 0)]
+    items += [on("left", "x", n) for n in (10, 15, 20)]
+    items.append(on("left", "l", 5, correction=True))
+    assert ("Matched", 5, "l", "v") == names(run(join, items))[-1]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_equal_value_has_no_effect_whatever_object_it_is(name: str) -> None:
+    """A duplicate is known by its value, and nothing of it is remembered."""
+    case = MAKERS[name](emit="eager")
+    task = JoinTask(case.join, 0, case.join.sides)
+    for _ in range(2):
+        task.receive(case.join.sides[0], on("left", "e", 43, {"v": 7}).event)
+    assert {"accepted": 1, "no_effect": 1} == dict(task.counts)
 
 
 def test_a_changed_valid_to_corrects_what_it_served() -> None:
