@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import join_values as v
 from stamps import SETTINGS, Stamps
@@ -38,7 +39,7 @@ CASE, LIVE, MORE, CHUNK = SETTINGS["case"], SETTINGS["live"], SETTINGS["more"], 
 LEFT = Topic("bench.left", "any", "left", v.FACT.name, source=True, declared=False)
 RIGHT = Topic("bench.right", "any", "right", v.FACT.name, source=True, declared=False)
 OUT = Topic("bench.out", "any", "out", v.PAIR.name)
-COMMON = {"name": "join"}
+COMMON: dict[str, Any] = {"name": "join", "lateness": 2_000}
 
 
 def made() -> joins.Join:

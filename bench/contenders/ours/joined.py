@@ -6,6 +6,8 @@ the worker is ended when its committed positions cover the input.
 
 from __future__ import annotations
 
+from typing import Any
+
 import join_values as v
 import msgspec
 from running import Watch, settings
@@ -20,7 +22,7 @@ from streams.engine.topology import build
 
 SIZE = SETTINGS["size_ms"]
 CASE = SETTINGS["case"]
-COMMON = {"name": CASE}
+COMMON: dict[str, Any] = {"name": CASE, "lateness": SETTINGS["disorder_ms"]}
 
 
 def pair(result: Matched | Unmatched) -> v.Pair:
@@ -84,10 +86,13 @@ watch = Watch(Stamps(), {name: SETTINGS["counts"][name] for name in SETTINGS["in
 
 
 def watched(step: Step) -> Step:
-    """The same step, its inputs counted."""
+    """The same step, its inputs counted; also the one that the topology makes of it."""
+    bind = step.bind
     for read in step.reads:
         step = watch.watched(step, read.name)
-    return step
+    if bind is None:
+        return step
+    return msgspec.structs.replace(step, bind=lambda known: watched(bind(known)))
 
 
 def changelog(step: Step) -> str:
