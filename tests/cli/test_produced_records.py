@@ -12,7 +12,7 @@ from schemas.envelope import Event
 from schemas.jsonform import to_line
 from schemas.wire import Codec
 from streams import topics
-from streams.engine.guard import decode
+from streams.engine.reading import reader
 from streams.ops.produce import Record, Refused, records
 from streams.sources.archive import read_blocks
 from streams.testing import Record as KafkaRecord
@@ -40,7 +40,7 @@ def guarded(record: Record | Refused, topic: Topic, codec: Codec) -> Event:
     assert isinstance(record, Record)
     _, _, key, value, headers = record.content
     read = KafkaRecord((topic.name, 0, 0), key, value, headers, 0)
-    return decode(read, topic, codec).event
+    return reader(topic, codec)(read)
 
 
 def test_a_real_block_goes_through_lines_into_the_guard(block: list[Event]) -> None:
