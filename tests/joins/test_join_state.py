@@ -95,6 +95,7 @@ def sizes(join: Join, store: MemoryStore) -> Iterator[int]:
         yield len(store)
 
 
+@pytest.mark.timeout(3600 if DEEP else 300)
 @pytest.mark.parametrize("name", JOINS)
 def test_state_is_flat_after_one_window(name: str) -> None:
     """Minutes (``STREAMS_DEEP=1``: an hour at 1,000/s) need no more entries than the first window.
