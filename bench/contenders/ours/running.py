@@ -73,8 +73,9 @@ class Watch:
     def durable(self) -> bool:
         """Whether committed checkpoints have counted everything that is waited for."""
         kafka = {"bootstrap.servers": settings.bootstrap}
-        records = last_positions(kafka, self.changelogs, settings.partitions).values()
-        read = [(name, counts["read"]) for r in records for name, counts in r["counts"].items()]
+        counts = dict.fromkeys(self.changelogs, settings.partitions)
+        records = last_positions(kafka, counts).values()
+        read = [(name, said["read"]) for r in records for name, said in r["counts"].items()]
         return all(
             sum(count for topic, count in read if topic == name) >= wanted
             for name, wanted in self.until.items()
