@@ -211,8 +211,12 @@ class Load(threading.Thread):
 
 
 def pay(node: Node, fee: int = 2_000) -> str:
-    """Spend one coin of its own, to a new address, for a fee in satoshi; returns the txid."""
-    coin = next(one for one in node.call("listunspent", 1) if one["amount"] > 1)
+    """Spend one coin of its own, to a new address, for a fee in satoshi; returns the txid.
+
+    The oldest coin, since a reorg may make a young one of a coinbase unspendable again.
+    """
+    coins = [one for one in node.call("listunspent", 1) if one["amount"] > 1]
+    coin = max(coins, key=lambda one: one["confirmations"])
     return _send(node, [(coin["txid"], coin["vout"])], int(coin["amount"] * COIN) - fee)
 
 
