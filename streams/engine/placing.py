@@ -8,6 +8,7 @@ partners. A sample shows it: a producer does the same to all of its records.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,10 +26,16 @@ PARTITIONS, RECORDS = 8, 16
 SECONDS = 5.0
 """What is not read by then is not looked at: a check must not keep anybody from starting."""
 ASK_SECONDS = 15.0
+TOLERATED = 0.25
+"""Of a sample: another partitioner puts at least half of the keys elsewhere, and a record that
+somebody put wrong on purpose must not keep a worker from starting."""
 
 
 class WrongPlace(RuntimeError):
-    """An input that is joined has records elsewhere than where their key belongs."""
+    """An input that is joined has records elsewhere than where their key belongs.
+
+    A start is refused then; a worker that runs says so and goes on: no record may stop it.
+    """
 
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(f"{cause}: {remedy}")
@@ -72,10 +79,16 @@ def check_places(subs: Iterable[SubTopology], settings: EngineSettings) -> None:
     counts = {topic.name: settings.count_of(topic) for topic in topics}
     places = [Place(name, p) for name, count in counts.items() for p in range(count)[:PARTITIONS]]
     starts = _starts(kafka, places)
+    seen: Counter[str] = Counter()
+    found: dict[str, list[WrongPlace]] = {}
     for place, key in _sample(kafka, starts):
+        seen[place.topic] += 1
         wrong = misplaced(place, key, counts[place.topic])
         if wrong is not None:
-            raise wrong
+            found.setdefault(place.topic, []).append(wrong)
+    for name, all_wrong in found.items():
+        if len(all_wrong) > TOLERATED * seen[name]:
+            raise all_wrong[0]
 
 
 def _starts(kafka: Mapping[str, Any], places: list[Place]) -> dict[Place, int]:

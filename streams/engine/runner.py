@@ -16,7 +16,6 @@ from streams.engine.emit import Encoder, Snapshot
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
     EXIT_FENCED,
-    EXIT_TOPICS,
     Chunk,
     Place,
     end_process,
@@ -113,7 +112,7 @@ class Runner:
         """Take a chunk over; atomic on the event loop."""
         topic = chunk.place.topic
         if topic in self.placed and chunk.messages:
-            self._require_place(chunk)
+            self._look_at_place(chunk)
         try:
             self.task.process(topic, chunk.messages, chunk.after, chunk.next)
         except StepFailed as error:
@@ -128,12 +127,14 @@ class Runner:
             if chunk.more:
                 self.behind.add(topic)
 
-    def _require_place(self, chunk: Chunk) -> None:
-        """One record of each chunk lies where its key belongs; a producer does that to all."""
+    def _look_at_place(self, chunk: Chunk) -> None:
+        """One record of each chunk shows its producer's partitioner; a wrong one is said once."""
         place, key = chunk.place, chunk.messages[0].key()
         wrong = misplaced(place, key, self.settings.count_of(self.sub.input(place.topic)))
         if wrong is not None:
-            end_process(EXIT_TOPICS, str(wrong))
+            self.placed.discard(place.topic)
+            facts = {"task": str(self), "cause": wrong.cause, "remedy": wrong.remedy}
+            self.report("misplaced", facts)
 
     def lost(self, error: BaseException) -> None:
         """The store failed: end, and have the state built again."""

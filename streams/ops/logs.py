@@ -24,7 +24,12 @@ LIBRARIES = (
 )  # fmt: skip
 """Loggers that say more than is wanted; ours of the engine and ops are those of Faust's services,
 what we have to say goes to ``streams``."""
-LEVELS = {"task_skew": "info", "checkpoint": "debug", "checkpoint_put_back": "warning"}
+LEVELS = {
+    "task_skew": "info",
+    "checkpoint": "debug",
+    "checkpoint_put_back": "warning",
+    "misplaced": "warning",
+}
 """Levels of the engine's events; what is not named is ``info``."""
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 

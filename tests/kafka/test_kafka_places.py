@@ -116,23 +116,49 @@ def test_a_topic_of_seven_partitions_meets_one_of_four(world: World) -> None:
     assert 0 == worker.end()
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["at start", "at run time"])
-def test_a_wrong_partitioner_is_refused(world: World, first: bool) -> None:
-    """Whether its records were there before or came later: exit 7, with topic, key and remedy."""
+WORDS = (
+    "foreign has a record with key '00000", "belongs into", "murmur2_random",
+    "streams.repartition", "engine.check_partitioner=false",
+)  # fmt: skip
+
+
+def test_a_wrong_partitioner_is_refused_at_start(world: World) -> None:
+    """Exit 7, with topic, key and remedy."""
     _module(world, None, "(meet(foreign),)")
     _create(world, "foreign", 4)
-    if first:
-        _produce(world, "foreign", LEFT)
+    _produce(world, "foreign", LEFT)
     worker = world.worker("--module", "meet", "--create-topics")
-    if not first:
-        until("it has tasks", lambda: worker.said("task_recovered"))
-        _produce(world, "foreign", LEFT)
     assert EXIT_TOPICS == worker.process.wait(60), worker.log.read_text()
     said = worker.log.read_text()
     assert "Traceback" not in said
-    for words in ("foreign has a record with key '00000", "belongs into", "murmur2_random",
-                  "streams.repartition", "engine.check_partitioner=false"):  # fmt: skip
+    for words in WORDS:
         assert words in said
+
+
+def test_a_wrong_partitioner_is_said_at_run_time(world: World) -> None:
+    """No record may stop a worker: it says what is wrong, with the remedy, and goes on."""
+    module = _module(world, None, "(meet(foreign),)")
+    _create(world, "foreign", 4)
+    worker = world.worker("--module", "meet", "--create-topics")
+    until("it has tasks", lambda: worker.said("task_recovered"))
+    _produce(world, "foreign", LEFT)
+    until("it says so", lambda: all(worker.said(words) for words in WORDS))
+    until("all are said", lambda: len(fold(world.read(module.met))) == 60)
+    assert 0 == worker.end()
+
+
+def test_a_stray_record_keeps_nobody_from_starting(world: World) -> None:
+    """One in a hundred lies wrong: it is not the producer's partitioner."""
+    _module(world, None, "(meet(foreign),)")
+    _create(world, "foreign", 4)
+    _produce(world, "foreign", LEFT, partitioner="murmur2_random")
+    stray = Producer({"bootstrap.servers": world.bootstrap})
+    for partition in range(4):
+        stray.produce("foreign", b"x", b"stray", partition=partition)
+    assert 0 == stray.flush(20)
+    worker = world.worker("--module", "meet", "--create-topics")
+    until("it has tasks", lambda: worker.said("task_recovered"))
+    assert 0 == worker.end()
 
 
 def test_the_right_partitioner_is_not(world: World) -> None:
