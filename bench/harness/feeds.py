@@ -4,7 +4,7 @@ Event ``number`` belongs to side ``number % sides`` and has a key drawn with a f
 ``ROUND_MS`` of event time there are as many events as keys, all sides together, and each event is
 up to ``DISORDER_MS`` older, evenly drawn: in its partition none is as much as that below one before
 it. No two events of a side have key and time in common, so that no definition needs a rule for
-ties. A last event in each partition, a minute later, with a key and a negative number of its own,
+ties. A last event in each partition, ``END_MS`` later, with a key and a negative number of its own,
 says that all others have come.
 """
 
@@ -20,7 +20,7 @@ SEED = 11
 START_MS = 1_700_000_000_000
 ROUND_MS = 10_000
 DISORDER_MS = 2_000
-END_MS = 60_000
+END_MS = 20_000
 TABLE_MS = 20_000
 """So long before the first event the first versions of a table lie."""
 LATE_VERSION_MS = 10_000

@@ -88,7 +88,7 @@ def test_events_are_told_apart_and_lie_where_their_key_belongs(case: str) -> Non
 
 
 def test_the_last_events_close_every_partition_of_every_stream() -> None:
-    """One a partition and side, a minute after the rest, and in no row of any definition."""
+    """One a partition and side, well after the rest, and in no row of any definition."""
     found = list(feeds.streams(("a", "b", "c"), 300, KEYS))
     ends = [fact for fact in found if fact.n < 0]
     assert Counter((f.side, f.partition) for f in ends) == Counter(

@@ -15,6 +15,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.StreamsBuilder;
@@ -33,7 +34,9 @@ import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessor;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorContext;
 import org.apache.kafka.streams.processor.api.FixedKeyRecord;
+import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
+import org.apache.kafka.streams.state.WindowStore;
 
 /** The joins of the bench in the DSL of Kafka Streams; settings are named in event_joins.py. */
 public final class EventJoins {
@@ -158,8 +161,7 @@ public final class EventJoins {
                 Joined.<String, Long, Long>with(KEY, NUMBER, NUMBER).withGracePeriod(disorder));
     }
 
-    private <V> Materialized<String, V, org.apache.kafka.streams.state.KeyValueStore<
-            org.apache.kafka.common.utils.Bytes, byte[]>> versioned(Serde<V> values) {
+    private <V> Materialized<String, V, KeyValueStore<Bytes, byte[]>> versioned(Serde<V> values) {
         Duration history = size.plus(disorder).multipliedBy(2);
         return Materialized.<String, V>as(Stores.persistentVersionedKeyValueStore("right", history))
                 .withKeySerde(KEY)
@@ -175,7 +177,8 @@ public final class EventJoins {
                 .aggregate(
                         () -> new byte[totals ? 16 : 0],
                         (key, value, so) -> totals ? added(so, value) : appended(so, value),
-                        Materialized.with(KEY, BYTES))
+                        Materialized.<String, byte[], WindowStore<Bytes, byte[]>>with(KEY, BYTES)
+                                .withRetention(size.multipliedBy(6)))
                 .toStream()
                 .map((window, so) -> KeyValue.pair(
                         window.key(),
