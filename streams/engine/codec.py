@@ -52,6 +52,12 @@ def register(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
     return cls
 
 
+def unregister(cls: type[msgspec.Struct]) -> None:
+    """Make the name of a registered class free again."""
+    if _CLASSES.get(cls.__name__) is cls:
+        del _CLASSES[cls.__name__], _HELD[cls.__name__]
+
+
 _HELD: dict[str, tuple[str, ...]] = {}
 """The fields of a state class that hold events."""
 

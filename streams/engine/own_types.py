@@ -18,7 +18,7 @@ import msgspec
 from schemas.catalog import BY_NAME, EventType, Parts
 from schemas.events import Value
 from schemas.wire import Codec
-from streams.engine.codec import register
+from streams.engine.codec import register, unregister
 
 FIRST_ID = 1 << 30
 """Ids of own types lie above; locks and registries count from 1."""
@@ -80,7 +80,8 @@ def event_type(
 
 
 def forget(name: str) -> None:
-    """Make a name of an own type free again."""
+    """Make a name of an own type, and that of its class, free again."""
+    unregister(OWN[name].cls)
     del OWN[name], BY_NAME[name]
 
 
