@@ -14,13 +14,14 @@ behind, and is not waited for.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from time import sleep
 from typing import Any
 
 import pathway as pw
-from stamps import SETTINGS, Stamps, leave
+from stamps import SETTINGS, Stamps, cpu_seconds, leave
 
 KAFKA = {
     "bootstrap.servers": SETTINGS["bootstrap"],
@@ -28,12 +29,13 @@ KAFKA = {
     "auto.offset.reset": "earliest",
 }
 SIZE = SETTINGS["size_ms"]
-SENDING_SECONDS = 5
+IDLE = 0.1
+"""CPU seconds in 2 s of a process that has nothing to do."""
 stamps, whole = Stamps(), Stamps()
 done = dict.fromkeys(SETTINGS["inputs"], 0)
 """By side, how many events are in."""
-last: list[int] = []
-"""The time of the minibatch with the last event, once it is known."""
+times = {"said": 0, "last": sys.maxsize}
+"""The minibatch whose results are out, and that with the last event, once it is known."""
 
 
 class Fact(pw.Schema):
@@ -64,20 +66,30 @@ def through(name: str, events: int, time: int) -> None:
     if not stamps.began and all(done.values()):
         stamps.begin(already=sum(done.values()))
     if sum(done.values()) == SETTINGS["events"]:
-        last.append(time)
+        times["last"] = time
+        look()
 
 
 def said(time: int) -> None:
     """The results of all minibatches up to ``time`` are out."""
-    if last and time >= last[0] and not stamps.seconds:
+    times["said"] = time
+    look()
+
+
+def look() -> None:
+    """End where the results of the last minibatch are out; whichever is known first."""
+    if times["said"] >= times["last"] and not stamps.seconds:
         stamps.end()
         whole.end()
         threading.Thread(target=tell).start()
 
 
 def tell() -> None:
-    """Give its producer time to send what is left, then tell the time."""
-    sleep(SENDING_SECONDS)
+    """Wait until its producer has sent what is left, which is when nothing works; then tell."""
+    used, before = cpu_seconds(), 0.0
+    while used - before > IDLE:
+        sleep(2)
+        used, before = cpu_seconds(), used
     (stamps if stamps.events > whole.events / 2 else whole).say()
     leave()
 
@@ -140,12 +152,19 @@ CASES: dict[str, Callable[[], pw.Table]] = {
 }
 
 
+def summed(rows: pw.Table) -> pw.Table:
+    """One row that changes with every minibatch that changes a result, so that its end is told."""
+    if "right" not in rows.column_names():
+        return rows.reduce(rows=pw.reducers.count())
+    found = rows.select(n=pw.coalesce(rows.right, 0))
+    return found.reduce(rows=pw.reducers.count(), sum=pw.reducers.sum(found.n))
+
+
 def main() -> None:
     output = {"bootstrap.servers": SETTINGS["bootstrap"]}
     rows = CASES[SETTINGS["case"]]()
     pw.io.kafka.write(rows, output, SETTINGS["output"], format="json")
-    size = rows.reduce(rows=pw.reducers.count())
-    pw.io.subscribe(size, on_change=lambda **_: None, on_time_end=said)
+    pw.io.subscribe(summed(rows), on_change=lambda **_: None, on_time_end=said)
     whole.begin()
     backend = pw.persistence.Backend.filesystem("persisted")
     pw.run(
