@@ -62,22 +62,12 @@ class FixedAggregate(Aggregating, GroupJoin):
     """Aggregates over tumbling or hopping windows: a tally a window."""
 
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
-        """Take a change into the windows that it is in."""
-        work = Work()
-        self._fold(store, change, watermark, work)
-        return self._settle(store, work, watermark)
+        return self._take_all(store, (change,), watermark)
 
-    def on_batch(
-        self,
-        store: Store,
-        side: str,
-        events: Iterable[Event],
-        watermark: int,
-        void: list[Event] | None = None,
-    ) -> list[Outcome]:
+    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
         """Each window is read, written and said once, however many of its events come."""
         work = Work()
-        for change in self._effects(store, side, events, void):
+        for change in arrived:
             self._fold(store, change, watermark, work)
         return self._settle(store, work, watermark)
 

@@ -87,7 +87,7 @@ class Fold(Join):
 
     def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
         """The first event of a key, as most are, stands alone."""
-        change = Change(side, None, event, False, False)
+        change = Change(side, None, event, False)
         if store.next_due(RETRACTED) is not None or any(
             store.between((name, event.key)) for name in self.sides
         ):

@@ -56,18 +56,11 @@ class GroupJoin(Join):
         self._take(store, change, watermark, before)
         return changes(_rows(before.values()), self._now(store, before), change.correction)
 
-    def on_batch(
-        self,
-        store: Store,
-        side: str,
-        events: Iterable[Event],
-        watermark: int,
-        void: list[Event] | None = None,
-    ) -> list[Outcome]:
+    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
         """Read each window that is in sight once before and once after: it may be a large one."""
         before: Standing = {}
         corrects: set[tuple[str, Window]] = set()
-        for change in self._effects(store, side, events, void):
+        for change in arrived:
             touched = self._take(store, change, watermark, before)
             corrects.update(touched if change.correction else ())
         said: list[Outcome] = []

@@ -118,21 +118,11 @@ class Join(ABC):
 
         Events that have no effect are added to ``void``.
         """
-        said: list[Outcome] = []
-        get, plain = store.get, self._plain
-        unmarked = store.next_due(RETRACTED) is None
-        for event in events:
-            new = unmarked and event.op == "assert" and not event.correction
-            if new and get((side, event.key, event.ts, event.id)) is None:
-                said += plain(store, side, event, watermark)
-                continue
-            change = self.effect(store, side, event)
-            if change is not None:
-                said += self.apply(store, change, watermark)
-                unmarked = unmarked and not change.correction
-            elif void is not None:
-                void.append(event)
-        return said
+        return self._take_all(store, self._effects(store, side, events, void), watermark)
+
+    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
+        """Take changes in that come together; each is asked for when the one before is written."""
+        return [o for change in arrived for o in self.apply(store, change, watermark)]
 
     def _effects(
         self, store: Store, side: str, events: Iterable[Event], void: list[Event] | None
@@ -142,7 +132,7 @@ class Join(ABC):
         for event in events:
             new = unmarked and event.op == "assert" and not event.correction
             if new and store.get((side, event.key, event.ts, event.id)) is None:
-                yield Change(side, None, event, False, False)
+                yield Change(side, None, event, False)
                 continue
             change = self.effect(store, side, event)
             if change is not None:
@@ -159,7 +149,7 @@ class Join(ABC):
 
     def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
         """``apply`` to an event that is new and corrects nothing, as most are."""
-        return self._apply(store, Change(side, None, event, False, False), watermark)
+        return self._apply(store, Change(side, None, event, False), watermark)
 
     def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
         """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""

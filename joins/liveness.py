@@ -16,7 +16,7 @@ it is to be forgotten, so it is found by time without another entry.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from joins.state import Key, Store
 from schemas.envelope import Event
@@ -25,8 +25,7 @@ RETRACTED = "/r"
 """The table of the marks. Tables of events are named by their side, all others begin with ``/``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """An accepted event with effect: ``before`` stops being live, ``after`` becomes live."""
 
     side: str
@@ -34,8 +33,6 @@ class Change:
     after: Event | None
     correction: bool
     """A retract, a changed value, an id that was retracted, or marked so by its writer."""
-    known: bool
-    """Something was already kept of its id."""
 
     @property
     def event(self) -> Event:
@@ -49,11 +46,11 @@ def effect(store: Store, side: str, event: Event) -> Change | None:
     """What ``event`` changes, or None when it has no effect. Reads only."""
     live: Event | None = store.get((side, event.key, event.ts, event.id))
     if event.op == "retract":
-        return None if live is None else Change(side, live, None, True, True)
+        return None if live is None else Change(side, live, None, True)
     if live is None:
         again = retracted(store, side, event)
-        return Change(side, None, event, event.correction or again, again)
-    return None if live.value == event.value else Change(side, live, event, True, True)
+        return Change(side, None, event, event.correction or again)
+    return None if live.value == event.value else Change(side, live, event, True)
 
 
 def record(store: Store, change: Change, due: int | None) -> None:

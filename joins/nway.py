@@ -76,7 +76,7 @@ class DriverJoin(Join):
         low = event.ts if side == self.driver else event.ts - self._back[side]
         if self._seen(low, watermark):
             return super()._plain(store, side, event, watermark)
-        self._record(store, Change(side, None, event, False, False), watermark)
+        self._record(store, Change(side, None, event, False), watermark)
         return []
 
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:

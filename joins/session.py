@@ -31,7 +31,6 @@ from joins.session_state import SESSIONS, Found, Working
 from joins.state import Key, Store
 from joins.tally import Tallies
 from joins.windows import Session
-from schemas.envelope import Event
 from schemas.ids import digest_id
 
 
@@ -179,22 +178,12 @@ class SessionGroup(SessionJoin):
         return self.max_grace + (self.windows.gap if self._waits else 0)
 
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
-        """Compare the sessions around the event before and after the change."""
-        work = self._saying(store, watermark)
-        self._step(store, work, change, watermark)
-        return self._finish(work, watermark)
+        return self._take_all(store, (change,), watermark)
 
-    def on_batch(
-        self,
-        store: Store,
-        side: str,
-        events: Iterable[Event],
-        watermark: int,
-        void: list[Event] | None = None,
-    ) -> list[Outcome]:
+    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
         """Each session is read, written and said once, however many of its events come."""
         work = self._saying(store, watermark)
-        for change in self._effects(store, side, events, void):
+        for change in arrived:
             self._step(store, work, change, watermark)
         return self._finish(work, watermark)
 
