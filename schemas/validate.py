@@ -97,24 +97,11 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
 }
 
 
-Check = Callable[[Any, str], None]
-
-
-def checker(cls: type[e.Value], key_of: Callable[[Any], str]) -> Check:
-    """A function of value and key, to be called again and again: ``validate`` for one class."""
-    check = _CHECKS.get(cls)
-
-    def validate_one(value: Any, key: str) -> None:
-        if check is not None:
-            check(value)
-        expected = key_of(value)
-        if key != expected:
-            found, wanted = key[:80], expected[:80]
-            raise BadValue(f"the key is {found!r}, the key of this value is {wanted!r}")
-
-    return validate_one
-
-
 def validate(value: e.Value, key: str, key_of: Callable[[Any], str]) -> None:
     """Raise BadValue when ``value`` cannot be true, or ``key`` is not the key of its value."""
-    checker(type(value), key_of)(value, key)
+    check = _CHECKS.get(type(value))
+    if check is not None:
+        check(value)
+    expected = key_of(value)
+    if key != expected:
+        raise BadValue(f"the key is {key[:80]!r}, the key of this value is {expected[:80]!r}")

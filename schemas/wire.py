@@ -103,13 +103,7 @@ class Codec:
         if len(data) < _FRAME.size or data[0] != 0:
             raise NotFramed("the value does not begin with magic byte 0 and a schema id")
         event_type = self._type(_FRAME.unpack_from(data)[1], expected)
-        try:
-            value, end = self._decoders[event_type.name](data, _FRAME.size)
-        except HOSTILE as error:
-            raise _unreadable(event_type.name, error) from error
-        if end != len(data):
-            raise WrongSchema(f"{len(data) - end} bytes after the end of {event_type.name}")
-        return event_type, value
+        return event_type, self._body(event_type.name, data)
 
     def reader(self, type_name: str) -> Callable[[bytes | None], Any]:
         """What ``decode`` does for a topic of one type, to be called again and again.
@@ -123,15 +117,19 @@ class Codec:
                 if found.name != type_name:
                     raise WrongSchema(f"a {found.name}, where only {type_name} belongs")
                 return value
-            try:
-                value, end = self._decoders[type_name](data, _FRAME.size)
-            except HOSTILE as error:
-                raise _unreadable(type_name, error) from error
-            if end != len(data):
-                raise WrongSchema(f"{len(data) - end} bytes after the end of {type_name}")
-            return value
+            return self._body(type_name, data)
 
         return read
+
+    def _body(self, type_name: str, data: bytes) -> Any:
+        """The value behind the frame; raises WrongSchema."""
+        try:
+            value, end = self._decoders[type_name](data, _FRAME.size)
+        except HOSTILE as error:
+            raise WrongSchema(f"not a {type_name}: {type(error).__name__} {error}") from error
+        if end != len(data):
+            raise WrongSchema(f"{len(data) - end} bytes after the end of {type_name}")
+        return value
 
     def _type(self, number: int, expected: str | None) -> EventType:
         found, locked = self._by_id.get(number), self._by_lock.get(number)
@@ -140,7 +138,3 @@ class Codec:
         if found is None:
             raise UnknownSchema(f"schema id {number} is unknown")
         return found
-
-
-def _unreadable(type_name: str, error: Exception) -> WrongSchema:
-    return WrongSchema(f"not a {type_name}: {type(error).__name__} {error}")

@@ -85,7 +85,7 @@ def read_all(
     return found
 
 
-def _bytes(raw: Any) -> bytes | None:
+def as_bytes(raw: Any) -> bytes | None:
     """A key or value as librdkafka gives it: bytes, or nothing."""
     return raw.encode() if isinstance(raw, str) else raw
 
@@ -133,7 +133,7 @@ def dead_letter(message: Message, step: str, cause: str, detail: str) -> Letter:
         ("dl.detail", detail[:1000].encode(errors="replace")),
         *origin_headers("dl", message),
     ]
-    key, value = _bytes(message.key()), _bytes(message.value())
+    key, value = as_bytes(message.key()), as_bytes(message.value())
     return letter(key, value, list(message.headers() or []), why)
 
 

@@ -9,9 +9,9 @@ from schemas.envelope import Event
 from schemas.errors import BadHeaders, BadValue
 from schemas.headers import WRITER, from_headers
 from schemas.ids import digest_id
-from schemas.validate import checker
+from schemas.validate import validate
 from schemas.wire import Codec
-from streams.engine.guard import Message
+from streams.engine.guard import Message, as_bytes
 from streams.topics import Topic
 
 Read = Callable[[Message], Event]
@@ -24,13 +24,12 @@ def reader(topic: Topic, codec: Codec) -> Read:
     value, that its key is the key of its value, and that its id is the id of its value.
     """
     event_type, source = topic.type, topic.source
-    name, value_of = event_type.name, codec.reader(event_type.name)
+    name, value_of, key_of = event_type.name, codec.reader(event_type.name), event_type.key
     identified = event_type.identity is not None
     keyed = topic.by != "any"
-    check = checker(event_type.cls, event_type.key) if source else None
 
     def read(message: Message) -> Event:
-        value = value_of(_bytes(message.value()))
+        value = value_of(as_bytes(message.value()))
         key = _key(message.key(), keyed)
         found = dict(message.headers() or ())
         append_ts = message.timestamp()[1]
@@ -41,8 +40,8 @@ def reader(topic: Topic, codec: Codec) -> Read:
         event.value = value
         if event.ingest_ts is None:
             event.ingest_ts = append_ts
-        if check is not None:
-            check(value, key)
+        if source:
+            validate(value, key, key_of)
             if own and event.id != own:
                 raise BadHeaders(f"event id {event.id[:80]!r} is not the id of this {name}")
         return event
@@ -53,11 +52,6 @@ def reader(topic: Topic, codec: Codec) -> Read:
 def carries_writer(message: Message) -> bool:
     """Whether a record names the writer whose watermark covers it."""
     return any(name == WRITER for name, _ in message.headers() or ())
-
-
-def _bytes(raw: Any) -> bytes | None:
-    """A value as librdkafka gives it: bytes, or nothing."""
-    return raw.encode() if isinstance(raw, str) else raw
 
 
 def _key(raw: Any, needed: bool) -> str:
