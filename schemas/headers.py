@@ -33,6 +33,11 @@ def _second_text(second: int) -> str:
     return moment.isoformat(timespec="seconds").removesuffix("+00:00")
 
 
+@lru_cache(maxsize=1024)
+def _second_bytes(second: int) -> bytes:
+    return _second_text(second).encode()
+
+
 def time_text(ts: int) -> str:
     """RFC 3339 text of event time.
 
@@ -74,9 +79,15 @@ def fan_headers(ids: Iterable[str], event: Event, version: int, writer: bytes) -
 
 
 @lru_cache(1024)
-def _named(name: str, text: str) -> tuple[str, bytes]:
-    """A header that comes again and again."""
-    return name, text.encode()
+def _said_by(type_: str, producer: str) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    """Headers that come again and again."""
+    return ("ce_type", type_.encode()), ("ce_source", producer.encode())
+
+
+_OP_HEADERS: Mapping[Op, tuple[str, bytes]] = {
+    "assert": ("ce_op", b"assert"),
+    "retract": ("ce_op", b"retract"),
+}
 
 
 @lru_cache(1024)
@@ -91,11 +102,11 @@ def _ingest_header(ts: int) -> tuple[str, bytes]:
 
 def shared_headers(event: Event, writer: bytes | None = None) -> Headers:
     """The headers of an event but for those that are its own: its id, and what all have."""
+    ts = event.ts
     headers = [
-        _named("ce_type", event.type),
-        _named("ce_source", event.producer),
-        _named("ce_time", time_text(event.ts)),
-        _named("ce_op", event.op),
+        *_said_by(event.type, event.producer),
+        ("ce_time", b"%b.%03dZ" % (_second_bytes(ts // 1000), ts % 1000)),
+        _OP_HEADERS[event.op],
     ]
     if event.correction:
         headers.append(("ce_correction", b"true"))

@@ -20,12 +20,12 @@ class Changes(NamedTuple):
 
     path: Key
     """What stands in front of each key."""
-    entries: list[tuple[Any, Any]]
-    """Keys with their content, None where deleted."""
+    entries: list[tuple[Any, Any, int | None]]
+    """Keys with their value, None where deleted, and when they are due (ms)."""
     bodies: list[bytes | None] | None = None
     """Where there is a list, the encoder leaves the content of each entry in it as written."""
 
     def places(self) -> Iterator[Key]:
         """The keys as the changelog has them."""
-        for key, _ in self.entries:
+        for key, _, _ in self.entries:
             yield (*self.path, *key)

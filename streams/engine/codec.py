@@ -5,7 +5,8 @@ Nothing executable is ever read back: a tag names a class of ours, or the record
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from struct import Struct
 from typing import Any, get_type_hints
 
@@ -39,8 +40,25 @@ def _prepare(cls: type[msgspec.Struct]) -> None:
     msgspec.msgpack.Decoder(cls)
 
 
+_FLAT = {int, str, float, bool, type(None)}
+_FRONTS: dict[type, bytes] = {}
+"""What the bytes of an instance begin with, by state class."""
+_EVENT_FRONTS: dict[type | None, bytes] = {}
+"""The same of an event, by the class of its value."""
+
+
+def _know(cls: type[msgspec.Struct]) -> None:
+    _prepare(cls)
+    _FRONTS[cls] = _front(cls.__name__)
+    _EVENT_FRONTS[cls] = _front(f"Event/{cls.__name__}")
+
+
+def _front(name: str) -> bytes:
+    return b"\xc1" + bytes((len(name.encode()),)) + name.encode()
+
+
 for _cls in _CLASSES.values():
-    _prepare(_cls)
+    _know(_cls)
 
 
 def register(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
@@ -48,14 +66,14 @@ def register(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
     if _CLASSES.setdefault(cls.__name__, cls) is not cls:
         raise ValueError(f"two state classes are named {cls.__name__}: rename one of them")
     _HELD[cls.__name__] = _held(cls)
-    _prepare(cls)
+    _know(cls)
     return cls
 
 
 def unregister(cls: type[msgspec.Struct]) -> None:
     """Make the name of a registered class free again."""
     if _CLASSES.get(cls.__name__) is cls:
-        del _CLASSES[cls.__name__], _HELD[cls.__name__]
+        del _CLASSES[cls.__name__], _HELD[cls.__name__], _FRONTS[cls], _EVENT_FRONTS[cls]
 
 
 _HELD: dict[str, tuple[str, ...]] = {}
@@ -113,23 +131,25 @@ def encode_value(value: Any) -> bytes:
     MessagePack never uses), the length and the name of the class, its fields by name. Everything
     else is written with a tag at every object.
     """
-    if type(value) is Timed:
-        return _DUE.pack(0xC1, 0, value.due) + encode_value(value.value)
-    name = type(value).__name__
-    if type(value) is Event:
-        inner = type(value.value).__name__
-        if _CLASSES.get(inner) is type(value.value):
-            return _by_type(f"Event/{inner}", value)
-    elif _CLASSES.get(name) is type(value):
-        return _by_type(name, value)
-    if type(value) is dict and set(map(type, value.values())) == {int}:
-        return _pack.encode(value)  # a page of counts
-    return _pack.encode(_tag(value))
+    kind = type(value)
+    if kind is Event:
+        front = _EVENT_FRONTS.get(type(value.value))
+    elif kind is int or (kind in (dict, list) and set(map(type, _parts(value))) <= _FLAT):
+        return _pack.encode(value)  # counts and tallies
+    elif kind is Timed:
+        return _due_bytes(value.due) + encode_value(value.value)
+    else:
+        front = _FRONTS.get(kind)
+    return _pack.encode(_tag(value)) if front is None else front + _pack.encode(value)
 
 
-def _by_type(name: str, value: Any) -> bytes:
-    text = name.encode()
-    return b"\xc1" + bytes((len(text),)) + text + _pack.encode(value)
+def _parts(value: dict[Any, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if type(value) is dict else value
+
+
+@lru_cache(1024)
+def _due_bytes(due: int) -> bytes:
+    return _DUE.pack(0xC1, 0, due)
 
 
 def decode_value(data: bytes) -> Any:
@@ -172,8 +192,10 @@ def decode_key(data: bytes) -> Key:
 def encode_changes(changes: Changes) -> Iterator[tuple[bytes, bytes | None]]:
     """Key and value on the changelog of each entry."""
     pack, path, bodies = _pack.encode, changes.path, changes.bodies
-    for key, content in changes.entries:
-        body = None if content is None else encode_value(content)
+    for key, value, due in changes.entries:
+        body = None if value is None else encode_value(value)
+        if due is not None and body is not None:
+            body = _due_bytes(due) + body
         if bodies is not None:
             bodies.append(body)
         yield pack((*path, *key)), body

@@ -83,12 +83,25 @@ class Encoder:
         yield from self.state(snapshot, declare_to)
 
     def outputs(self, snapshot: Snapshot) -> Iterator[Written]:
-        """The records of its events and letters."""
+        """The records of its events (one a partition for a broadcast) and letters."""
+        writer = self._writer
         for pending in snapshot.outputs:
             if isinstance(pending, Fan):
                 yield from self.fan(pending)
+                continue
+            topic, content, value = pending.topic, pending.content, pending.value
+            if isinstance(content, Letter):
+                yield self._letter(topic, content)
+                continue
+            key = content.key.encode()
+            if len(key) + len(value) > topic.max_message_bytes - RECORD_ROOM:
+                yield self._too_large(topic, content, value)
+            elif topic.broadcast:
+                headers = to_headers(content, writer)
+                for partition in range(self._count(topic)):
+                    yield topic.name, key, value, headers, partition
             else:
-                yield from self.output(pending.topic, pending.content, pending.value)
+                yield topic.name, key, value, to_headers(content, writer), None
 
     def fan(self, fan: Fan) -> Iterator[Written]:
         """The records of a fan-out."""
@@ -99,7 +112,7 @@ class Encoder:
         for id_, headers, (_, key, value) in zip(ids, all_headers, fan.rows, strict=True):
             if len(key) + len(value) > room:
                 event = msgspec.structs.replace(shared, id=id_, key=key)
-                yield from self._too_large(topic, event, value)
+                yield self._too_large(topic, event, value)
             else:
                 yield topic.name, key.encode(), value, headers, None
 
@@ -113,26 +126,13 @@ class Encoder:
         position = encode_value(snapshot.position)
         yield self.changelog, POSITION, position, None, self.partition
 
-    def output(self, topic: Topic, content: Event | Letter, value: bytes) -> Iterator[Written]:
-        """The records of one event (one a partition for a broadcast) or letter."""
-        if isinstance(content, Letter):
-            place = self.partition % self._count(topic)  # a task may have a number of its own
-            yield topic.name, content.key, content.value, content.headers, place
-            return
-        headers = to_headers(content, self._writer)
-        key = content.key.encode()
-        if len(key) + len(value) > topic.max_message_bytes - RECORD_ROOM:
-            yield from self._too_large(topic, content, value)
-            return
-        if topic.broadcast:
-            for partition in range(self._count(topic)):
-                yield topic.name, key, value, headers, partition
-        else:
-            yield topic.name, key, value, headers, None
+    def _letter(self, topic: Topic, letter: Letter) -> Written:
+        place = self.partition % self._count(topic)  # a task may have a number of its own
+        return topic.name, letter.key, letter.value, letter.headers, place
 
-    def _too_large(self, topic: Topic, event: Event, value: bytes) -> Iterator[Written]:
+    def _too_large(self, topic: Topic, event: Event, value: bytes) -> Written:
         why = oversized(topic.name, self.partition, event, value)
-        yield from self.output(topics.dead_letters, Letter(event.key.encode(), None, why), b"")
+        return self._letter(topics.dead_letters, Letter(event.key.encode(), None, why))
 
     def control(self, watermark: int | None, to: tuple[Topic, ...]) -> Iterator[Written]:
         """A control record for every partition of every topic in ``to``."""

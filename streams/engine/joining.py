@@ -104,6 +104,9 @@ class _Voice:
         if not outcomes:
             return
         causes = {event.key: event for event in events}  # a join's results are by key
+        if self._one is not None and Retracted not in map(type, outcomes):
+            self._say_new(self._one, outcomes, emit, causes)  # type: ignore[arg-type]
+            return
         before: dict[str, Row | None] = {}
         after: dict[str, Row | None] = {}
         for outcome in outcomes:
@@ -119,6 +122,17 @@ class _Voice:
                 self._change(old, row, emit, causes.get(row.key))
             elif old is not None:
                 self._change(old, None, emit, causes.get(old.key))
+
+    def _say_new(
+        self, topic: Topic, rows: list[Row], emit: Emit, causes: Mapping[str, Event]
+    ) -> None:
+        """The same where nothing is withdrawn: no result is there twice."""
+        say, key_of, kind = self._say, topic.key_of, topic.event_type or ""
+        for row in rows:
+            value = say(row)
+            if value is not None:
+                cause = causes.get(row.key)
+                emit(topic, self._event(row, row.id, row.ts, key_of(value), value, cause, kind))
 
     def _change(self, old: Row | None, new: Row | None, emit: Emit, cause: Event | None) -> None:
         if old is None:
@@ -145,9 +159,9 @@ class _Voice:
             return []
         if self._one is None:
             return [self._word(row, said, cause) for said in value]
-        event = self._event(row, row.id, row.ts, self._one.key_of(value), value, cause)
-        event.type = self._one.event_type or ""
-        return [_Word(self._one, event)]
+        kind = self._one.event_type or ""
+        key = self._one.key_of(value)
+        return [_Word(self._one, self._event(row, row.id, row.ts, key, value, cause, kind))]
 
     def _word(self, row: Row, said: Said | Fanned, cause: Event | None) -> _Word:
         if isinstance(said, Fanned):
@@ -155,21 +169,21 @@ class _Voice:
         else:
             id = digest_id(row.id, said.topic.name, said.part)
             ts = row.ts if said.ts is None else said.ts
-            event = self._event(row, id, ts, said.topic.key_of(said.value), said.value, cause)
-            event.type = said.topic.event_type or ""
+            key, kind = said.topic.key_of(said.value), said.topic.event_type or ""
+            event = self._event(row, id, ts, key, said.value, cause, kind)
         event.anchor = said.anchor
         return _Word(said.topic, event, isinstance(said, Fanned))
 
     def _event(
-        self, row: Row, id: str, ts: int, key: str, value: Any, cause: Event | None
+        self, row: Row, id: str, ts: int, key: str, value: Any, cause: Event | None, kind: str = ""
     ) -> Event:
-        event = Event(
-            id, key, ts, "assert", value, correction=row.correction, producer=self.name
+        correction, name = row.correction, self.name
+        if cause is None:
+            return Event(id, key, ts, "assert", value, correction, kind, producer=name)
+        return Event(
+            id, key, ts, "assert", value, correction, kind, None, cause.ingest_ts, name,
+            cause.correlation_id, cause.id, cause.priority,
         )  # fmt: skip
-        if cause is not None:
-            event.ingest_ts, event.causation_id = cause.ingest_ts, cause.id
-            event.correlation_id, event.priority = cause.correlation_id, cause.priority
-        return event
 
 
 class _Word(NamedTuple):

@@ -263,7 +263,7 @@ class RocksScope(Scope):
                 self.over.delete(key)
             else:
                 taken.append((key, entry))
-        entries = [(k, v if due is None else Timed(v, due)) for k, (v, due, *_) in taken]
+        entries = [(key, value, due) for key, (value, due, *_) in taken]
         return Flight(self, Changes((self.name,), entries, []), taken)
 
     def write(self, into: Any, flight: Flight) -> None:

@@ -125,10 +125,11 @@ class PlainTable:
         """The pages of dirty entries, which are clean from now on; deleted ones come first."""
         count, pages, value = len(self._pages), self._pages, self._base.__getitem__
         every = range(count) if self._whole else {*map(self._page, self._dirty), *self._touched}
-        found: list[tuple[Any, Any]] = [(page, None) for page in self._gone]
+        found: list[tuple[Any, Any, int | None]] = [(page, None, None) for page in self._gone]
         for number in every:
             keys = pages[number]
-            found.append(((count, number), dict(zip(keys, map(value, keys), strict=True)) or None))
+            page = dict(zip(keys, map(value, keys), strict=True)) or None
+            found.append(((count, number), page, None))
         self._dirty, self._touched, self._gone, self._whole = set(), set(), {}, False
         return Changes(self.path, found)
 

@@ -8,7 +8,7 @@ from typing import Any
 from schemas.envelope import Event
 from schemas.errors import BadHeaders, BadValue
 from schemas.headers import WRITER, from_headers
-from schemas.ids import digest_id
+from schemas.ids import digester
 from schemas.validate import validate
 from schemas.wire import Codec
 from streams.engine.guard import Message, as_bytes
@@ -26,7 +26,7 @@ def reader(topic: Topic, codec: Codec) -> Read:
     event_type, source = topic.type, topic.source
     name, value_of, key_of = event_type.name, codec.reader(event_type.name), event_type.key
     identified = event_type.identity is not None
-    keyed = topic.by != "any"
+    keyed, places = topic.by != "any", _Places(topic.name)
 
     def read(message: Message) -> Event:
         value = value_of(as_bytes(message.value()))
@@ -35,7 +35,7 @@ def reader(topic: Topic, codec: Codec) -> Read:
         append_ts = message.timestamp()[1]
         own = event_type.event_id(value) if identified and (source or "ce_id" not in found) else ""
         if not own and "ce_id" not in found:
-            own = digest_id(topic.name, message.partition(), message.offset())
+            own = places[message.partition()](str(message.offset()))
         event = from_headers(found, key, own or "", append_ts, name)
         event.value = value
         if event.ingest_ts is None:
@@ -47,6 +47,17 @@ def reader(topic: Topic, codec: Codec) -> Read:
         return event
 
     return read
+
+
+class _Places(dict[int | None, Callable[..., str]]):
+    """By partition of a topic, what makes the id of a record from its offset."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def __missing__(self, partition: int | None) -> Callable[..., str]:
+        made = self[partition] = digester(self._topic, partition)
+        return made
 
 
 def carries_writer(message: Message) -> bool:

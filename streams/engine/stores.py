@@ -77,15 +77,15 @@ class LoggedTable(Table):
         What came and went since the last checkpoint is not among them: no log knows of it.
         """
         dirty, self.dirty = self.dirty, []
-        found: list[tuple[Any, Any]] = []
+        found: list[tuple[Any, Any, int | None]] = []
         for entry in dirty:
             entry.dirty = False
-            if entry.value is not None:
+            value = entry.value
+            if value is not None:
                 entry.logged = True
-                due = entry.due
-                found.append((entry.key, entry.value if due is None else Timed(entry.value, due)))
+                found.append((entry.key, value, entry.due))
             elif entry.logged:
-                found.append((entry.key, None))
+                found.append((entry.key, None, None))
         return Changes(self.path, found)
 
     def touch(self, key: Any) -> None:

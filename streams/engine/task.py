@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import msgspec
@@ -42,6 +43,8 @@ from streams.engine.storing import new_store
 from streams.engine.topology import SubTopology, Topology
 from streams.engine.writers import Writer
 from streams.topics import Topic
+
+_VALUE = methodcaller("value")
 
 
 class StepFailed(RuntimeError):
@@ -100,6 +103,9 @@ class Task:
     def _runs(self, topic: Topic, messages: Sequence[Message]) -> None:
         """Take the records between two moves of time at once; original bytes hold none."""
         if topic.event_type is None:
+            self._run(topic, messages)
+            return
+        if all(map(_VALUE, messages)):  # a control record has none
             self._run(topic, messages)
             return
         run: list[Message] = []

@@ -230,7 +230,7 @@ def test_a_change_of_state_alone_is_worth_a_checkpoint() -> None:
     task.store.scope("obey").put(("x",), 1)
     task.store.settle()
     assert task.dirty
-    assert [[(("x",), 1)]] == [changes.entries for changes in task.snapshot().changes]
+    assert [[(("x",), 1, None)]] == [changes.entries for changes in task.snapshot().changes]
 
 
 # Idleness -----------------------------------------------------------------------------------------
