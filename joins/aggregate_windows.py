@@ -190,8 +190,7 @@ class FixedAggregate(Aggregating, GroupJoin):
 
     def _expire(self, store: Store, watermark: int) -> None:
         super()._expire(store, watermark)
-        for place in store.due(WINDOWS, None, watermark + 1):
-            store.delete(place)
+        store.expire(WINDOWS, watermark + 1)
 
 
 def turned(before: Row | None, now: Row | None, corrects: bool) -> list[Outcome]:

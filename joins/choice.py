@@ -51,15 +51,16 @@ class ChoiceJoin(Join):
         """How far below a right event a left event that it corrects may lie."""
         return self.rule.reach
 
-    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
+    def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
         left, right = self.sides
         ts, key = event.ts, event.key
         seen = self._seen(ts, watermark)
         if side == right and seen:
             last: Event | None = store.last((left, key))
             if last is not None and last.ts >= ts:
-                return super()._plain(store, side, event, watermark)
-        store.put((side, key, ts, event.id), event, self._due(side, event))
+                return super()._new(store, side, event, watermark)
+        if not store.add((side, key, ts, event.id), event, self._due(side, event)):
+            return None
         if side == right or not seen:
             return []
         if self.emit == "final":

@@ -85,14 +85,13 @@ class Fold(Join):
         new = self._rows(key, self._latest(after, self._marks(store, key)))
         return changes(old, new, change.correction)
 
-    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
+    def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
         """The first event of a key, as most are, stands alone."""
-        change = Change(side, None, event, False)
         if store.next_due(RETRACTED) is not None or any(
             store.between((name, event.key)) for name in self.sides
         ):
-            return self._apply(store, change, watermark)
-        self._record(store, change, watermark)
+            return super()._new(store, side, event, watermark)
+        self._record(store, Change(side, None, event, False), watermark)
         return [*self._rows(event.key, [(side, event)])]
 
     def _rows(self, key: str, events: list[tuple[str, Event]]) -> list[Row]:

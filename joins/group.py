@@ -56,6 +56,17 @@ class GroupJoin(Join):
         self._take(store, change, watermark, before)
         return changes(_rows(before.values()), self._now(store, before), change.correction)
 
+    def on_batch(
+        self,
+        store: Store,
+        side: str,
+        events: Iterable[Event],
+        watermark: int,
+        void: list[Event] | None = None,
+    ) -> list[Outcome]:
+        """As of any join; what events change together is asked once."""
+        return self._take_all(store, self._effects(store, side, events, void), watermark)
+
     def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
         """Read each window that is in sight once before and once after: it may be a large one."""
         before: Standing = {}

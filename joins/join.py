@@ -118,11 +118,21 @@ class Join(ABC):
 
         Events that have no effect are added to ``void``.
         """
-        return self._take_all(store, self._effects(store, side, events, void), watermark)
-
-    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
-        """Take changes in that come together; each is asked for when the one before is written."""
-        return [o for change in arrived for o in self.apply(store, change, watermark)]
+        said: list[Outcome] = []
+        unmarked = store.next_due(RETRACTED) is None
+        for event in events:
+            if unmarked and event.op == "assert" and not event.correction:
+                found = self._new(store, side, event, watermark)
+                if found is not None:
+                    said += found
+                    continue
+            change = self.effect(store, side, event)
+            if change is not None:
+                said += self._apply(store, change, watermark)
+                unmarked = unmarked and not change.correction
+            elif void is not None:
+                void.append(event)
+        return said
 
     def _effects(
         self, store: Store, side: str, events: Iterable[Event], void: list[Event] | None
@@ -143,12 +153,16 @@ class Join(ABC):
 
     def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Take a change (``effect``) in; what it makes true and untrue."""
-        if change.correction or change.after is None:
-            return self._apply(store, change, watermark)
-        return self._plain(store, change.side, change.after, watermark)
+        if not change.correction and change.after is not None:
+            found = self._new(store, change.side, change.after, watermark)
+            if found is not None:
+                return found
+        return self._apply(store, change, watermark)
 
-    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
-        """``apply`` to an event that is new and corrects nothing, as most are."""
+    def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
+        """``apply`` to an event that corrects nothing, as most do; None: it is live already."""
+        if store.get((side, event.key, event.ts, event.id)) is not None:
+            return None
         return self._apply(store, Change(side, None, event, False), watermark)
 
     def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
@@ -241,8 +255,7 @@ class Join(ABC):
     def _expire(self, store: Store, watermark: int) -> None:
         if not self._parts:
             for table in (*self.sides, RETRACTED):
-                for place in store.due(table, None, watermark + 1):
-                    store.delete(place)
+                store.expire(table, watermark + 1)
             return
         # One at a time, since forgetting an event may look at its neighbours.
         for side in self.sides:

@@ -69,13 +69,12 @@ class DriverJoin(Join):
 
     # --- an event ---------------------------------------------------------------------------
 
-    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
-        if self.emit == "eager":
-            return super()._plain(store, side, event, watermark)
+    def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
         # Whoever this may touch is no older than this.
         low = event.ts if side == self.driver else event.ts - self._back[side]
-        if self._seen(low, watermark):
-            return super()._plain(store, side, event, watermark)
+        known = store.get((side, event.key, event.ts, event.id)) is not None
+        if known or self.emit == "eager" or self._seen(low, watermark):
+            return super()._new(store, side, event, watermark)
         self._record(store, Change(side, None, event, False), watermark)
         return []
 

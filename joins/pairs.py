@@ -125,26 +125,26 @@ class PairJoin(Join):
 
     # --- an event ---------------------------------------------------------------------------
 
-    def _plain(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome]:
+    def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
         if self._hops:
-            return super()._plain(store, side, event, watermark)
+            return super()._new(store, side, event, watermark)
         ts, key, other, watched = event.ts, event.key, self._other_of[side], self._watched
         low, high = self.bounds(side, ts)
         partners: list[Event] = store.between((other, key), (low,), (high + 1,))
+        first = bool(partners) and other in watched
+        if first and self._closed(other, self.slot_of(other, partners[0].ts), watermark):
+            return super()._new(store, side, event, watermark)
+        due = (high if high > ts else ts) + self.undo_grace + 1
+        if not store.add((side, key, ts, event.id), event, due):
+            return None
         gone: list[Row] = []
         come: list[Row] = []
-        if partners:
-            if other in watched:
-                first = self.slot_of(other, partners[0].ts)
-                if self._closed(other, first, watermark):
-                    return super()._plain(store, side, event, watermark)
-                gone, come = self._first_of(store, other, partners, event)
-            if self._pairs:
-                come += self._pair_rows(side, event, partners, self.slot_of(side, ts))
+        if first:
+            gone, come = self._first_of(store, other, partners, event)
+        if partners and self._pairs:
+            come += self._pair_rows(side, event, partners, self.slot_of(side, ts))
         if side in watched:
             come += self._alone(store, side, event, bool(partners), watermark)
-        due = (high if high > ts else ts) + self.undo_grace + 1
-        store.put((side, key, ts, event.id), event, due)
         if gone or len(come) > 1:
             return [*map(withdrawn, in_order(gone)), *in_order(come)]
         return come  # type: ignore[return-value]

@@ -31,6 +31,13 @@ class Store(Protocol):
         part of the key), so that it needs no second entry to be found by time.
         """
 
+    def add(self, key: Key, value: Any, due: int | None = None) -> bool:
+        """``put`` where nothing is; whether there was nothing."""
+        if self.get(key) is not None:
+            return False
+        self.put(key, value, due)
+        return True
+
     def delete(self, key: Key) -> None:
         """Remove ``key``; nothing happens when it is not there."""
 
@@ -45,6 +52,11 @@ class Store(Protocol):
 
     def due(self, table: str, low: int | None = None, high: int | None = None) -> list[Key]:
         """Keys of a table that were put with ``low <= due < high``, by (due, key)."""
+
+    def expire(self, table: str, before: int) -> None:
+        """Remove the entries of a table that were put with ``due < before``."""
+        for key in self.due(table, None, before):
+            self.delete(key)
 
     def next_due(self, table: str, low: int | None = None) -> int | None:
         """The least due (from ``low`` on) of any entry of a table, or None.
@@ -109,6 +121,10 @@ class MemoryStore(Store):
         """Set the value at ``key``."""
         self._tables[key[0]].put(key, value, due)
 
+    def add(self, key: Key, value: Any, due: int | None = None) -> bool:
+        """``put`` where nothing is; whether there was nothing."""
+        return self._tables[key[0]].add(key, value, due)
+
     def delete(self, key: Key) -> None:
         """Remove ``key`` if it is there."""
         self._tables[key[0]].delete(key)
@@ -132,14 +148,17 @@ class MemoryStore(Store):
         """Keys of a table with ``low <= due < high``, by (due, key)."""
         return self._tables[table].timeline.due(low, high)
 
+    def expire(self, table: str, before: int) -> None:
+        """Remove the entries of a table that were put with ``due < before``."""
+        self._tables[table].expire(before)
+
     def next_due(self, table: str, low: int | None = None) -> int | None:
         """The least due (from ``low`` on) of any entry of a table, or None."""
         return self._tables[table].timeline.next(low)
 
     def between(self, prefix: Key, low: Key | None = None, high: Key | None = None) -> list[Any]:
         """The values that ``scan`` gives, at once; ``prefix`` names at least the table."""
-        found = self._tables[prefix[0]].between(prefix, low, high)
-        return [entry.value for entry in found] if found else found
+        return [entry.value for entry in self._tables[prefix[0]].between(prefix, low, high)]
 
     def last(self, prefix: Key, low: Key | None = None, high: Key | None = None) -> Any | None:
         """The last value that ``scan`` gives, or None; ``prefix`` names at least the table."""

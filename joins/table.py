@@ -64,6 +64,8 @@ class Table:
 
     __slots__ = ("entries", "runs", "timeline")
     DEEPEST = 3
+    FEW = 10
+    """Entries in a run that are all looked at."""
     MANY = 1000
     """Entries in a run that is no longer a plain list."""
 
@@ -86,11 +88,26 @@ class Table:
         else:
             self.set(entry, value, due)
 
+    def add(self, key: Any, value: Any, due: int | None = None) -> bool:
+        """Set an entry where nothing is; whether there was nothing."""
+        entry = Entry(key, value, due)
+        if self.entries.setdefault(key, entry) is not entry:
+            return False
+        self._place(entry)
+        return True
+
     def delete(self, key: Any) -> None:
         """Remove an entry if it is there."""
         entry = self.entries.get(key)
         if entry is not None:
             self.remove(entry)
+
+    def expire(self, before: int) -> None:
+        """Remove the entries that are due before a time (ms)."""
+        for entry in self.timeline.take(before):
+            if entry.value is not None:
+                self._displace(entry)
+                entry.due = None
 
     def set(self, entry: Entry, value: Any, due: int | None) -> None:
         """Give an entry another value."""
@@ -100,8 +117,12 @@ class Table:
 
     def insert(self, entry: Entry) -> None:
         """Take in an entry whose key is not there."""
+        self.entries[entry.key] = entry
+        self._place(entry)
+
+    def _place(self, entry: Entry) -> None:
+        """Let a new entry be found in order and by time."""
         key = entry.key
-        self.entries[key] = entry
         for depth, runs in self.runs.items():
             front = key[1] if depth == 2 else key[:depth]
             run = runs.get(front)
@@ -124,6 +145,11 @@ class Table:
 
     def remove(self, entry: Entry) -> None:
         """Take an entry out; it is gone from then on."""
+        self._displace(entry)
+        if entry.due is not None:
+            self.timeline.move(entry, None)
+
+    def _displace(self, entry: Entry) -> None:
         key = entry.key
         del self.entries[key]
         for depth, runs in self.runs.items():
@@ -131,19 +157,25 @@ class Table:
             run = runs[front]
             if type(run) is Entry or len(run) == 1:  # type: ignore[arg-type]
                 del runs[front]
-            elif type(run) is list:
-                del run[bisect_left(run, key, key=_key)]
-            else:
+            elif type(run) is not list:
                 run.tree.remove(entry)  # type: ignore[union-attr]
+            elif run[0] is entry:
+                del run[0]
+            else:
+                del run[bisect_left(run, key, key=_key)]
         entry.value = None
-        if entry.due is not None:
-            self.timeline.move(entry, None)
 
     def between(self, prefix: Key, low: Key | None, high: Key | None) -> list[Entry]:
         """Entries with ``prefix + low <= key < prefix + high``, in order."""
         run = self._run(prefix)
         if run is None:
             return []
+        if len(prefix) == 2 and low is not None and high is not None and len(low) == len(high) == 1:
+            if type(run) is Entry:
+                return [run] if low[0] <= run.key[2] < high[0] else []
+            if type(run) is list and len(run) < self.FEW:
+                least, end = low[0], high[0]
+                return [entry for entry in run if least <= entry.key[2] < end]
         first = prefix if low is None else prefix + low
         if type(run) is Entry:
             return [run] if first <= run.key < prefix + (_TOP if high is None else high) else []

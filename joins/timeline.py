@@ -44,13 +44,10 @@ class _Chunk:
         self.start = 0
         """What stands before this in ``line`` has gone."""
 
-    def add(self, entry: Entry) -> None:
+    def insert(self, entry: Entry) -> None:
+        """Take an entry in whose time has been asked for."""
         self.live += 1
-        line = self.line
-        if line is None:
-            self.entries.append(entry)
-            return
-        due, key = entry.due, entry.key
+        line, due, key = self._ordered(), entry.due, entry.key
         place = bisect_left(line, (due, key), self.start)
         if place < len(line) and line[place][:2] == (due, key):
             line[place] = (due, key, entry)
@@ -71,6 +68,17 @@ class _Chunk:
         start = self.start if low is None else bisect_left(line, (low,), self.start)
         end = len(line) if high is None else bisect_left(line, (high,), start)
         return [key for due, key, entry in line[start:end] if entry.due == due]
+
+    def take(self, high: int) -> list[Entry]:
+        """Entries with ``due < high``, which are no longer here; perhaps one twice."""
+        if high >= (self.number + 1) << Timeline.SHIFT and self.line is None:
+            number, shift = self.number, Timeline.SHIFT
+            return [e for e in self.entries if e.due is not None and e.due >> shift == number]
+        line, start = self._ordered(), self.start
+        self.start = bisect_left(line, (high,), start)
+        found = [entry for due, _, entry in line[start : self.start] if entry.due == due]
+        self.live -= len(found)
+        return found
 
     def next(self, low: int | None) -> int | None:
         line = self._ordered()
@@ -118,7 +126,11 @@ class Timeline:
         if chunk is None:
             chunk = self._chunks[number] = _Chunk(number)
             insort(self._order, number)
-        chunk.add(entry)
+        if chunk.line is None:
+            chunk.live += 1
+            chunk.entries.append(entry)
+        else:
+            chunk.insert(entry)
 
     def move(self, entry: Entry, due: int | None) -> None:
         """Give an entry another time, or none."""
@@ -151,6 +163,18 @@ class Timeline:
                 found += [key for _, key, _ in chunk.sorted()]
             else:
                 found += chunk.due(low, high)
+        return found
+
+    def take(self, high: int) -> list[Entry]:
+        """Entries with ``due < high``, which are no longer here; perhaps one twice."""
+        order, found = self._order, list[Entry]()
+        while order and order[0] << self.SHIFT < high:
+            number = order[0]
+            chunk = self._chunks[number]
+            found += chunk.take(high)
+            if chunk.live and high < (number + 1) << self.SHIFT:
+                break
+            del self._chunks[number], order[0]
         return found
 
     def next(self, low: int | None = None) -> int | None:

@@ -44,5 +44,4 @@ class Intake:
 
     def expire(self, before: int) -> None:
         """Forget the ids whose event time is below ``before``."""
-        for key in self._store.due("live", None, before):
-            self._store.delete(key)
+        self._store.expire("live", before)

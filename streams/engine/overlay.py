@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from joins.state import Dump, Key, MemoryStore
+from joins.state import Dump, Key, MemoryStore, Store
 from streams.engine.changes import Changes, Timed
 from streams.engine.codec import decode_value, due_of
 from streams.engine.disk import Disk
@@ -157,6 +157,9 @@ class RocksScope(Scope):
         self.size -= 1
         self._say((self, key, held))
         self.over.put(key, (None, None, was, place))
+
+    add = Store.add
+    expire = Store.expire
 
     def put_back(self, key: Key, held: Held | None) -> None:
         """Undo a write: hold again what was held before it."""

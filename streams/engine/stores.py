@@ -46,12 +46,30 @@ class LoggedTable(Table):
             self.log((self, entry, entry.value, entry.due))
             self.set(entry, value, due)
 
+    def add(self, key: Any, value: Any, due: int | None = None) -> bool:
+        """Set an entry where nothing is; whether there was nothing."""
+        entry = Entry(key, value, due)
+        if self.entries.setdefault(key, entry) is not entry:
+            return False
+        self.log((self, entry, None, None))
+        self._place(entry)
+        return True
+
     def delete(self, key: Any) -> None:
         """Remove an entry if it is there."""
         entry = self.entries.get(key)
         if entry is not None:
             self.log((self, entry, entry.value, entry.due))
             self.remove(entry)
+
+    def expire(self, before: int) -> None:
+        """Remove the entries that are due before a time (ms)."""
+        log = self.log
+        for entry in self.timeline.take(before):
+            if entry.value is not None:
+                log((self, entry, entry.value, entry.due))
+                self._displace(entry)
+                entry.due = None
 
     def back(self, entry: Entry, value: Any, due: int | None) -> None:
         """Undo a write, past the log: this was the entry's content before it; None: not there."""

@@ -229,7 +229,7 @@ def test_what_came_and_went_between_two_checkpoints_is_not_written() -> None:
     scope.put(("t", 1), 1, 5)
     scope.put(("t", 2), 1, 5)
     scope.delete(("t", 1))
-    assert [(("t", 2), 1)] == [(k, v.value) for c in store.take_changes() for k, v in c.entries]
+    assert [(("t", 2), 1)] == [(k, v) for c in store.take_changes() for k, v, _ in c.entries]
     scope.delete(("t", 2))
     assert [(("t", 2), None)] == [item for c in store.take_changes() for item in c.entries]
 
