@@ -7,18 +7,17 @@ counted in each window that it is in; so a window is said without looking at ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from joins.group import GroupJoin
 from joins.liveness import Change
 from joins.mergeable import Aggregate
-from joins.outcome import Matched, Member, Outcome, Row, changes, in_order
+from joins.outcome import Matched, Member, Outcome, Row, changes
 from joins.state import Store
 from joins.tally import Tallies, Tally
 from schemas.envelope import Event
-from schemas.ids import digester
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +59,6 @@ WINDOWS = "/windows"
 @dataclass(frozen=True, kw_only=True)
 class FixedAggregate(Aggregating, GroupJoin):
     """Aggregates over tumbling or hopping windows: a tally a window."""
-
-    def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
-        return self._take_all(store, (change,), watermark)
 
     def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
         """Each window is read, written and said once, however many of its events come."""
@@ -128,13 +124,9 @@ class FixedAggregate(Aggregating, GroupJoin):
         if not self._tallies.has_kind(self.kind, tally):
             return None
         end = start + self.windows.size
-        id = self._id(key, str(start), str(end))
+        id = self.matched_id(key, str(start), str(end))
         value = self._tallies.values(tally, partial(self._all, store, key, start))
         return Matched(id, key, end - 1, self._members(store, key, start), value)
-
-    @cached_property
-    def _id(self) -> Callable[..., str]:
-        return digester(self.name, self.word, "matched")
 
     def _members(self, store: Store, key: str, start: int) -> Mapping[str, Member]:
         if not self.members:
@@ -148,34 +140,8 @@ class FixedAggregate(Aggregating, GroupJoin):
 
     # --- time -------------------------------------------------------------------------------
 
-    @cached_property
-    def _open_for(self) -> int:
-        """From a window's start until it closes."""
-        return self.windows.size + self.max_grace
-
-    def _seen(self, start: int, watermark: int) -> bool:
-        """Whether what is said of a window is said at once."""
-        return self.emit == "eager" or watermark >= start + self._open_for
-
-    def _forgotten(self, start: int) -> int:
-        """When nothing can change the tally that starts here any more."""
-        return start + self.windows.size + self.undo_grace
-
-    def _expect(self, store: Store, start: int) -> None:
-        """Close the windows that start here in time."""
-        timer = (*self.prefix, "t", start + self._open_for)
-        if store.get(timer) is None:
-            store.put(timer, start)
-
     def _timer_dues(self, store: Store) -> list[int | None]:
         return [*super()._timer_dues(store), store.next_due(WINDOWS)]
-
-    def _due_rows(self, store: Store, watermark: int) -> list[Row]:
-        rows: list[Row] = []
-        for timer, start in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
-            store.delete(timer)
-            rows += in_order(self._closing(store, start))
-        return rows
 
     def _closing(self, store: Store, start: int) -> Iterator[Row]:
         due = self._forgotten(start)

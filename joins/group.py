@@ -12,23 +12,25 @@ inner    no side is empty
 =======  ======================================
 
 ``final``: when the window closes, ``W - grace > end - 1`` with the greatest grace of the sides.
-``eager``: at each change, once a batch. State beside the common entries: ``("/", "t", due, key,
-start)``, a window to be closed.
+``eager``: at each change, once a batch. State beside the common entries: ``("/", "t", due)``, the
+start of windows that are to be closed. Of which keys these are the timeline of the events tells: an
+event is forgotten a constant after its last window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from joins.join import Join
 from joins.liveness import Change
-from joins.outcome import Matched, Outcome, Row, changes
+from joins.outcome import Matched, Outcome, Row, changes, in_order
 from joins.state import Store
 from joins.windows import Fixed, Window
 from schemas.envelope import Event
-from schemas.ids import digest_id
+from schemas.ids import digester
 
 Sides = dict[str, tuple[Event, ...]]
 Standing = dict[tuple[str, Window], Row | None]
@@ -45,6 +47,11 @@ class GroupJoin(Join):
     kind: str = "outer"
     windows: Fixed
 
+    @cached_property
+    def matched_id(self) -> Callable[..., str]:
+        """From key, start and end to the id of a result."""
+        return digester(self.name, self.word, "matched")
+
     @property
     def reach(self) -> int:
         """A window's ts is its last instant, never below that of an event in it."""
@@ -52,9 +59,7 @@ class GroupJoin(Join):
 
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Compare the windows that are in sight before and after the change."""
-        before: Standing = {}
-        self._take(store, change, watermark, before)
-        return changes(_rows(before.values()), self._now(store, before), change.correction)
+        return self._take_all(store, (change,), watermark)
 
     def on_batch(
         self,
@@ -71,9 +76,12 @@ class GroupJoin(Join):
         """Read each window that is in sight once before and once after: it may be a large one."""
         before: Standing = {}
         corrects: set[tuple[str, Window]] = set()
+        new: set[int] = set()
         for change in arrived:
-            touched = self._take(store, change, watermark, before)
+            touched = self._take(store, change, watermark, before, new)
             corrects.update(touched if change.correction else ())
+        for start in new:
+            self._expect(store, start)
         said: list[Outcome] = []
         for place, old in before.items():
             now = self._now(store, (place,))
@@ -81,20 +89,21 @@ class GroupJoin(Join):
         return said
 
     def _take(
-        self, store: Store, change: Change, watermark: int, before: Standing
+        self, store: Store, change: Change, watermark: int, before: Standing, new: set[int]
     ) -> list[tuple[str, Window]]:
         """Write a change down, ``before`` that the windows in sight; returns these.
 
-        The others are to be closed in time.
+        The others, of which ``new`` has the starts, are to be closed in time.
         """
         key, seen = change.event.key, []
-        for window in self.windows.containing(change.event.ts):
-            if self.emit == "eager" or watermark >= self._closes(window):
-                seen.append((key, window))
-                if (key, window) not in before:
-                    before[key, window] = self._row(store, key, window)
-            else:
-                self._wait(store, key, window)
+        for start in self.windows.starts(change.event.ts):
+            if not self._seen(start, watermark):
+                new.add(start)
+                continue
+            window = Window(start, start + self.windows.size)
+            seen.append((key, window))
+            if (key, window) not in before:
+                before[key, window] = self._row(store, key, window)
         self._record(store, change, watermark)
         return seen
 
@@ -108,24 +117,41 @@ class GroupJoin(Join):
         }
         return group_row(self, key, window, members)
 
-    def _closes(self, window: Window) -> int:
-        return window.end + self.max_grace
+    # --- time -------------------------------------------------------------------------------
 
-    def _wait(self, store: Store, key: str, window: Window) -> None:
-        timer = (*self.prefix, "t", self._closes(window), key, window.start)
+    @cached_property
+    def _open_for(self) -> int:
+        """From a window's start until it closes."""
+        return self.windows.size + self.max_grace
+
+    def _seen(self, start: int, watermark: int) -> bool:
+        """Whether what is said of a window is said at once."""
+        return self.emit == "eager" or watermark >= start + self._open_for
+
+    def _expect(self, store: Store, start: int) -> None:
+        """Close the windows that start here in time."""
+        timer = (*self.prefix, "t", start + self._open_for)
         if store.get(timer) is None:
-            store.put(timer, 0)
+            store.put(timer, start)
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
-        found: list[tuple[int, Row]] = []
-        for timer, _ in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
-            due, key, start = int(timer[2]), str(timer[3]), int(timer[4])
+        rows: list[Row] = []
+        for timer, start in list(store.scan((*self.prefix, "t"), high=(watermark + 1,))):
             store.delete(timer)
-            row = self._row(store, key, Window(start, start + self.windows.size))
-            if row is not None:
-                found.append((due, row))
-        found.sort(key=lambda item: (item[0], item[1].ts, item[1].id))
-        return [row for _, row in found]
+            rows += in_order(self._closing(store, start))
+        return rows
+
+    def _closing(self, store: Store, start: int) -> Iterator[Row]:
+        """What the windows have to say that start here."""
+        window = Window(start, start + self.windows.size)
+        least, most = self._forgotten(start), self._forgotten(window.end - 1)
+        places = (p for side in self.sides for p in store.due(side, least, most + 1))
+        keys = dict.fromkeys(str(p[1]) for p in places if start <= p[2] < window.end)  # type: ignore[operator]
+        return (row for key in keys if (row := self._row(store, key, window)) is not None)
+
+    def _forgotten(self, ts: int) -> int:
+        """When nothing can change what an event at ``ts`` is part of any more."""
+        return self.windows.last_end(ts) + self.undo_grace
 
     def _last_use(self, side: str, ts: int) -> int:
         return self.windows.last_end(ts) - 1
@@ -145,5 +171,5 @@ def group_row(join: GroupJoin, key: str, window: Window, members: Sides) -> Row 
     """The record of a window, or None where ``kind`` wants none."""
     if not has_kind(join.kind, members):
         return None
-    id = digest_id(join.name, join.word, "matched", key, window.start, window.end)
+    id = join.matched_id(key, str(window.start), str(window.end))
     return Matched(id, key, window.end - 1, members)

@@ -31,6 +31,14 @@ _double = Struct("<d").unpack_from
 
 def long_at(data: bytes, at: int) -> tuple[int, int]:
     """A zig-zag number of up to ten bytes; raises ValueError beyond 64 bits."""
+    if at + 3 <= len(data):  # most have two bytes or three
+        low, middle, high = data[at : at + 3]
+        if low > 127 and middle < 128:
+            rest = low & 127 | middle << 7
+            return (rest >> 1) ^ -(rest & 1), at + 2
+        if low > 127 and high < 128:
+            rest = low & 127 | (middle & 127) << 7 | high << 14
+            return (rest >> 1) ^ -(rest & 1), at + 3
     rest, shift = 0, 0
     for byte in data[at : at + 10]:
         at += 1

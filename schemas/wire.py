@@ -111,13 +111,21 @@ class Codec:
         It raises the same, and WrongSchema for a value of another type.
         """
 
+        frames, decoders = self._frames, self._decoders
+
         def read(data: bytes | None) -> Any:
-            if data is None or data[: _FRAME.size] != self._frames[type_name]:
+            if data is None or not data.startswith(frames[type_name]):
                 found, value = self.decode(data, type_name)
                 if found.name != type_name:
                     raise WrongSchema(f"a {found.name}, where only {type_name} belongs")
                 return value
-            return self._body(type_name, data)
+            try:
+                value, end = decoders[type_name](data, _FRAME.size)
+            except HOSTILE as error:
+                raise _not_a(type_name, error) from error
+            if end != len(data):
+                raise _more_than(type_name, len(data) - end)
+            return value
 
         return read
 
@@ -126,9 +134,9 @@ class Codec:
         try:
             value, end = self._decoders[type_name](data, _FRAME.size)
         except HOSTILE as error:
-            raise WrongSchema(f"not a {type_name}: {type(error).__name__} {error}") from error
+            raise _not_a(type_name, error) from error
         if end != len(data):
-            raise WrongSchema(f"{len(data) - end} bytes after the end of {type_name}")
+            raise _more_than(type_name, len(data) - end)
         return value
 
     def _type(self, number: int, expected: str | None) -> EventType:
@@ -138,3 +146,11 @@ class Codec:
         if found is None:
             raise UnknownSchema(f"schema id {number} is unknown")
         return found
+
+
+def _not_a(type_name: str, error: Exception) -> WrongSchema:
+    return WrongSchema(f"not a {type_name}: {type(error).__name__} {error}")
+
+
+def _more_than(type_name: str, size: int) -> WrongSchema:
+    return WrongSchema(f"{size} bytes after the end of {type_name}")

@@ -80,7 +80,7 @@ def join_step(
         process,
         advance,
         holdback=join.holdback,
-        version=2,
+        version=3,
         retracted=lambda topic, event, state: join.retracted(state, by_topic[topic.name], event),
         times={sides[side].name: time for side, time in join.times(declared).items()},
         grace=join.max_grace,

@@ -31,15 +31,20 @@ def reader(topic: Topic, codec: Codec) -> Read:
     def read(message: Message) -> Event:
         value = value_of(as_bytes(message.value()))
         key = _key(message.key(), keyed)
-        found = dict(message.headers() or ())
-        append_ts = message.timestamp()[1]
-        own = event_type.event_id(value) if identified and (source or "ce_id" not in found) else ""
-        if not own and "ce_id" not in found:
+        headers, append_ts = message.headers(), message.timestamp()[1]
+        found = dict(headers) if headers else headers
+        own = ""
+        if identified and (source or not found or "ce_id" not in found):
+            own = event_type.event_id(value) or ""
+        if not own and (not found or "ce_id" not in found):
             own = places[message.partition()](str(message.offset()))
-        event = from_headers(found, key, own or "", append_ts, name)
-        event.value = value
-        if event.ingest_ts is None:
-            event.ingest_ts = append_ts
+        if found:
+            event = from_headers(found, key, own, append_ts, name)
+            event.value = value
+            if event.ingest_ts is None:
+                event.ingest_ts = append_ts
+        else:
+            event = Event(own, key, append_ts, "assert", value, False, name, None, append_ts)
         if source:
             validate(value, key, key_of)
             if own and event.id != own:

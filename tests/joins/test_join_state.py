@@ -231,7 +231,7 @@ def test_what_came_and_went_between_two_checkpoints_is_not_written() -> None:
     scope.delete(("t", 1))
     assert [(("t", 2), 1)] == [(k, v) for c in store.take_changes() for k, v, _ in c.entries]
     scope.delete(("t", 2))
-    assert [(("t", 2), None)] == [item for c in store.take_changes() for item in c.entries]
+    assert [(("t", 2), None)] == [(k, v) for c in store.take_changes() for k, v, _ in c.entries]
 
 
 def test_the_plain_forms_of_a_store_say_what_the_quick_ones_say() -> None:
