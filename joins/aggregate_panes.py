@@ -35,6 +35,11 @@ class PaneAggregate(FixedAggregate):
     def _pane(self) -> int:
         return gcd(self.windows.size, self.windows.advance)
 
+    @cached_property
+    def _lazy(self) -> bool:
+        """An event is in many windows: they share what is counted once."""
+        return False
+
     def _starts(self, ts: int) -> Iterable[int]:
         return (ts // self._pane * self._pane,)
 

@@ -3,6 +3,10 @@
 State beside the common entries: ``("/windows", key, start)``, the tally of a window, due when the
 window is forgotten; ``("/", "t", due)``, the start of windows that are to be closed. An event is
 counted in each window that it is in; so a window is said without looking at another.
+
+A window that is read when it closes, since its result has the members, is counted then, once; it
+gets a tally when an event comes, or is corrected, after that. All others have one from their first
+event on.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import chain
 
 from joins.group import GroupJoin
 from joins.liveness import Change
@@ -17,6 +22,7 @@ from joins.mergeable import Aggregate
 from joins.outcome import Matched, Member, Outcome, Row, changes
 from joins.state import Store
 from joins.tally import Tallies, Tally
+from joins.windows import Window
 from schemas.envelope import Event
 
 
@@ -50,8 +56,11 @@ class Work:
     tallies: dict[tuple[str, int], Touched] = field(default_factory=dict)
     before: dict[tuple[str, int], Row | None] = field(default_factory=dict)
     """Windows of which something is said at once, and what was said of them before."""
+    new: set[int] = field(default_factory=set)
+    """Where windows start that are to be closed in time."""
 
 
+Events = Mapping[str, tuple[Event, ...]]
 WINDOWS = "/windows"
 """The table of the tallies."""
 
@@ -70,6 +79,9 @@ class FixedAggregate(Aggregating, GroupJoin):
     def _fold(self, store: Store, change: Change, watermark: int, work: Work) -> None:
         event, tallies = change.event, work.tallies
         for start in self._starts(event.ts):
+            if self._lazy and not self._seen(start, watermark):
+                work.new.add(start)
+                continue
             place = (event.key, start)
             touched = tallies.get(place)
             if touched is None:
@@ -85,11 +97,20 @@ class FixedAggregate(Aggregating, GroupJoin):
         """Where the tallies start that an event is counted in."""
         return self.windows.starts(ts)
 
+    @cached_property
+    def _lazy(self) -> bool:
+        """Whether a window is counted when it closes, and not before."""
+        return self.emit == "final" and self.members
+
     def _touch(self, store: Store, place: tuple[str, int], watermark: int, work: Work) -> Touched:
         known = store.get((WINDOWS, *place))
-        tally = self._tallies.zero() if known is None else self._tallies.own(known)
+        if known is not None:
+            tally = self._tallies.own(known)
+        else:
+            tally = self._tallies.of(self._live(store, *place) if self._lazy else {})
         if self._seen(place[1], watermark):
-            work.before[place] = None if known is None else self._said(store, *place, tally)
+            there = known is not None or not self._tallies.empty(tally)
+            work.before[place] = self._said(store, *place, tally) if there else None
         return Touched(tally, known is not None)
 
     def _settle(self, store: Store, work: Work, watermark: int) -> list[Outcome]:
@@ -102,16 +123,15 @@ class FixedAggregate(Aggregating, GroupJoin):
         return said
 
     def _keep(self, store: Store, work: Work, watermark: int) -> None:
-        new: set[int] = set()
         for place, touched in work.tallies.items():
             if not touched.known:
-                new.update(self._windows_over(place[1]))
+                work.new.update(self._windows_over(place[1]))
             if not self._tallies.empty(touched.tally):
                 due = max(self._forgotten(place[1]), watermark + 1)
                 store.put((WINDOWS, *place), self._tallies.kept(touched.tally), due)
             elif touched.known:
                 store.delete((WINDOWS, *place))
-        for start in new:
+        for start in work.new:
             if not self._seen(start, watermark):
                 self._expect(store, start)
 
@@ -119,24 +139,27 @@ class FixedAggregate(Aggregating, GroupJoin):
         """Where the windows start that a tally is part of."""
         return (start,)
 
-    def _said(self, store: Store, key: str, start: int, tally: Tally) -> Row | None:
-        """What a window with this tally, an owned one, has to say."""
+    def _said(
+        self, store: Store, key: str, start: int, tally: Tally, events: Events | None = None
+    ) -> Row | None:
+        """What a window has to say that has this tally, an owned one; ``events``: if known."""
         if not self._tallies.has_kind(self.kind, tally):
             return None
         end = start + self.windows.size
         id = self.matched_id(key, str(start), str(end))
         value = self._tallies.values(tally, partial(self._all, store, key, start))
-        return Matched(id, key, end - 1, self._members(store, key, start), value)
+        members: Mapping[str, Member] = dict.fromkeys(self.sides)
+        if self.members:
+            members = self._live(store, key, start) if events is None else events
+        return Matched(id, key, end - 1, members, value)
 
-    def _members(self, store: Store, key: str, start: int) -> Mapping[str, Member]:
-        if not self.members:
-            return dict.fromkeys(self.sides)
+    def _live(self, store: Store, key: str, start: int) -> Events:
+        """The live events of a window, by side."""
         last = start + self.windows.size - 1
         return {side: tuple(self._events(store, key, side, start, last)) for side in self.sides}
 
     def _all(self, store: Store, key: str, start: int) -> Iterator[Event]:
-        for side in self.sides:
-            yield from self._events(store, key, side, start, start + self.windows.size - 1)
+        return chain.from_iterable(self._live(store, key, start).values())
 
     # --- time -------------------------------------------------------------------------------
 
@@ -144,6 +167,9 @@ class FixedAggregate(Aggregating, GroupJoin):
         return [*super()._timer_dues(store), store.next_due(WINDOWS)]
 
     def _closing(self, store: Store, start: int) -> Iterator[Row]:
+        if self._lazy:
+            yield from super()._closing(store, start)
+            return
         due = self._forgotten(start)
         for place in store.due(WINDOWS, due, due + 1):
             if place[2] != start:  # an older window, written again after its time
@@ -153,6 +179,11 @@ class FixedAggregate(Aggregating, GroupJoin):
             row = self._said(store, str(place[1]), start, self._tallies.regaining(tally))
             if row is not None:
                 yield row
+
+    def _row(self, store: Store, key: str, window: Window) -> Row | None:
+        """What a window has to say by its events."""
+        events = self._live(store, key, window.start)
+        return self._said(store, key, window.start, self._tallies.of(events), events)
 
     def _expire(self, store: Store, watermark: int) -> None:
         super()._expire(store, watermark)
