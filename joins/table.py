@@ -204,12 +204,14 @@ class Table:
         run = self._run(prefix)
         if run is None or type(run) is Entry:
             return next(iter(self.between(prefix, low, high)), None)
-        entries = run if type(run) is list else run.tree  # type: ignore[union-attr]
-        end = self._end(entries, prefix, high, 0)
-        if not end:
-            return None
-        found: Entry = entries[end - 1]
-        return found if found.key >= (prefix if low is None else prefix + low) else None
+        least = prefix if low is None else prefix + low
+        if type(run) is _Large:  # its own way to a position would count all of them
+            greatest = prefix + (_TOP if high is None else high)
+            back = run.tree.irange_key(None, greatest, (True, False), reverse=True)
+            found: Entry | None = next(back, None)
+            return found if found is not None and found.key >= least else None
+        end = self._end(run, prefix, high, 0)
+        return run[end - 1] if end and run[end - 1].key >= least else None  # type: ignore[index]
 
     def _end(self, entries: Any, prefix: Key, high: Key | None, start: int) -> int:
         if high is None and len(prefix) <= self.DEEPEST:

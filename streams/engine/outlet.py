@@ -48,7 +48,8 @@ class TaskEmit:
         self._writes = frozenset(topic.name for topic in step.writes)
 
     def __call__(self, topic: Topic, event: Event) -> None:
-        self._require(topic)
+        if topic.name not in self._writes:
+            self._require(topic)
         self._route(topic, event, self.inbox)
 
     def derive(self, topic: Topic, cause: Event, rows: Iterable[tuple[str | int, Any]]) -> None:
