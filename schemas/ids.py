@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from hashlib import sha256
 
 _NULL = b"\xff\xff\xff\xff"
+_SIZES = [size.to_bytes(4, "big") for size in range(256)]
 
 
 def digest_id(*parts: str | int | None) -> str:
@@ -23,13 +23,13 @@ def digest_id(*parts: str | int | None) -> str:
     return sha256(b"".join(map(_part, parts))).hexdigest()
 
 
-@lru_cache(8192)
 def _part(part: str | int | None) -> bytes:
-    """A part as it is hashed; step names, causes and numbers come again and again."""
+    """A part as it is hashed."""
     if part is None:
         return _NULL
-    text = str(part).encode()
-    return len(text).to_bytes(4, "big") + text
+    text = part.encode() if type(part) is str else str(part).encode()
+    size = len(text)
+    return (_SIZES[size] if size < 256 else size.to_bytes(4, "big")) + text
 
 
 def digester(*front: str | int | None) -> Callable[..., str]:
@@ -43,11 +43,7 @@ def digester(*front: str | int | None) -> Callable[..., str]:
     def digest(*parts: str | None) -> str:
         rest = b""
         for part in parts:
-            if part is None:
-                rest += _NULL
-            else:
-                text = part.encode()
-                rest += len(text).to_bytes(4, "big") + text
+            rest += _part(part)
         state = begun.copy()
         state.update(rest)
         return state.hexdigest()

@@ -104,8 +104,8 @@ class _Voice:
         if not outcomes:
             return
         causes = {event.key: event for event in events}  # a join's results are by key
-        if self._one is not None and Retracted not in map(type, outcomes):
-            self._say_new(self._one, outcomes, emit, causes)  # type: ignore[arg-type]
+        if Retracted not in map(type, outcomes):
+            self._say_new(outcomes, emit, causes)  # type: ignore[arg-type]
             return
         before: dict[str, Row | None] = {}
         after: dict[str, Row | None] = {}
@@ -123,11 +123,15 @@ class _Voice:
             elif old is not None:
                 self._change(old, None, emit, causes.get(old.key))
 
-    def _say_new(
-        self, topic: Topic, rows: list[Row], emit: Emit, causes: Mapping[str, Event]
-    ) -> None:
+    def _say_new(self, rows: list[Row], emit: Emit, causes: Mapping[str, Event]) -> None:
         """The same where nothing is withdrawn: no result is there twice."""
-        say, key_of, kind = self._say, topic.key_of, topic.event_type or ""
+        say, topic = self._say, self._one
+        if topic is None:
+            for row in rows:
+                for word in self._words(row, causes.get(row.key)):
+                    word.write(emit, word.event)
+            return
+        key_of, kind = topic.key_of, topic.event_type or ""
         for row in rows:
             value = say(row)
             if value is not None:
