@@ -69,13 +69,9 @@ class IntervalJoin(PairJoin):
 
     def slot_of(self, side: str, ts: int) -> Slot:
         """The one."""
-        return Slot(0, *self.bounds(side, ts))
-
-    def bounds(self, side: str, ts: int) -> tuple[int, int]:
-        """Where its partners lie."""
         if side == self.sides[0]:
-            return ts - self.before, ts + self.after
-        return ts - self.after, ts + self.before
+            return Slot(0, ts - self.before, ts + self.after)
+        return Slot(0, ts - self.after, ts + self.before)
 
     def facing(self, slot: Slot, side: str, ts: int) -> Slot:
         """The partner's own interval."""

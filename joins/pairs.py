@@ -31,11 +31,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
-from joins import liveness
 from joins.clock import POS_INF
 from joins.errors import JoinError
 from joins.join import Join
-from joins.liveness import Change
+from joins.liveness import RETRACTED, Change
 from joins.outcome import Matched, Outcome, Row, Unmatched, changes, corrected, in_order, withdrawn
 from joins.slot import Slot
 from joins.state import Key, Store
@@ -83,10 +82,6 @@ class PairJoin(Join):
     def slot_of(self, side: str, ts: int) -> Slot:
         """The slot of an event, the first where it has several."""
 
-    @abstractmethod
-    def bounds(self, side: str, ts: int) -> tuple[int, int]:
-        """The least and the greatest ts in that slot."""
-
     def tag_parts(self, slot: Slot) -> tuple[str, ...]:
         """What the slot adds to an id."""
         return ()
@@ -129,8 +124,9 @@ class PairJoin(Join):
         if self._hops:
             return super()._new(store, side, event, watermark)
         ts, key, other, watched = event.ts, event.key, self._other_of[side], self._watched
-        low, high = self.bounds(side, ts)
-        partners: list[Event] = store.between((other, key), (low,), (high + 1,))
+        slot = self.slot_of(side, ts)
+        high = slot.high
+        partners: list[Event] = store.between((other, key), (slot.low,), (high + 1,))
         first = bool(partners) and other in watched
         if first and self._closed(other, self.slot_of(other, partners[0].ts), watermark):
             return super()._new(store, side, event, watermark)
@@ -142,22 +138,16 @@ class PairJoin(Join):
         if first:
             gone, come = self._first_of(store, other, partners, event)
         if partners and self._pairs:
-            come += self._pair_rows(side, event, partners, self.slot_of(side, ts))
+            come += self._pair_rows(side, event, partners, slot)
         if side in watched:
-            come += self._alone(store, side, event, bool(partners), watermark)
+            open_ = not self._closed(side, slot, watermark)
+            if open_ and self._waits and not partners:
+                store.put(self._timer(side, event, slot), 1, self._deadline(side, slot))
+            else:
+                come += self._single(side, event, bool(partners), open_, slot)
         if gone or len(come) > 1:
             return [*map(withdrawn, in_order(gone)), *in_order(come)]
         return come  # type: ignore[return-value]
-
-    def _alone(
-        self, store: Store, side: str, event: Event, matched: bool, watermark: int
-    ) -> list[Row]:
-        """What stands of a new event by itself."""
-        slot = self.slot_of(side, event.ts)
-        open_ = not self._closed(side, slot, watermark)
-        if self._waits and open_ and not matched:
-            store.put(self._timer(side, event, slot), 1, self._deadline(side, slot))
-        return self._single(side, event, matched, open_, slot)
 
     def _first_of(
         self, store: Store, side: str, partners: list[Event], new: Event
@@ -372,26 +362,39 @@ class PairJoin(Join):
     def _parts(self) -> bool:
         return self.outlived and bool(self._watched)
 
-    def _forget(self, store: Store, place: Key, watermark: int) -> None:
-        self._hand_over(store, place, watermark)
-        liveness.forget(store, place)
+    def _expire(self, store: Store, watermark: int) -> None:
+        if not self._parts:
+            super()._expire(store, watermark)
+            return
+        marked = next(iter(store.scan((HAD,))), None) is not None
+        for side in self.sides:
+            for place in store.due(side, None, watermark + 1):
+                self._hand_over(store, place, watermark)
+                if marked:
+                    self._unmark(store, place)
+                store.delete(place)
+        for mark in store.due(RETRACTED, None, watermark + 1):
+            self._unmark(store, mark[1:])
+            store.delete(mark)
 
     def _hand_over(self, store: Store, place: Key, watermark: int) -> None:
         """Before an event goes, partners that outlive it note that they have had one."""
         side, key, ts = str(place[0]), str(place[1]), int(place[2])
-        slots, other = self.slots(side, ts), self._other_of[side]
-        if side in self._watched:
-            for slot in slots:
-                store.delete((HAD, *place, slot.tag))
-        if other not in self._watched or store.get(place) is None:
+        other = self._other_of[side]
+        if other not in self._watched:
             return
-        for slot in slots:
+        for slot in self.slots(side, ts):
             for partner in self._partners(store, key, side, slot):
                 if self._expiry(other, partner.ts) > watermark:
                     facing = self.facing(slot, other, partner.ts)
                     mark = (HAD, other, key, partner.ts, partner.id, facing.tag)
                     if store.get(mark) is None:
                         store.put(mark, 1)
+
+    def _unmark(self, store: Store, place: Key) -> None:
+        """An event that goes needs no mark."""
+        for slot in self.slots(str(place[0]), int(place[2])):
+            store.delete((HAD, *place, slot.tag))
 
 
 def _waiting(side: str) -> str:

@@ -40,11 +40,6 @@ class ProductJoin(PairJoin):
         """The first window."""
         return self.slots(side, ts)[0]
 
-    def bounds(self, side: str, ts: int) -> tuple[int, int]:
-        """The first window's first and last instant."""
-        slot = self.slot_of(side, ts)
-        return slot.low, slot.high
-
     @property
     def _hops(self) -> bool:
         return isinstance(self.windows, Hopping)
