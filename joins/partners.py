@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import msgspec
+
 from joins.errors import JoinError
 from joins.liveness import Change
 from joins.outcome import Member
@@ -145,10 +147,10 @@ Rule = AsOf | Lookup | Interval
 def valid_to(version: Event) -> int | None:
     """The end of a version's validity (exclusive, ms), where it has one."""
     value: Any = version.value
-    if isinstance(value, (dict, Mapping)):
-        end = value.get("valid_to")
-    else:
+    if isinstance(value, msgspec.Struct) or not isinstance(value, Mapping):
         end = getattr(value, "valid_to", None)
+    else:
+        end = value.get("valid_to")
     return None if end is None else int(end)
 
 

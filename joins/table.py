@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -202,7 +202,13 @@ class Table:
     def last(self, prefix: Key, low: Key | None, high: Key | None) -> Entry | None:
         """The last entry with ``prefix + low <= key < prefix + high``."""
         run = self._run(prefix)
-        if run is None or type(run) is Entry:
+        if run is None:
+            return None
+        if type(run) is not _Large and len(prefix) == 2 and (high is None or len(high) == 1):
+            few = (run,) if type(run) is Entry else run
+            if (low is None or len(low) == 1) and len(few) < self.FEW:  # type: ignore[arg-type]
+                return _last_at(few, low, high)  # type: ignore[arg-type]
+        if type(run) is Entry:
             return next(iter(self.between(prefix, low, high)), None)
         least = prefix if low is None else prefix + low
         if type(run) is _Large:  # its own way to a position would count all of them
@@ -236,3 +242,12 @@ class Table:
                 else:
                     runs[front] = entry
         return runs.get(prefix[1] if depth == 2 else prefix[:depth])
+
+
+def _last_at(entries: Sequence[Entry], low: Key | None, high: Key | None) -> Entry | None:
+    """The last of a few entries whose third part is in ``low <= part < high``."""
+    for entry in reversed(entries):
+        at = entry.key[2]
+        if high is None or at < high[0]:
+            return entry if low is None or at >= low[0] else None
+    return None
