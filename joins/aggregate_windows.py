@@ -69,9 +69,15 @@ WINDOWS = "/windows"
 class FixedAggregate(Aggregating, GroupJoin):
     """Aggregates over tumbling or hopping windows: a tally a window."""
 
-    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
+    def _take_all(
+        self,
+        store: Store,
+        arrived: Iterable[Change],
+        watermark: int,
+        new: set[int] | None = None,
+    ) -> list[Outcome]:
         """Each window is read, written and said once, however many of its events come."""
-        work = Work()
+        work = Work() if new is None else Work(new=new)
         for change in arrived:
             self._fold(store, change, watermark, work)
         return self._settle(store, work, watermark)

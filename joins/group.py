@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from joins.join import Join
-from joins.liveness import Change
+from joins.liveness import RETRACTED, Change
 from joins.outcome import Matched, Outcome, Row, changes, in_order
 from joins.state import Store
 from joins.windows import Fixed, Window
@@ -70,13 +70,48 @@ class GroupJoin(Join):
         void: list[Event] | None = None,
     ) -> list[Outcome]:
         """As of any join; what events change together is asked once."""
-        return self._take_all(store, self._effects(store, side, events, void), watermark)
+        new: set[int] = set()
+        events = self._wait_for(store, side, events, watermark, new) if self._lazy else events
+        return self._take_all(store, self._effects(store, side, events, void), watermark, new)
 
-    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
-        """Read each window that is in sight once before and once after: it may be a large one."""
+    @cached_property
+    def _lazy(self) -> bool:
+        """Whether nothing need be known of a window before it closes but its events."""
+        return self.emit == "final"
+
+    def _wait_for(
+        self, store: Store, side: str, events: Iterable[Event], watermark: int, new: set[int]
+    ) -> Iterator[Event]:
+        """Write down new events that only wait for their windows; gives all others."""
+        unmarked = store.next_due(RETRACTED) is None
+        starts_of, expiry = self.windows.starts, self._expiry
+        for event in events:
+            if unmarked and event.op == "assert" and not event.correction:
+                ts = event.ts
+                starts = starts_of(ts)
+                waits = bool(starts) and not self._seen(starts[0], watermark)
+                place = (side, event.key, ts, event.id)
+                if waits and store.add(place, event, expiry(side, ts)):
+                    new.update(starts)
+                    continue
+            else:
+                unmarked = False  # it may leave a mark
+            yield event
+
+    def _take_all(
+        self,
+        store: Store,
+        arrived: Iterable[Change],
+        watermark: int,
+        new: set[int] | None = None,
+    ) -> list[Outcome]:
+        """Read each window that is in sight once before and once after: it may be a large one.
+
+        ``new``: where windows start that are to be closed in time; ``arrived`` may add to it.
+        """
         before: Standing = {}
         corrects: set[tuple[str, Window]] = set()
-        new: set[int] = set()
+        new = set() if new is None else new
         for change in arrived:
             touched = self._take(store, change, watermark, before, new)
             corrects.update(touched if change.correction else ())
@@ -155,6 +190,9 @@ class GroupJoin(Join):
 
     def _last_use(self, side: str, ts: int) -> int:
         return self.windows.last_end(ts) - 1
+
+    def _expiry(self, side: str, ts: int) -> int:
+        return max(self.windows.last_end(ts), ts + 1) + self.undo_grace
 
 
 def _rows(found: Iterable[Row | None]) -> list[Row]:

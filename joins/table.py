@@ -125,10 +125,8 @@ class Table:
         key = entry.key
         for depth, runs in self.runs.items():
             front = key[1] if depth == 2 else key[:depth]
-            run = runs.get(front)
-            if run is None:
-                runs[front] = entry
-            else:
+            run = runs.setdefault(front, entry)
+            if run is not entry:
                 self._add(runs, front, run, entry)
         if entry.due is not None:
             self.timeline.add(entry)
