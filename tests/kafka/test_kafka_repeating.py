@@ -33,7 +33,7 @@ def test_a_crash_may_repeat_but_loses_nothing(world: World, demo_sets: NetSets) 
     world.worker(STREAMS_ENGINE__DELIVERY="at_least_once")
     player.finish()
     world.settle()
-    found = {topic.name: fold(world.read(topic)) for topic in DERIVED}
+    found = {name: fold(reads) for name, reads in world.read_each(DERIVED).items()}
     lost = [
         line
         for topic, rows in demo_sets.items()

@@ -59,7 +59,7 @@ class Shop(World):
 
     def sets(self) -> NetSets:
         """The net set of each derived topic."""
-        return {topic.name: fold(self.read(topic)) for topic in shop.DERIVED}
+        return {name: fold(reads) for name, reads in self.read_each(shop.DERIVED).items()}
 
 
 Opens = Callable[..., "Shop"]

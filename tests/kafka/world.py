@@ -23,7 +23,7 @@ from schemas.envelope import Event
 from schemas.jsonform import to_line
 from schemas.wire import Codec
 from streams.agents.pipeline import topology
-from streams.client import Read, fold, read_all
+from streams.client import Read, fold, read_topics
 from streams.config import Config
 from streams.engine.checkpoint import Fenced
 from streams.engine.settings import EngineSettings, settings_of
@@ -368,7 +368,11 @@ class World:
 
     def read(self, topic: Topic) -> list[Read]:
         """What a topic has, read committed."""
-        return read_all(self.bootstrap, topic.name, self.codec)
+        return self.read_each((topic,))[topic.name]
+
+    def read_each(self, wanted: Iterable[Topic]) -> dict[str, list[Read]]:
+        """The same of several topics, by name, in one reading: each reading waits for its end."""
+        return read_topics(self.bootstrap, [topic.name for topic in wanted], self.codec)
 
     def bytes_at(self, topic: str, partition: int, offset: int) -> tuple[bytes | None, ...]:
         """Key and value of the record at one place."""
@@ -381,17 +385,15 @@ class World:
 
     def check_exact(self, expected: NetSets) -> None:
         """Every derived topic has the expected net set, nothing twice, and all counts balance."""
-        for topic in DERIVED:
-            reads = self.read(topic)
-            assert [] == alternation(reads), topic.name
-            wrong = differences(expected[topic.name], fold(reads))
-            assert not wrong, f"{topic.name}: {len(wrong)} rows differ, among them {wrong[:3]}"
+        for name, reads in self.read_each(DERIVED).items():
+            assert [] == alternation(reads), name
+            wrong = differences(expected[name], fold(reads))
+            assert not wrong, f"{name}: {len(wrong)} rows differ, among them {wrong[:3]}"
         self.check_balance()
 
     def check_balance(self) -> None:
         """Every record of a source topic has exactly one disposition."""
         counts = self.standing.counts()
-        for topic in SOURCES:
-            count = counts[topic.name]
-            assert count.balanced, f"{topic.name}: {count}"
-            assert len(self.read(topic)) == count.read, f"{topic.name}: {count}"
+        for name, reads in self.read_each(SOURCES).items():
+            assert counts[name].balanced, f"{name}: {counts[name]}"
+            assert len(reads) == counts[name].read, f"{name}: {counts[name]}"
