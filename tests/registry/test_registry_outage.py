@@ -11,7 +11,6 @@ import pytest
 import tomli_w
 
 from schemas.wire import Codec
-from streams.client import read_all
 from streams.config import Config
 from streams.ops.demo import with_story
 from streams.ops.play import _Player
@@ -114,9 +113,10 @@ def test_an_outage_stops_no_worker(world: World, doomed: RegistryServer) -> None
     world.codec = codec
     world.check_exact(undisturbed(DEMO))
     assert second.said("using the schema ids that it gave before")
-    for topic in DERIVED:
-        for read in read_all(world.bootstrap, topic.name, codec):
-            assert codec.ids[topic.type.name] == int.from_bytes((read.value or b"")[1:5], "big")
+    types = {topic.name: topic.type.name for topic in DERIVED}
+    for name, reads in world.read_each(DERIVED).items():
+        for read in reads:
+            assert codec.ids[types[name]] == int.from_bytes((read.value or b"")[1:5], "big")
 
 
 def _play(player: _Player, lines: list[object]) -> None:

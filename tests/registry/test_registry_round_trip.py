@@ -18,7 +18,7 @@ from schemas.events import Label, Tip
 from schemas.ids import digest_id
 from schemas.registry import locked_ids
 from schemas.wire import Codec
-from streams.client import Read, read_all
+from streams.client import Read, read_all, read_topics
 from streams.config import Config
 from streams.registry import codec_for, subjects_of
 from streams.sources.recording import read_lines
@@ -153,7 +153,8 @@ def test_sources_sinks_and_recordings_have_the_same_ids(
     setting = ("--broker", bootstrap, "--set", f"schema_registry={server.url}")
     codec = codec_for(Config(schema_registry=server.url))
     assert 0 == cli("source", "recording", str(DEMO), *setting).code
-    events = {t.name: [r for r in read_all(bootstrap, t.name, codec) if r.event] for t in SOURCES}
+    each = read_topics(bootstrap, [topic.name for topic in SOURCES], codec)
+    events = {name: [read for read in reads if read.event] for name, reads in each.items()}
     for topic in SOURCES:
         framed = {struct.unpack_from(">bI", read.value or b"")[1] for read in events[topic.name]}
         assert framed <= {codec.ids[topic.type.name]}
