@@ -23,7 +23,7 @@ class NodeFolder(NamedTuple):
     stale: list[str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def applied() -> Iterator[str]:
     """The address of an embedded broker with all topics."""
     broker = EmbeddedBroker()

@@ -10,7 +10,7 @@ from streams.broker import BrokerError, EmbeddedBroker
 from tests.client.place import Place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client_broker() -> Iterator[str]:
     """One real broker, which lets sessions be short so that a dead member is noticed soon."""
     broker = EmbeddedBroker(extra={"group.min.session.timeout.ms": "1000"})

@@ -1,4 +1,4 @@
-"""Fixtures of the DWN tests: one real server for the session, or a skip that says why not."""
+"""Fixtures of the DWN tests: one real server for these tests, or a skip that says why not."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from .server import DwnServer, ServerUnavailable, dwn_server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[DwnServer]:
-    """A running DWN server that the tests of a session share, each with DIDs of its own."""
+    """A running DWN server that these tests share, each with DIDs of its own."""
     try:
         with dwn_server() as running:
             yield running

@@ -15,7 +15,7 @@ from tests.kafka.world import DEMO, Busy, NetSets, World, busy_recording, story_
 OUTLASTS_S = 90
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker() -> Iterator[EmbeddedBroker]:
     """One real broker, which lets sessions be short so that a dead worker is noticed soon."""
     short = {"group.min.session.timeout.ms": "1000", "broker.session.timeout.ms": "20000"}

@@ -21,9 +21,9 @@ OTHERS = 7
 """Schemas of other teams, which a registry that is shared has numbered before ours."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[RegistryServer]:
-    """One registry for the session, in which ids differ from the lock's; no test ends it."""
+    """One registry for these tests, in which ids differ from the lock's; no test ends it."""
     yield from _started()
 
 
@@ -49,7 +49,7 @@ def _number_others(url: str) -> None:
             registry.register(f"other{number}.v1", json.dumps(schema))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker() -> Iterator[str]:
     """A broker whose topics each test makes anew; its groups notice a dead worker soon."""
     running = EmbeddedBroker(extra={"group.min.session.timeout.ms": "1000"})
