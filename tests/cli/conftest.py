@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from streams.broker import EmbeddedBroker
 from streams.cli.main import app
+from streams.topics import STORED
 from tests.cli.cli_support import Cli, Ended, apply_topics
+from tests.client.place import Place
 
 
 @pytest.fixture
@@ -37,9 +39,16 @@ def applied(kafka: str) -> str:
     return kafka
 
 
-@pytest.fixture
-def other(kafka: str) -> Iterator[str]:
-    """The address of a second, empty broker with all topics."""
+@pytest.fixture(scope="package")
+def second(kafka: str) -> Iterator[str]:
+    """The address of a second broker; ``kafka`` says that one can be had here."""
     with EmbeddedBroker() as broker:
-        apply_topics(broker.bootstrap)
         yield broker.bootstrap
+
+
+@pytest.fixture
+def other(second: str) -> str:
+    """The same with all topics, which are empty for each test."""
+    Place(second).remove(*STORED)
+    apply_topics(second)
+    return second
