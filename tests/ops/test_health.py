@@ -75,6 +75,7 @@ def test_metrics_are_the_truth_and_are_all_declared(world: World) -> None:
                                    .removesuffix("_sum")], name  # fmt: skip
 
 
+@pytest.mark.parametrize("world", [1], indirect=True)
 def test_a_spare_worker_is_ready(world: World) -> None:
     """A worker for which no partition is left has nothing to recover, and is ready."""
     workers = [world.worker(*HEALTH) for _ in range(world.settings.partitions + 1)]
