@@ -5,14 +5,20 @@ of event time; what the live sources write is captured to ``streams/data/demo.nd
 
 ::
 
-    min  0  merchant's address is claimed by a DID
-         1  P1 pays the merchant 0.5 BTC         3  P1 is replaced by P1b, same payment, more fee
+    min  0  a DID claims the merchant's address, which is read at once
+         1  P1 pays the merchant 0.5 BTC         2  the DID claims the payer's address
+         3  P1 is replaced by P1b, same payment, more fee
          5  P2 pays the shop 0.2 BTC             6  P2 is replaced by P2x, which pays the payer
         10  block a confirms P1b, P2x           20  block b
         21  reorg: a and b are disconnected     25  blocks c, d, e; P1b confirmed again
         30  24 small payments to the merchant   40  block confirms them
+        44  the DID's claim of minute 2 is read: what the payer did since then was the DID's
         45  labels for some of it               60  two blocks: the model's first window closes
-        65  three more payments, now scored     70  a payment of 120 BTC, then six blocks
+        65  three more payments, now scored     66  the DID withdraws its claim of minute 2
+        70  a payment of 120 BTC, then six blocks
+        71  the withdrawal is read: what the payer did since minute 66 was not the DID's
+
+The node's clock is the story's, and so is the one that the DID signs by; minute 0 is a full hour.
 """
 
 from __future__ import annotations
@@ -23,18 +29,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from schemas.catalog import BY_NAME
-from schemas.dwn.signer import Signer
+from schemas.dwn.message import Message
 from schemas.envelope import Event
 from schemas.events import Label
 from schemas.wire import Codec
 from sinks.dwn import DwnClient, DwnTransport
+from sinks.dwn.clock import Clock
 from streams import topics
 from streams.app import make_topology
 from streams.broker import EmbeddedBroker
@@ -65,7 +72,8 @@ class Story:
 
     def __init__(self, node: Node, settings: EngineSettings) -> None:
         self.node, self.settings, self.codec = node, settings, Codec()
-        self.start_s = int(time.time()) - MINUTES * 60
+        begin = int(time.time()) - MINUTES * 60
+        self.start_s = begin - begin % 3600
         node.time_s = self.start_s
         node.later(0)
         node.call("createwallet", "demo")
@@ -76,7 +84,7 @@ class Story:
         self.payer = node.call("getnewaddress", "payer", "bech32")
 
     def at(self, minute: int) -> None:
-        """Set the node's clock, and wait until what came before has been written."""
+        """Set the node's clock; whoever plays has waited for what came before."""
         self.node.time_s = max(self.node.time_s, self.start_s + minute * 60)
         self.node.later(0)
 
@@ -122,7 +130,44 @@ def until(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def tell(story: Story, merchant_did: Callable[[str], None]) -> None:
+class Speaker:
+    """A DID that says which addresses are its own, in its DWN; what it said is read when asked."""
+
+    def __init__(self, url: str, story: Story) -> None:
+        self.did, self._url, self._story = someone(), url, story
+        self._clock = Clock(lambda: story.node.clock() * 1000)
+        self._said: dict[str, str] = {}
+        """Record id of the claim, by address."""
+
+    def claim(self, address: str) -> None:
+        """Say that an address is its own."""
+        asyncio.run(self._claim(address))
+
+    def withdraw(self, address: str) -> None:
+        """Delete what it said about an address."""
+        record_id = self._said.pop(address)
+        asyncio.run(self._in_dwn(lambda dwn: dwn.delete(record_id)))
+
+    def read(self) -> None:
+        """The DWN source reads what is new, to its end."""
+        asyncio.run(run_dwn(self._story.settings, "demo", self._source))
+
+    async def _claim(self, address: str) -> None:
+        if not self._said:
+            await self._in_dwn(lambda dwn: dwn.configure(LINKS))
+        data, record_ = link(address, "regtest")
+        written = await self._in_dwn(lambda dwn: dwn.write(data, record_))
+        self._said[address] = written["recordId"]
+
+    async def _in_dwn(self, act: Callable[[DwnClient], Awaitable[Message]]) -> Message:
+        async with DwnTransport(self._url) as transport:
+            return await act(DwnClient(transport, self.did, clock=self._clock))
+
+    def _source(self, cursors: dict[str, str]) -> DwnSource:
+        return DwnSource([Tenant(self.did.did, self._url, self.did, (LINK,))], cursors)
+
+
+def tell(story: Story, speaker: Speaker) -> None:
     """Play it."""
 
     def mempool(count: int) -> None:
@@ -132,11 +177,14 @@ def tell(story: Story, merchant_did: Callable[[str], None]) -> None:
         until(f"{count} block events", lambda: len(story.events(topics.blocks)) >= count)
 
     story.at(0)
-    merchant_did(story.merchant)
+    speaker.claim(story.merchant)
+    speaker.read()
     story.at(1)
     first = story.coin()
     story.pay([first], {story.merchant: 50_000_000}, 2_000, final=False)
     mempool(1)
+    story.at(2)
+    speaker.claim(story.payer)
     story.at(3)
     story.pay([first], {story.merchant: 50_000_000}, 9_000, final=False)
     mempool(3)
@@ -156,6 +204,7 @@ def tell(story: Story, merchant_did: Callable[[str], None]) -> None:
     story.at(21)
     story.node.call("invalidateblock", block_a)
     blocks(4)
+    mempool(10)
     story.at(25)
     story.mine(3)
     blocks(7)
@@ -163,6 +212,7 @@ def tell(story: Story, merchant_did: Callable[[str], None]) -> None:
     fan = story.coin()
     outputs = {story.node.call("getnewaddress"): 1_000_000 for _ in range(24)}
     split = story.pay([fan], outputs, 10_000, final=True)
+    mempool(13)
     story.mine()
     blocks(8)
     story.at(30)
@@ -173,9 +223,12 @@ def tell(story: Story, merchant_did: Callable[[str], None]) -> None:
         amount = 990_000 - number * 1_000
         place = (coin["txid"], coin["vout"], 1_000_000)
         burst.append(story.pay([place], {story.merchant: amount}, 1_000_000 - amount, final=True))
+    mempool(38)
     story.at(40)
     story.mine()
     blocks(9)
+    story.at(44)
+    speaker.read()
     story.at(45)
     _labels(story, {stolen: True, taken: True, split: False, **dict.fromkeys(burst[:12], False)})
     story.at(60)
@@ -184,11 +237,17 @@ def tell(story: Story, merchant_did: Callable[[str], None]) -> None:
     story.at(65)
     for amount in (3_000_000, 150_000_000, 700_000):
         story.pay([story.coin()], {story.merchant: amount}, 3_000, final=True)
+    mempool(65)
+    story.at(66)
+    speaker.withdraw(story.payer)
     story.at(70)
     large = [(u["txid"], u["vout"], int(u["amount"] * COIN)) for u in _mature(story)[:3]]
     story.pay(large, {story.merchant: 120 * COIN}, 20_000, final=True)
+    mempool(66)
     story.mine(6)
     blocks(17)
+    story.at(71)
+    speaker.read()
 
 
 def _mature(story: Story) -> list[dict[str, Any]]:
@@ -255,12 +314,7 @@ def main(target: Path = TARGET) -> None:
         )
         follower.start()
         until("the source's registration", lambda: _registered(story))
-        customer = someone()
-
-        def claim(address: str) -> None:
-            asyncio.run(_claim(dwn.url, customer, address, story))
-
-        tell(story, claim)
+        tell(story, Speaker(dwn.url, story))
         spoil(story)
         done.set()
         follower.join(10)
@@ -282,21 +336,6 @@ def _forge(message: str) -> str:
 def _registered(story: Story) -> bool:
     found = read_all(story.settings.bootstrap, topics.cursors.name, story.codec)
     return any(b"bitcoin-regtest" in (r.key or b"") for r in found)
-
-
-async def _claim(url: str, customer: Signer, address: str, story: Story) -> None:
-    """The customer's DWN gets two statements, one of which is withdrawn, and is read."""
-    async with DwnTransport(url) as transport:
-        client = DwnClient(transport, customer, customer.did)
-        await client.configure(LINKS)
-        await client.write(*link(address, "regtest"))
-        other = await client.write(*link(story.payer, "regtest"))
-        await client.delete(other["recordId"])
-
-    def make(cursors: dict[str, str]) -> DwnSource:
-        return DwnSource([Tenant(customer.did, url, customer, (LINK,))], cursors)
-
-    await run_dwn(story.settings, "demo", make)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.envelope import Event
 from streams import topics
 from streams.ops.demo import RECORDING, as_path
+from streams.sources.recording import read_lines
 from streams.testing import TopologyDriver
 from tests.bitcoin.node import node_home
 from tests.dwn.server import installed
-from tests.playing import play_into_driver
+from tests.playing import play_into_driver, play_line, story_topology
 
 EXPECTED = tomllib.loads((Path(__file__).parent / "expected.toml").read_text())
 LINES = as_path(RECORDING).read_bytes().splitlines()
@@ -31,6 +33,21 @@ def rows() -> dict[str, list[dict[str, Any]]]:
         t.name: [msgspec.to_builtins(v) for v in driver.net(t).values()] for t in topics.DERIVED
     }
     found["dead_letters"] = [_letter(driver, n) for n in range(_letters(driver))]
+    return found
+
+
+@pytest.fixture(scope="module")
+def changes() -> dict[tuple[int, str], list[Event]]:
+    """What each line of the recording brings to the topics of the changes, by both."""
+    path, found = as_path(RECORDING), {}
+    driver = TopologyDriver(story_topology(path), partitions=1)  # so a topic has one order
+    seen = {topics.BY_TOPIC[one["topic"]]: 0 for one in EXPECTED["change"]}
+    for number, line in enumerate(read_lines(path), 2):
+        play_line(driver, line)
+        for topic, before in seen.items():
+            events = driver.events(topic)
+            found[number, topic.name] = events[before:]
+            seen[topic] = len(events)
     return found
 
 
@@ -48,7 +65,13 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def _fits(row: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(_same(row[field], value) for field, value in wanted.items())
+    return all(_same(_at(row, field), value) for field, value in wanted.items())
+
+
+def _at(row: Any, field: str) -> Any:
+    for name in field.split("."):
+        row = row[int(name)] if isinstance(row, list) else row[name]
+    return row
 
 
 def _same(found: Any, wanted: Any) -> bool:
@@ -65,6 +88,17 @@ def test_row_is_there(rows: dict[str, list[dict[str, Any]]], expected: dict[str,
     wanted = expected.get("row", {})
     found = [row for row in rows[expected["topic"]] if _fits(row, wanted)]
     assert expected.get("count", 1) == len(found), found
+
+
+@pytest.mark.parametrize("expected", EXPECTED["change"], ids=_name)
+def test_line_brings_the_change(
+    changes: dict[tuple[int, str], list[Event]], expected: dict[str, Any]
+) -> None:
+    """What a line asserts and retracts of the rows that were joined before it came."""
+    events = changes[expected["at"], expected["topic"]]
+    ops = [e.op for e in events if _fits(msgspec.to_builtins(e.value), expected["row"])]
+    found = {op: ops.count(op) for op in ("assert", "retract")}
+    assert {"assert": expected["asserts"], "retract": expected["retracts"]} == found
 
 
 @pytest.mark.parametrize("expected", EXPECTED["expect"], ids=_name)
