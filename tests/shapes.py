@@ -8,7 +8,11 @@ from typing import Any
 from schemas.catalog import BY_NAME
 from schemas.envelope import Anchor, Event, Op
 from schemas.events import Block, MempoolEvent, Prevout, Transaction, TxInput, TxOutput
+from streams.agents.follow_lifecycle import HORIZON_MS
+from streams.tuning import EngineTuning
 
+UNDO_MS = EngineTuning().retract_grace_ms + HORIZON_MS
+"""How far back corrections of facts lie: an undone block reveals what was there before."""
 SCRIPT = bytes.fromhex("0014") + bytes(20)
 
 

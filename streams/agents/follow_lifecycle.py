@@ -40,11 +40,6 @@ def step(config: Config) -> Step:
     return join_step(join, SIDES, WRITES, _say)
 
 
-def undo_ms(config: Config) -> int:
-    """How far back corrections of facts lie (ms): an undone block reveals what was there before."""
-    return config.engine.retract_grace_ms + HORIZON_MS
-
-
 def _stand(events: list[tuple[str, Event]]) -> Standing | None:
     return fold(event for _, event in events)
 

@@ -14,7 +14,6 @@ from joins.state import Store
 from schemas.envelope import Event
 from schemas.events import PeelHop
 from streams import topics
-from streams.agents.follow_lifecycle import undo_ms
 from streams.config import Config
 from streams.engine.codec import register
 from streams.engine.step import Batch, Emit, Rows, Step
@@ -28,14 +27,20 @@ Place = tuple[str, str]
 
 
 def step(config: Config) -> Step:
-    """The step; a hop is kept for the longest pause and the undo horizon."""
-    keep = DEFAULTS.max_pause_ms + max(config.engine.grace_ms, undo_ms(config))
+    """The step; a hop is kept for the longest pause, and as long as it can be corrected."""
+    return _keeping(config.engine.retract_grace_ms)
+
+
+def _keeping(undo: int) -> Step:
+    """The step whose hops can be corrected for ``undo`` ms."""
+    keep = DEFAULTS.max_pause_ms + undo
 
     def advance(watermark: int, state: Store, emit: Emit) -> None:
         for key in state.due("hop", high=watermark - keep):
             _forget(state, (str(key[1]), str(key[2])))
 
-    return Step(NAME, (topics.peel_hops,), (topics.history_matches,), process, advance)
+    writes = (topics.history_matches,)
+    return Step(NAME, (topics.peel_hops,), writes, process, advance, bind=_keeping)
 
 
 def process(batch: Batch, state: Store, emit: Emit) -> None:

@@ -18,12 +18,16 @@ RULE = "older than the windows that are kept"
 
 
 def step(config: Config) -> Step:
-    """The step; windows are kept for the undo horizon."""
-    keep = config.engine.retract_grace_ms
+    """The step; windows are kept as long as what is in them can be corrected."""
+    return _keeping(config.engine.retract_grace_ms)
+
+
+def _keeping(undo: int) -> Step:
+    """The step whose links can be corrected for ``undo`` ms: no window is kept for less."""
 
     def process(batch: Batch, state: Store, emit: Emit) -> None:
         for event in batch:
-            if event.ts < batch.watermark - keep:
+            if event.ts < batch.watermark - undo:
                 emit.filtered(event, RULE)
             else:
                 emit.derive(topics.recent_links, event, [("address", event.value)])
@@ -31,4 +35,4 @@ def step(config: Config) -> Step:
                 emit.derive(topics.entity_links, event, [("did", fact)])
 
     writes = (topics.recent_links, topics.entity_links)
-    return Step(NAME, (topics.identity_links,), writes, process)
+    return Step(NAME, (topics.identity_links,), writes, process, bind=_keeping)

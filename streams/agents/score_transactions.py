@@ -11,7 +11,6 @@ import msgspec
 from schemas.envelope import Event
 from schemas.events import ModelSnapshot, Score
 from streams import topics
-from streams.agents import follow_lifecycle
 from streams.engine.codec import register
 from streams.engine.step import Batch, Emit, Step, retraction, row_event
 from streams.engine.stores import Scope
@@ -19,7 +18,6 @@ from streams.models.scorer import Scorer, score
 from streams.topics import DAY_MS
 
 NAME = "score_transactions"
-HORIZON_MS = DAY_MS + follow_lifecycle.HORIZON_MS
 MODEL_ID = "transactions"
 
 
@@ -40,9 +38,8 @@ def process(batch: Batch, state: Scope, emit: Emit) -> None:
             _take_features(state, emit, event)
 
 
-def advance(watermark: int, state: Scope, emit: Emit) -> None:
+def _forget(state: Scope, limit: int) -> None:
     """Forget vectors that no snapshot can correct any more; keep the newest snapshot of then."""
-    limit = watermark - HORIZON_MS
     for key in state.due("vector", None, limit):
         state.delete(key)
     old = list(state.scan(("snapshot",), None, (limit,)))
@@ -106,11 +103,14 @@ def _result(scored: Scored, cause: Event, replaces: bool) -> Event:
     )
 
 
-step = Step(
-    NAME,
-    (topics.features, topics.models),
-    (topics.results,),
-    process,
-    advance,
-    version=2,
-)
+def _keeping(undo: int) -> Step:
+    """The step whose scores can be corrected for ``undo`` ms."""
+
+    def advance(watermark: int, state: Scope, emit: Emit) -> None:
+        _forget(state, watermark - undo)
+
+    reads, writes = (topics.features, topics.models), (topics.results,)
+    return Step(NAME, reads, writes, process, advance, version=2, bind=_keeping)
+
+
+step = _keeping(DAY_MS)

@@ -8,13 +8,13 @@ learned again from the last snapshot before it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from joins.state import Store
 from schemas.envelope import Event
 from schemas.events import ModelSnapshot
 from streams import topics
-from streams.agents.follow_lifecycle import undo_ms
 from streams.config import Config
 from streams.engine.step import Batch, Emit, Rows, Step
 
@@ -25,8 +25,12 @@ NAME = "train_model"
 
 
 def step(config: Config) -> Step:
-    """The step, with boundaries and horizon of the configuration."""
-    boundary, horizon = config.model_boundary_ms, undo_ms(config)
+    """The step, with the boundaries of the configuration."""
+    return _keeping(config.model_boundary_ms, config.engine.retract_grace_ms)
+
+
+def _keeping(boundary: int, undo: int) -> Step:
+    """The step whose examples can be corrected for ``undo`` ms."""
 
     def process(batch: Batch, state: Store, emit: Emit) -> None:
         reopened: dict[str, tuple[int, Event]] = {}
@@ -50,9 +54,10 @@ def step(config: Config) -> Step:
             state.delete(key)
             window = int(key[1]) - boundary
             _relearn(state, emit, str(key[2]), window, int(key[1]), boundary, cause)
-        _forget(state, watermark - horizon)
+        _forget(state, watermark - undo, boundary)
 
-    return Step(NAME, (topics.examples,), (topics.models,), process, advance)
+    bind = partial(_keeping, boundary)
+    return Step(NAME, (topics.examples,), (topics.models,), process, advance, bind=bind)
 
 
 def _relearn(
@@ -93,8 +98,8 @@ def _standing(state: Store, model: str, before: int) -> Learner:
     return Learner.resume(snapshot)
 
 
-def _forget(state: Store, before: int) -> None:
-    """Drop examples that nothing can change any more; the newest snapshot of each model stays."""
+def _forget(state: Store, before: int, boundary: int) -> None:
+    """Drop windows that nothing can change any more; the newest snapshot of each model stays."""
     newest: dict[str, tuple[str | int, ...]] = {}
     for key, _ in list(state.scan(("snapshot",))):
         if int(key[2]) >= before:
@@ -105,5 +110,5 @@ def _forget(state: Store, before: int) -> None:
             state.delete(("row", topics.models.name, f"{old[1]}:{old[2]}"))
         newest[str(key[1])] = key
     for key, _ in list(state.scan(("example",))):
-        if int(key[2]) < before:
+        if int(key[2]) + boundary <= before:
             state.delete(key)

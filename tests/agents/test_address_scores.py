@@ -16,10 +16,9 @@ from streams.agents import (
 )
 from streams.config import Config
 from streams.testing import TopologyDriver
-from tests.shapes import confirmed, name, seen, tx
+from tests.shapes import UNDO_MS, confirmed, name, seen, tx
 
 T = 1_700_000_000_000
-UNDO = follow_lifecycle.undo_ms(Config())
 STEPS = (
     follow_lifecycle.step(Config()),
     fan_out_activity.step,
@@ -111,8 +110,8 @@ def test_scores_and_parties_leave_state_with_the_undo_horizon() -> None:
     driver = driven()
     send(driver, "a", T)
     for topic in (topics.transactions, topics.mempool):
-        driver.declare(topic, T + UNDO, "s")
+        driver.declare(topic, T + UNDO_MS, "s")
     assert 2 == len(driver.state(score_addresses.NAME))
     for topic in (topics.transactions, topics.mempool):
-        driver.declare(topic, T + UNDO + 1, "s")
+        driver.declare(topic, T + UNDO_MS + 1, "s")
     assert ({}, BOTH) == (driver.state(score_addresses.NAME), rows(driver))

@@ -133,7 +133,7 @@ def test_vectors_and_labels_leave_state() -> None:
     driver = driven()
     send(driver, "a", T)
     label(driver, "a", T + 5)
-    kept = HOUR + follow_lifecycle.undo_ms(CONFIG)
+    kept = HOUR + UNDO + follow_lifecycle.HORIZON_MS
     until(driver, T + kept)
     assert {} != driver.state(label_examples.NAME)
     until(driver, T + kept + 1)

@@ -6,12 +6,12 @@ from streams import topics
 from streams.agents import fan_out_activity, follow_lifecycle
 from streams.config import Config
 from streams.testing import TopologyDriver
-from tests.shapes import confirmed, seen, tx
+from tests.shapes import UNDO_MS, confirmed, seen, tx
 
 T = 1_700_000_000_000
 DAY = 86_400_000
 HORIZON = follow_lifecycle.HORIZON_MS
-KEPT = HORIZON + follow_lifecycle.undo_ms(Config())
+KEPT = HORIZON + UNDO_MS
 PAYS = {"shop": 5_000}
 
 

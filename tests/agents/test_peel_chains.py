@@ -30,7 +30,7 @@ from streams.engine.step import Batch
 from streams.patterns.peel_chain import DAY_MS, DEFAULTS, Chain, chain_of, match
 from streams.testing import TopologyDriver
 from tests.patterns.data import block_alone
-from tests.shapes import confirmed, name, tx
+from tests.shapes import UNDO_MS, confirmed, name, tx
 
 T = 1_700_000_000_000
 MINUTE = 60_000
@@ -260,7 +260,7 @@ def test_state_goes_when_no_correction_can_come() -> None:
     driver = TopologyDriver(STEPS, partitions=1)
     for n in range(6):
         send(driver, peel(n), T)
-    kept = MAX_PAUSE + follow_lifecycle.undo_ms(Config())
+    kept = MAX_PAUSE + UNDO_MS
     for ts, held in ((T + kept, True), (T + kept + 1, False)):
         for topic in (topics.transactions, topics.mempool):
             driver.declare(topic, ts, "s")
