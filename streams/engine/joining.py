@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from joins import Join, Matched, Outcome, Retracted, Unmatched
+from joins import Join, JoinError, Matched, Outcome, Retracted, Unmatched
 from joins.outcome import Row
 from joins.state import Store
 from schemas.envelope import Anchor, Event
@@ -36,6 +36,7 @@ class Fanned(NamedTuple):
     anchor: Anchor | None = None
 
 
+_TELLERS = "a step or a source of ours, which declares it,"
 Say = Callable[[Matched | Unmatched], Any]
 """The value of a result, None says nothing of it; or, to several topics, ``Said`` after ``Said``
 (or ``Fanned``).
@@ -55,8 +56,8 @@ def join_step(
     ``retract_grace`` that it was not given is that of the topology. Raises JoinError where a side
     needs a declared topic.
     """
+    _check_final(join, sides)
     declared = {side for side, topic in sides.items() if topic.declared and not topic.table}
-    join.check_declared(declared)
     by_topic = {topic.name: side for side, topic in sides.items()}
     voice = _Voice(join.name, writes, say)
 
@@ -89,6 +90,25 @@ def join_step(
         delay=join.delay,
         bind=lambda known: join_step(replace(join, retract_grace=known), sides, writes, say),
     )
+
+
+def _check_final(join: Join, sides: Mapping[str, Topic]) -> None:
+    """Refuse to be final about a side whose time nobody tells, or nobody waits for."""
+    for side in sorted(join.needs_declared):
+        topic = sides[side]
+        if topic.table:
+            why = "is a versioned table (table=True): nobody waits for its time"
+            remedy = f"leave table=True out, and let {_TELLERS} write the versions"
+        elif not topic.declared:
+            why = "is observed (declared=False): nobody tells its time"
+            remedy = f"let {_TELLERS} write the versions, to a declared topic"
+        else:
+            continue
+        raise JoinError(
+            f"join {join.name}: emit={join.emit!r} has to know when the versions up to a time are "
+            f"complete, and {topic.name}, its side {side!r}, {why}; {remedy}, or use "
+            "emit='eager', which corrects what it has said"
+        )
 
 
 class _Voice:

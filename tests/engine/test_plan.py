@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from joins import IntervalJoin, JoinError, LookupJoin, Matched, Tumbling, Unmatched, WindowJoin
+from joins import (
+    IntervalJoin,
+    Join,
+    JoinError,
+    Lookup,
+    LookupJoin,
+    Matched,
+    NWayJoin,
+    Tumbling,
+    Unmatched,
+    WindowJoin,
+)
 from joins.clock import SideTime
 from streams.agents.pipeline import topology
 from streams.engine.joining import join_step
@@ -121,11 +133,36 @@ def test_the_greatest_grace_of_its_steps_decides_what_a_task_declares() -> None:
     assert [80] == declared(world)
 
 
-def test_a_table_that_only_tells_versions_cannot_be_final() -> None:
-    """Nobody would know when the table is complete: refused when the step is made."""
-    join = LookupJoin(name="j", horizon=10)
-    with pytest.raises(JoinError, match="declared"):
-        join_step(join, {"left": DECLARED, "right": OBSERVED}, OUT, _say)
+TABLE = msgspec.structs.replace(OTHER, name="t.table", table=True)
+LOOKUPS = (
+    LookupJoin(name="j", horizon=10),
+    NWayJoin(name="j", driver="left", sides={"right": Lookup(horizon=10)}),
+)
+
+
+@pytest.mark.parametrize("join", LOOKUPS, ids=["lookup", "n-way"])
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (OBSERVED, r"t\.observed.*is observed \(declared=False\)"),
+        (TABLE, r"t\.table.*is a versioned table \(table=True\): nobody waits"),
+    ],
+    ids=["observed", "table"],
+)
+def test_a_table_whose_time_is_not_known_cannot_be_final(
+    join: Join, table: Topic, why: str
+) -> None:
+    """Refused when the step is made, with what would help."""
+    with pytest.raises(JoinError, match=f"{why}.*(table=True out|to a declared topic).*'eager'"):
+        join_step(join, {"left": DECLARED, "right": table}, OUT, _say)
+
+
+@pytest.mark.parametrize("join", LOOKUPS, ids=["lookup", "n-way"])
+def test_the_remedy_of_a_refused_lookup_is_one(join: Join) -> None:
+    """With the topic that is declared and no table, and with eager on any, it is accepted."""
+    join_step(join, {"left": DECLARED, "right": OTHER}, OUT, _say)
+    for table in (OBSERVED, TABLE):
+        join_step(replace(join, emit="eager"), {"left": DECLARED, "right": table}, OUT, _say)
 
 
 @pytest.mark.parametrize("source", [True, False])
