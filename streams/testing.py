@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
@@ -27,17 +27,17 @@ from schemas.ids import digest_id
 from schemas.wire import Codec
 from streams.client import net_set
 from streams.engine.emit import Encoder
-from streams.engine.guard import is_control
+from streams.engine.guard import Message, is_control
 from streams.engine.murmur2 import partition_of
 from streams.engine.own_types import teach
 from streams.engine.plan import planned
 from streams.engine.recovery import Recovery
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step
-from streams.engine.task import Task
+from streams.engine.task import OneByOne, Task
 from streams.engine.topology import SubTopology, Topology, build
 from streams.engine.writers import Writer, control_headers
-from streams.topics import Topic
+from streams.topics import Topic, dead_letters
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -71,12 +71,68 @@ class Record(msgspec.Struct, frozen=True):
         return (2, self.append_ts)
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A record that a step failed on, or that was refused: as ``streams dlq ls`` shows it."""
+
+    step: str
+    """``decode`` where it never came to a step."""
+    cause: str
+    """One word; ``step_failed`` where the step raised."""
+    detail: str
+    key: str
+    origin: tuple[str, int, int]
+    """Topic, partition and offset of what was refused."""
+
+    @classmethod
+    def of(cls, record: Record) -> DeadLetter:
+        """What the headers of a dead letter say."""
+        said = ((name, value or b"") for name, value in record.raw_headers)
+        why = {name: value.decode() for name, value in said if name.startswith("dl.")}
+        key = (record.raw_key or b"").decode(errors="replace")
+        origin = (why["dl.topic"], int(why["dl.partition"]), int(why["dl.offset"]))
+        return cls(why["dl.step"], why["dl.cause"], why["dl.detail"], key, origin)
+
+
+class DeadLettered(Exception):
+    """A record went to the dead letters, of a driver whose test has not asked for that.
+
+    What the step raised, if it did, is its cause.
+    """
+
+    def __init__(self, letters: list[DeadLetter]) -> None:
+        first, self.letters = letters[0], letters
+        topic, partition, offset = first.origin
+        what = "failed on" if first.cause == "step_failed" else f"refused ({first.cause})"
+        more = f" (and {len(letters) - 1} more)" if letters[1:] else ""
+        super().__init__(
+            f"step {first.step} {what} {topic}/{partition}@{offset}, key {first.key!r}: "
+            f"{first.detail}{more}; a worker puts it into {dead_letters.name} and goes on; a test "
+            "that means it asks for TopologyDriver(..., dead_letters='keep') and reads letters()"
+        )
+
+
+class _Watched(Task):
+    """A task that remembers what a step raised first since the last checkpoint."""
+
+    failure: Exception | None = None
+
+    def _try(self, topic: Topic, messages: Sequence[Message]) -> Exception | None:
+        error = super()._try(topic, messages)
+        if self.failure is None and not isinstance(error, OneByOne):
+            self.failure = error
+        return error
+
+
 class TopologyDriver:
     """Drives a topology by hand.
 
     ``produce`` events with their times, ``declare`` watermarks, read topics and state, ``crash``
     at any point: the tasks then recover from the changelog that they wrote, as on Kafka. With
     ``store="rocks"`` their state is in a folder of its own, which goes with the driver.
+
+    Whatever processes a record that goes to the dead letters (``produce``, ``run``, ...) raises
+    DeadLettered, after the checkpoint that holds it. With ``dead_letters="keep"`` it goes on, as a
+    worker does, and ``letters`` says what is there.
     """
 
     def __init__(
@@ -86,6 +142,7 @@ class TopologyDriver:
         partitions: int = 4,
         checkpoint_every: int = 1,
         store: Literal["memory", "rocks"] | None = None,
+        dead_letters: Literal["raise", "keep"] = "raise",
     ) -> None:
         given = settings or EngineSettings()
         self.settings = msgspec.structs.replace(
@@ -109,7 +166,8 @@ class TopologyDriver:
         self._work: dict[tuple[str, int], int] = {}
         self._changelogs: dict[tuple[str, int], list[tuple[bytes, bytes | None] | None]] = {}
         """Records in order, None where a transaction ended."""
-        self.tasks: dict[tuple[str, int], Task] = {}
+        self._keeps_letters = dead_letters == "keep"
+        self.tasks: dict[tuple[str, int], _Watched] = {}
         for sub in self.topology.subs:
             for partition in range(self.settings.tasks_of(sub)):
                 self.tasks[sub.name, partition] = self._task(sub, partition)
@@ -216,6 +274,10 @@ class TopologyDriver:
         """The net set of a topic: id to value of what is live (SEMANTICS 5)."""
         return net_set(self.events(topic))
 
+    def letters(self) -> list[DeadLetter]:
+        """The dead letters, partition by partition, in order."""
+        return [DeadLetter.of(record) for record in self.records(dead_letters)]
+
     def state(self, step: str) -> dict[tuple[str | int, ...], Any]:
         """A step's state, over all tasks; an entry of a plain table is at (table, key)."""
         found: dict[tuple[str | int, ...], Any] = {}
@@ -261,16 +323,21 @@ class TopologyDriver:
         changelog = self._changelogs.setdefault(place, [])
         encoder = Encoder("changelog", place[1], self.settings.partitions, task.writer)
         declare_to = tuple(t for t in task.sub.outputs if t.declared and not t.table)
-        snapshot = task.snapshot()
+        snapshot, refused = task.snapshot(), list[Record]()
         for topic, key, value, headers, partition in encoder.records(snapshot, declare_to):
             if topic == "changelog":
                 assert key is not None
                 changelog.append((key, value))
             else:
-                self._append(topic, key, value, headers or [], partition)
+                record = self._append(topic, key, value, headers or [], partition)
+                if topic == dead_letters.name:
+                    refused.append(record)
         changelog.append(None)
         task.store.keep(snapshot.changes)
         task.store.kept()
+        failure, task.failure = task.failure, None
+        if refused and not self._keeps_letters:
+            raise DeadLettered([DeadLetter.of(record) for record in refused]) from failure
 
     def crash(self) -> None:
         """Lose everything since the last checkpoints, and recover from the changelogs."""
@@ -278,9 +345,9 @@ class TopologyDriver:
             old.store.close()
             self.tasks[name, partition] = self._task(old.sub, partition)
 
-    def _task(self, sub: SubTopology, partition: int) -> Task:
+    def _task(self, sub: SubTopology, partition: int) -> _Watched:
         """A task that stands where its changelog does."""
-        task = Task(self.topology, sub, partition, self.settings, self.codec)
+        task = _Watched(self.topology, sub, partition, self.settings, self.codec)
         changelog = self._changelogs.get((sub.name, partition), [])
         recovery, start = Recovery(task), task.store.begin(lambda: (0, len(changelog)))
         while True:
@@ -297,11 +364,12 @@ class TopologyDriver:
         value: bytes | None,
         headers: Headers,
         partition: int | None,
-    ) -> None:
+    ) -> Record:
         if partition is None:
             partition = partition_of(key or b"", self._counts.get(topic, self.settings.partitions))
         log = self.log.setdefault((topic, partition), [])
         log.append(Record((topic, partition, len(log)), key, value, headers, self.now_ts))
+        return log[-1]
 
 
 def _compacted(

@@ -45,8 +45,9 @@ def play_line(driver: TopologyDriver, line: Line, run: bool = True) -> None:
 def play_into_driver(path: Path, partitions: int = 4, checkpoint_every: int = 1) -> TopologyDriver:
     """A driver into which the whole recording has been played, line by line."""
     driver = TopologyDriver(
-        story_topology(path), partitions=partitions, checkpoint_every=checkpoint_every
-    )
+        story_topology(path), partitions=partitions, checkpoint_every=checkpoint_every,
+        dead_letters="keep",
+    )  # fmt: skip
     for line in read_lines(path):
         play_line(driver, line)
     driver.checkpoint()
@@ -60,7 +61,9 @@ def scramble(path: Path, seed: int, partitions: int = 4, crashes: bool = False) 
     Which task reads how much of which input when, when it checkpoints, and when all crash.
     """
     dice = random.Random(seed)
-    driver = TopologyDriver(story_topology(path), partitions=partitions, checkpoint_every=0)
+    driver = TopologyDriver(
+        story_topology(path), partitions=partitions, checkpoint_every=0, dead_letters="keep"
+    )
     for line in read_lines(path):
         play_line(driver, line, run=False)
     places = [(place, topic.name) for place, task in driver.tasks.items()

@@ -30,7 +30,7 @@ from streams.engine.step import Batch
 from streams.patterns.peel_chain import DAY_MS, DEFAULTS, Chain, chain_of, match
 from streams.testing import TopologyDriver
 from tests.patterns.data import block_alone
-from tests.shapes import UNDO_MS, confirmed, name, tx
+from tests.shapes import UNDO_MS, confirmed, name, seen, tx
 
 T = 1_700_000_000_000
 MINUTE = 60_000
@@ -284,8 +284,12 @@ def test_what_is_in_the_mempool_is_no_hop_yet() -> None:
     """A day of pause is measured between blocks."""
     assert DAY_MS == MAX_PAUSE
     driver = TopologyDriver(STEPS, partitions=1)
-    send(driver, msgspec.structs.replace(peel(0), block_hash=None), T)
+    body = msgspec.structs.replace(peel(0), block_hash=None, block_height=None)
+    driver.send(topics.mempool, seen("added", "peel 0", T, 1, transaction=body), writer="s")
+    assert ["mempool"] == [found.state for found in driver.net(topics.lifecycle).values()]
     assert [] == driver.events(topics.peel_hops)
+    send(driver, peel(0), T + 1)
+    assert 1 == len(driver.events(topics.peel_hops))
 
 
 def _unread(driver: TopologyDriver) -> bool:

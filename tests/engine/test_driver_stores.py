@@ -17,7 +17,9 @@ from tests.playing import play_line
 
 def played(store: Any, crash_every: int) -> TopologyDriver:
     """The demo's recording through every step, with a crash after so many lines."""
-    driver = TopologyDriver(topology(story_of(DEMO)), partitions=2, checkpoint_every=3, store=store)
+    driver = TopologyDriver(
+        topology(story_of(DEMO)), partitions=2, checkpoint_every=3, store=store, dead_letters="keep"
+    )
     for number, line in enumerate(read_lines(DEMO), 1):
         play_line(driver, line, run=number % 7 == 0)
         if crash_every and number % crash_every == 0:

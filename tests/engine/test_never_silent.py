@@ -114,7 +114,9 @@ def test_a_correction_of_what_was_forgotten_is_counted() -> None:
 def test_a_batch_that_fails_counts_nothing_twice() -> None:
     """What was taken back and done again one by one is counted once."""
     end = Topic("t.end", "txid", "the end", "ml.label.v1")
-    world = TopologyDriver([JOIN, Step("after", (LAST,), (end,), _boom)], SETTINGS, partitions=1)
+    world = TopologyDriver(
+        [JOIN, Step("after", (LAST,), (end,), _boom)], SETTINGS, partitions=1, dead_letters="keep"
+    )
     at(world, 0, 2, topic=OUT, id="2", op="retract", writer="w", run=False)
     at(world, 0, 1, topic=OUT, id="1", writer="w", run=False)
     world.run()

@@ -42,7 +42,9 @@ def columns(batch: Records, state: Any, emit: Emit) -> None:
 
 
 def _driver(process: Any = count) -> TopologyDriver:
-    return TopologyDriver(Step("count", (BYTES,), (), process), SETTINGS, partitions=1)
+    return TopologyDriver(
+        Step("count", (BYTES,), (), process), SETTINGS, partitions=1, dead_letters="keep"
+    )
 
 
 def _counts(driver: TopologyDriver) -> dict[bytes, int]:

@@ -156,7 +156,7 @@ def test_time_is_what_all_tasks_of_the_topic_declare() -> None:
 
 def test_letters_of_a_task_beyond_our_count_have_a_place() -> None:
     """Task 6 of 7 writes its dead letters into a topic of four partitions."""
-    world = TopologyDriver([STEP, _join(KEYED)], SETTINGS)
+    world = TopologyDriver([STEP, _join(KEYED)], SETTINGS, dead_letters="keep")
     world._append(SEVEN.name, b"k", b"no event", [], 6)
     world.run()
     assert ["6"] == [why["dl.partition"] for why in letters(world, topics.dead_letters)]
@@ -182,7 +182,7 @@ def test_joined_without_it_is_refused_with_the_remedy() -> None:
 def test_a_record_without_a_key_is_a_dead_letter() -> None:
     """It may lie anywhere, and nothing could be joined with it."""
     plain = msgspec.structs.replace(SEVEN, name="t.plain", partitions=None, source=False)
-    world = TopologyDriver(_join(plain), SETTINGS, partitions=1)
+    world = TopologyDriver(_join(plain), SETTINGS, partitions=1, dead_letters="keep")
     world.produce_raw(plain, None, world.codec.encode("ml.label.v1", label(1)))
     (why,) = letters(world, topics.dead_letters)
     assert "the record has no key, and its topic goes by key" == why["dl.detail"]

@@ -67,7 +67,10 @@ def test_a_failing_record_is_tried_again_first() -> None:
         raise RuntimeError
 
     world = TopologyDriver(
-        Step("fail", (OBSERVED,), (), fail), EngineSettings(retries=2), partitions=1
+        Step("fail", (OBSERVED,), (), fail),
+        EngineSettings(retries=2),
+        partitions=1,
+        dead_letters="keep",
     )
     at(world, 0, 1)
     assert [1, 1, 1, 1] == tried
@@ -128,7 +131,9 @@ def test_a_record_has_one_disposition() -> None:
             emit.filtered(event, "first")
             emit.refuse(event, "second", "no")
 
-    world = TopologyDriver(Step("twice", (OBSERVED,), (), twice), SETTINGS, partitions=1)
+    world = TopologyDriver(
+        Step("twice", (OBSERVED,), (), twice), SETTINGS, partitions=1, dead_letters="keep"
+    )
     at(world, 0, 1)
     (why,) = letters(world, topics.dead_letters)
     assert "step twice may only refuse or filter its input's events, once" in why["dl.detail"]
@@ -151,7 +156,9 @@ def test_a_step_writes_only_what_it_declares() -> None:
         for event in batch:
             emit(topics.alerts, event)
 
-    world = TopologyDriver(Step("stray", (OBSERVED,), (OUT,), stray), SETTINGS, partitions=1)
+    world = TopologyDriver(
+        Step("stray", (OBSERVED,), (OUT,), stray), SETTINGS, partitions=1, dead_letters="keep"
+    )
     at(world, 0, 1)
     (why,) = letters(world, topics.dead_letters)
     assert "step stray does not declare that it writes alerts" in why["dl.detail"]
@@ -169,7 +176,9 @@ def test_a_result_that_does_not_fit_its_schema_is_the_fault_of_one_record() -> N
             value = Label(event.key, True, 7 if bad else "s")  # type: ignore[arg-type]
             emit(OUT, derived("wrong", event, OUT, value))
 
-    world = TopologyDriver(Step("wrong", (OBSERVED,), (OUT,), wrong), SETTINGS, partitions=1)
+    world = TopologyDriver(
+        Step("wrong", (OBSERVED,), (OUT,), wrong), SETTINGS, partitions=1, dead_letters="keep"
+    )
     at(world, 0, 1, run=False)
     at(world, 1, 2, confidence=0.75, run=False)
     at(world, 2, 3, run=False)
@@ -193,7 +202,9 @@ def test_a_result_too_large_for_its_topic_becomes_a_letter_in_every_form() -> No
             words = "x" * (2000 if event.value.confidence == 0.75 else 5)
             emit(small, derived("grow", event, small, Label(event.key, True, words)))
 
-    world = TopologyDriver(Step("grow", (OBSERVED,), (small,), grow), SETTINGS, partitions=1)
+    world = TopologyDriver(
+        Step("grow", (OBSERVED,), (small,), grow), SETTINGS, partitions=1, dead_letters="keep"
+    )
     for number, confidence in ((1, 1.0), (2, 0.75), (3, 1.0)):
         at(world, number, number, confidence=confidence)
     at(world, 2, 2, confidence=0.75, op="retract")
@@ -240,7 +251,9 @@ def test_only_blocks_may_be_hours_ahead() -> None:
 def test_what_follows_from_an_accepted_event_is_not_judged_again() -> None:
     """A block may be two hours ahead: so may what is derived from it, in every later task."""
     hour = 3_600_000
-    world = TopologyDriver(Step("repeat", (OUT,), (LAST,), repeat), partitions=1)
+    world = TopologyDriver(
+        Step("repeat", (OUT,), (LAST,), repeat), partitions=1, dead_letters="keep"
+    )
     for number, writer in ((1, "obey"), (2, None)):
         at(world, 4 * hour, number, topic=OUT, id=str(number), ingest_ts=T0, writer=writer)
     assert ["future"] == [why["dl.cause"] for why in letters(world, topics.dead_letters)]

@@ -68,8 +68,8 @@ def steps(*reads: Topic) -> tuple[Step, ...]:
 
 
 def driver(*reads: Topic, settings: EngineSettings = SETTINGS, **options: Any) -> TopologyDriver:
-    """A driver of the workbench with one partition."""
-    options.setdefault("partitions", 1)
+    """A driver of the workbench with one partition; its steps may be told to fail."""
+    options = {"partitions": 1, "dead_letters": "keep", **options}
     return TopologyDriver(steps(*(reads or (OBSERVED,))), settings, **options)
 
 
