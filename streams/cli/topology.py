@@ -65,11 +65,12 @@ def _reached(selection: Selection, settings: EngineSettings) -> dict[str, Reache
     """How far the topics have come, by the last checkpoints."""
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.lag import lag_of  # noqa: PLC0415
+    from streams.ops.own_topics import check  # noqa: PLC0415
     from streams.ops.target import require_listener  # noqa: PLC0415
     from streams.ops.timing import reached  # noqa: PLC0415
 
     require_listener(settings.bootstrap)
-    Admin(settings).check(selection.part)
+    check(Admin(settings), selection)
     return reached(lag_of(selection, settings), selection.part)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -48,9 +48,11 @@ class Planned(msgspec.Struct, frozen=True):
     about: str = ""
 
 
-def wanted(topology: Topology, settings: EngineSettings) -> list[Planned]:
-    """Every topic that the application needs, changelogs included."""
-    plan = [Planned(t.name, settings.partitions, t.settings(), "missing", t.about) for t in STORED]
+def wanted(
+    topology: Topology, settings: EngineSettings, beside: Iterable[Topic] = STORED
+) -> list[Planned]:
+    """Every topic that is needed: what steps read and write, changelogs, and what is ``beside``."""
+    plan = [_of(topic, settings) for topic in beside]
     plan += [
         Planned(
             settings.changelog(sub.name),
@@ -168,13 +170,13 @@ class Admin:
         for resource, future in self.client.incremental_alter_configs(resources).items():
             _result(future, resource.name)
 
-    def wait(self, topology: Topology, seconds: float) -> None:
-        """``check``, again and again for at most ``seconds``."""
+    def wait(self, check: Callable[[], object], seconds: float) -> None:
+        """``check``, again and again for at most ``seconds`` while it raises OpsError."""
         deadline = time.monotonic() + seconds
         self.timeout = 1 if seconds else TIMEOUT_SECONDS
         while True:
             try:
-                self.check(topology)
+                check()
                 return
             except WrongCount:
                 raise
@@ -183,20 +185,28 @@ class Admin:
                     raise
             time.sleep(0.2)
 
-    def check(self, topology: Topology) -> None:
-        """Refuse to start on a broker whose topics are missing or have another partition count."""
+    def check(self, topology: Topology, beside: Iterable[Topic] = STORED) -> None:
+        """Refuse to start on a broker whose topics are missing or have another partition count.
+
+        ``beside``: topics that are needed though no step reads or writes them.
+        """
         present = self.partitions()
         plan = [
             msgspec.structs.replace(p, state=_state(p, present.get(p.topic), None))
-            for p in wanted(topology, self.settings)
+            for p in wanted(topology, self.settings, beside)
         ]
         refuse_wrong_counts(plan)
         missing = [p.topic for p in plan if p.state == "missing"]
         if missing:
             raise OpsError(
-                f"{len(missing)} topics are missing ({', '.join(missing[:3])}, ...)",
+                f"{len(missing)} topics are missing ({_some(missing)})",
                 "create them with `streams topics apply`",
             )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names of a list, and whether there are more."""
+    return ", ".join([*names[:3], *(["..."] if names[3:] else [])])
 
 
 def _state(planned: Planned, count: int | None, configs: dict[str, Any] | None) -> str:

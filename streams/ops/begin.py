@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from streams.engine.placing import check_places
 from streams.engine.precheck import WrongGroup, check_group, check_state
 from streams.engine.selection import Selection
 from streams.engine.storing import check_store
-from streams.engine.topology import Topology
 from streams.ops.admin import Admin
-from streams.ops.own_topics import prepare
+from streams.ops.own_topics import check, prepare
 
 AGAIN_SECONDS = 0.5
 
@@ -24,13 +24,11 @@ def until_it_may(
     """
     check_store(admin.settings)
     deadline = time.monotonic() + seconds
-    others = tuple(sub for sub in selection.topology.subs if sub not in selection.run)
     if selection.module is None:
-        admin.wait(selection.topology, seconds)
+        admin.wait(partial(admin.check, selection.topology), seconds)
     else:
-        admin.wait(Topology(others), seconds)
-        prepare(admin, selection, create_topics)
-        admin.check(selection.part)
+        admin.wait(partial(prepare, admin, selection, create_topics), seconds)
+        check(admin, selection)
     _wait_for_group(admin, selection, deadline)
     check_state(selection, admin.settings)
     check_places(selection.run, admin.settings)

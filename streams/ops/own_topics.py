@@ -10,7 +10,10 @@ from streams.engine.selection import Selection
 from streams.engine.topology import SubTopology, Topology
 from streams.ops.admin import Admin, OpsError, Planned, wanted
 from streams.ops.modules import select
-from streams.topics import BY_TOPIC, STORED
+from streams.topics import BY_TOPIC, STORED, dead_letters, late_records
+
+ASIDE = (dead_letters, late_records)
+"""Where whoever runs steps puts records aside."""
 
 
 def topology_with(config: Config, modules: Iterable[str]) -> Topology:
@@ -32,6 +35,15 @@ def apply(admin: Admin, topology: Topology) -> list[Planned]:
     return admin.apply(topology)
 
 
+def check(admin: Admin, selection: Selection) -> None:
+    """Refuse what is not there of what a worker of this needs; raises OpsError.
+
+    The main job needs all of its topics. A module needs what its steps read and write, and where it
+    puts records aside.
+    """
+    admin.check(selection.part, STORED if selection.module is None else ASIDE)
+
+
 def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:
     """Create the changelogs that are missing, and with ``create`` the topics of the module.
 
@@ -40,9 +52,10 @@ def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:
     raises OpsError for what is still missing.
     """
     present = admin.partitions().keys()
-    missing = {p.topic: p for p in wanted(selection.part, admin.settings) if p.topic not in present}
+    plan = wanted(selection.part, admin.settings, ASIDE)
+    missing = {p.topic: p for p in plan if p.topic not in present}
     logs = {admin.settings.changelog(name) for name in selection.names}
-    own = _made_here(selection.run)
+    own = _made_here(selection.run) | {topic.name for topic in ASIDE}
     read = {t.name for sub in selection.run for t in sub.inputs} - own
     for name in sorted(missing.keys() & read):
         raise _unknown(name, present)
@@ -68,6 +81,11 @@ def _made_here(subs: Iterable[SubTopology]) -> set[str]:
 
 
 def _unknown(name: str, present: Iterable[str]) -> OpsError:
+    if name in BY_TOPIC:
+        return OpsError(
+            f"topic {name} of the main job, which is to be read, does not exist",
+            "create the main job's topics with `streams topics apply`",
+        )
     near = difflib.get_close_matches(name, present, 1)
     hint = f"did you mean {near[0]}? Else " if near else ""
     return OpsError(

@@ -83,12 +83,7 @@ def test_own_steps_run_beside_the_main_job(world: World, own: Any, folder: Path)
     second = world.worker(*options)
     until("they run again", lambda: second.said("task_recovered"))
     world.settle()
-
-    def behind() -> int:
-        found = streams(world, folder, "lag", "--module", MODULE, "--json")
-        return sum(row["lag"] for row in json.loads(found.stdout)["inputs"])
-
-    until("own steps are through", lambda: behind() == 0)
+    until("own steps are through", lambda: behind(world, folder, "--module", MODULE) == 0)
     activity = [read.event for read in world.read(topics.activity) if read.event is not None]
     reads = read_all(world.bootstrap, own.address_counts.name, teach(Codec()))
     counted = {value.address: value.count for value in fold(reads).values()}
@@ -212,6 +207,81 @@ def test_a_topic_that_is_read_and_is_not_there_is_never_created(
     ended = streams(world, tmp_path, "worker", "--module", "typo", "--create-topics")
     assert (7, True) == (ended.returncode, "did you mean bitcoin.activity?" in ended.stderr)
     assert "bitcoin.activities" not in world.admin.partitions()
+
+
+ALONE = f"""{HEAD}
+
+class Seen(Value, frozen=True):
+    who: str
+
+
+event_type("alone.seen.v1", Seen, key=lambda value: value.who)
+seen = Topic("alone.seen", "who", "who was seen", "alone.seen.v1", source=True, declared=False)
+told = Topic("alone.told", "who", "who was told of", "alone.seen.v1")
+
+
+def tell(batch, state, emit):
+    for event in batch:
+        if event.value.who == "nobody":
+            raise ValueError("nobody was seen")
+        emit.derive(told, event, [("", event.value)])
+
+
+step = Step("tell", (seen,), (told,), tell)
+"""
+
+
+@pytest.mark.kafka
+def test_a_module_needs_no_topic_that_it_does_not_touch(world: World, tmp_path: Path) -> None:
+    """On a broker without the main job: what it reads and writes, and where it puts records aside.
+
+    ::
+
+        alone.seen  a, nobody, b   -->   alone.told  a, b      dead_letters  nobody
+    """
+    world.delete_topics(name for name in world.admin.partitions() if not name.startswith("__"))
+    (tmp_path / "alone.py").write_text(ALONE)
+    module = ("--module", "alone")
+    ended = streams(world, tmp_path, "worker", *module)
+    words = "topics are missing (alone.seen, alone.told, dead_letters, late_records)"
+    assert (7, True) == (ended.returncode, words in ended.stderr), ended.stderr
+    worker = world.worker(*module, "--create-topics")
+    until("the module runs", lambda: worker.said("task_recovered"))
+    own = {"alone.seen", "alone.told", "dead_letters", "late_records"}
+    found = {name for name in world.admin.partitions() if not name.startswith("__")}
+    assert own | {"streams-alone-by_who-changelog"} == found
+    lines = [{"payload": {"who": who}, "id": who, "timestamp": 1} for who in ("a", "nobody", "b")]
+    (tmp_path / "seen.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    made = streams(world, tmp_path, "produce", "alone.seen", "--file", "seen.ndjson", *module)
+    assert 0 == made.returncode, made.stderr
+    until("all is through", lambda: behind(world, tmp_path, *module) == 0)
+    listed = streams(world, tmp_path, "consume", "alone.told", *module, "--from-beginning",
+                     "--until-end", "--output", "ndjson")  # fmt: skip
+    rows = [json.loads(line)["payload"]["who"] for line in listed.stdout.splitlines()]
+    assert ["a", "b"] == sorted(rows), listed.stderr
+    assert "nobody was seen" in streams(world, tmp_path, "dlq", "ls").stdout
+    assert 0 == streams(world, tmp_path, "topology", *module, "--live").returncode
+    assert 0 == worker.end()
+
+
+@pytest.mark.kafka
+def test_a_module_that_reads_what_the_main_job_writes_needs_that_topic(
+    world: World, tmp_path: Path
+) -> None:
+    """And no other one of the main job: the remedy names the command that makes them."""
+    world.delete_topics([topics.activity.name, topics.alerts.name])
+    (tmp_path / "reader.py").write_text(f"{HEAD}step = Step('a', (topics.activity,), (), print)\n")
+    ended = streams(world, tmp_path, "worker", "--module", "reader")
+    words = "topic bitcoin.activity of the main job, which is to be read, does not exist"
+    assert (7, True) == (ended.returncode, words in ended.stderr), ended.stderr
+    assert "remedy: create the main job's topics with `streams topics apply`" in ended.stderr
+
+
+def behind(world: World, folder: Path, *module: str) -> int:
+    """What a module's steps have not read yet."""
+    found = streams(world, folder, "lag", *module, "--json")
+    assert 0 == found.returncode, found.stderr
+    return sum(row["lag"] for row in json.loads(found.stdout)["inputs"])
 
 
 def test_own_types_keep_their_ids(own: Any) -> None:
