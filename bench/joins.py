@@ -18,7 +18,6 @@ from bench.harness.errors import WrongResult
 from bench.harness.feeds import DISORDER_MS, Fact, Keys
 from bench.harness.ground import PARTITIONS, Ground
 from bench.harness.load import Record
-from bench.harness.mainjob import MainJob
 from bench.harness.process import Outcome
 from bench.harness.rounds import Figures, figures_of
 
@@ -44,7 +43,7 @@ QUICK = {"pathway/window_count_sum", "pathway/group3"}
 QUICK_MORE = 300_000
 TIMEOUT_SECONDS = 200
 APPLICATION = "bench"
-"""As the main job's topics are named after."""
+"""What ours is called on the broker."""
 RETRACT_GRACE_MS = 2 * SIZE_MS
 HORIZON_MS = 3_600_000
 """Longer than the input: which version corrects what does not depend on who is read first."""
@@ -116,9 +115,6 @@ class Joins:
         for contender in contenders:
             for side in sides_of(case):
                 self._fill(case, side, contender)
-        if "ours" in contenders:
-            job = MainJob(self.ground)
-            job.admin.apply(job.topology)  # a worker wants the main job's topics, too
 
     def _fill(self, case: str, side: str, contender: str) -> None:
         topic = self._topic(case, side, contender)
