@@ -53,14 +53,19 @@ SIDES: Mapping[str, tuple[str, ...]] = {
     "window_count_sum": ("left",),
     "group3": ("a", "b", "c"),
 }
+_BYTEWAX = "https://docs.bytewax.io/latest/guide/concepts/joins.html"
+_QUIX = "https://www.quix.io/docs/quix-streams/joins.html"
+_KAFKA_STREAMS = "https://kafka.apache.org/39/streams/developer-guide/dsl-api"
+_LAST = f"join keeps the value that came last, whatever its time: {_BYTEWAX}"
 CANNOT: Mapping[str, str] = {
-    "bytewax/asof": "no as-of join; join and join_window know no newest-before",
-    "bytewax/lookup": "join keeps the value that came last, whatever its time",
-    "bytewax/lookup_corrections": "join keeps the value that came last, whatever its time",
-    "quix/lookup_corrections": "join_asof says a left record once, join_lookup asks a service",
-    "kafka_streams/lookup_corrections": "a stream-table join says a stream record once",
+    "bytewax/asof": f"no as-of join; join and join_window know no newest-before: {_BYTEWAX}",
+    "bytewax/lookup": _LAST,
+    "bytewax/lookup_corrections": _LAST,
+    "quix/lookup_corrections": f"what comes on the right of join_asof emits nothing: {_QUIX}",
+    "kafka_streams/lookup_corrections": f"only the stream's records trigger the join, "
+    f"the table's update its state: {_KAFKA_STREAMS}",
 }
-"""Contender and case, and why there is no such run."""
+"""Contender and case, why there is no such run, and the contender's own page that says so."""
 DURABLE: Mapping[str, str] = {
     "ours": "exactly once: results, state and positions in one transaction a task and checkpoint",
     "quix": "exactly once: one transaction a checkpoint of 5 s, state in RocksDB with a changelog",
