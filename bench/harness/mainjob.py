@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
@@ -147,8 +147,8 @@ def expected(part: Selection, events: Sequence[Event]) -> dict[str, Net]:
     }
 
 
-def _changes(records: Iterable[tuple[object, object]]) -> Iterator[Change]:
+def _changes(records: Iterable[tuple[Any, bytes | None]]) -> Iterator[Change]:
     for headers, value in records:
         if value is not None:
-            event = from_headers(dict(headers), "", "", 0, "")  # type: ignore[arg-type]
-            yield Change(event.id, event.op == "assert", bytes(value))  # type: ignore[call-overload]
+            event = from_headers(dict(headers), "", "", 0, "")
+            yield Change(event.id, event.op == "assert", value)

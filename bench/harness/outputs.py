@@ -31,7 +31,7 @@ def ours(bootstrap: str, topic: str, partitions: int) -> Counter[Row]:
     for message in load.messages(bootstrap, topic, partitions):
         if message.value() is None:  # a declared watermark
             continue
-        headers = dict(message.headers() or ())
+        headers: dict[str, Any] = dict(message.headers() or ())
         id_ = headers[_ID].rsplit(b":", 2)[0]
         if headers[_OP] == b"assert":
             live[id_] = codec.decode(message.value(), None)[1]
@@ -49,14 +49,14 @@ def _rows(live: dict[bytes, Any]) -> Iterator[Any]:
 def plain(bootstrap: str, topic: str, partitions: int) -> Counter[Row]:
     """A contender that writes each row once and for all: a JSON array a record."""
     found = load.messages(bootstrap, topic, partitions)
-    return counted(_json.decode(message.value()) for message in found)
+    return counted(_json.decode(message.value() or b"") for message in found)
 
 
 def differences(bootstrap: str, topic: str, partitions: int) -> Counter[Row]:
     """A contender that says of each row whether it comes or goes: ``diff`` is 1 or -1."""
     found: Counter[Row] = Counter()
     for message in load.messages(bootstrap, topic, partitions):
-        value = _json.decode(message.value())
+        value = _json.decode(message.value() or b"")
         for row in counted([_columns(value)]):
             found[row] += value["diff"]
     return found

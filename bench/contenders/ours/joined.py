@@ -16,8 +16,9 @@ from stamps import SETTINGS, Stamps
 import joins
 from joins import Event, Matched, Unmatched
 from streams import Step, Topic
-from streams.engine.joining import join_step
+from streams.engine.joining import Say, join_step
 from streams.engine.own_types import OwnType
+from streams.engine.settings import EngineSettings
 from streams.engine.topology import build
 
 SIZE = SETTINGS["size_ms"]
@@ -54,7 +55,7 @@ def trio(result: Matched | Unmatched) -> v.Trio:
     return v.Trio(result.key, result.ts + 1 - SIZE, *numbers)
 
 
-def make(case: str) -> tuple[joins.Join, OwnType, object]:
+def make(case: str) -> tuple[joins.Join, OwnType, Say]:
     """The join of a case, the type of its results, and how they are said."""
     if case in ("interval_inner", "interval_left"):
         kind = case.removeprefix("interval_")
@@ -98,7 +99,8 @@ def watched(step: Step) -> Step:
 def changelog(step: Step) -> str:
     """Where the worker keeps the state of a step of this run's module."""
     sub = f"{SETTINGS['name'].replace('-', '_')}-{build((step,)).subs[0].name}"
-    return msgspec.structs.replace(settings, application=SETTINGS["application"]).changelog(sub)
+    own: EngineSettings = msgspec.structs.replace(settings, application=SETTINGS["application"])
+    return own.changelog(sub)
 
 
 step = watched(join_step(join, inputs, output, say))
