@@ -11,7 +11,7 @@ to 25 h back, so c has to remember as much.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
@@ -71,13 +71,11 @@ def in_order(topology: Topology) -> tuple[str, ...]:
         step.name: [w for t in timed(step) for w in writers.get(t.name, ())]
         for step in topology.steps
     }
-    try:
-        return tuple(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        raise TopologyError(
-            f"steps feed each other in a circle: {' -> '.join(error.args[1])}: each would wait for "
-            "the time of the others; make a topic between them a versioned table, or cut the circle"
-        ) from error
+    return _sorted(
+        graph,
+        "steps feed each other in a circle: {}: each would wait for the time of the others; make a "
+        "topic between them a versioned table, or cut the circle",
+    )
 
 
 def subs_in_order(topology: Topology) -> tuple[str, ...]:
@@ -89,14 +87,20 @@ def subs_in_order(topology: Topology) -> tuple[str, ...]:
         sub.name: [w.name for t in sub.inputs if not t.table for w in topology.writers(t.name)]
         for sub in topology.subs
     }
+    return _sorted(
+        graph,
+        "tasks wait for each other's time: {}: the steps of one task share its time; let what "
+        "leads back be read by a step whose inputs no other step of the first task reads, or make "
+        "it a versioned table",
+    )
+
+
+def _sorted(graph: Mapping[str, Sequence[str]], words: str) -> tuple[str, ...]:
+    """What nobody is before comes first; ``words`` tell of a circle, which stands for ``{}``."""
     try:
         return tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        raise TopologyError(
-            f"tasks wait for each other's time: {' -> '.join(error.args[1])}: the steps of one "
-            "task share its time; let what leads back be read by a step whose inputs no other step "
-            "of the first task reads, or make it a versioned table"
-        ) from error
+        raise TopologyError(words.format(" -> ".join(error.args[1]))) from error
 
 
 def timed(step: Step) -> Iterator[Topic]:
