@@ -21,17 +21,17 @@ from typing import ClassVar
 
 from joins import passed
 from joins.errors import JoinError
-from joins.join import Join
 from joins.liveness import Change
 from joins.outcome import Matched, Outcome, Row, Unmatched, changes
 from joins.partners import AsOf, Lookup
 from joins.state import Store
+from joins.waiting import WaitingJoin
 from schemas.envelope import Event
 from schemas.ids import digester
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChoiceJoin(Join):
+class ChoiceJoin(WaitingJoin):
     """Two sides, ``inner left semi anti``; the first side chooses."""
 
     kinds: ClassVar[tuple[str, ...]] = ("inner", "left", "semi", "anti")
@@ -115,9 +115,6 @@ class ChoiceJoin(Join):
             return changes(old, new, change.correction)
         return []
 
-    def _seen(self, ts: int, watermark: int) -> bool:
-        return self.emit == "eager" or watermark >= ts + self._waits
-
     def _rows(self, store: Store, event: Event) -> list[Row]:
         events = (self.sides[1], event.key)
         return self._stands(event, self.rule.find(store, events, event.ts))
@@ -139,13 +136,6 @@ class ChoiceJoin(Join):
         right_id = None if right is None else right.id
         return Matched(matched(event.id, right_id), event.key, event.ts, members)
 
-    def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
-        """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""
-        said = super().on_watermark(store, watermark)
-        if self.emit == "final":
-            passed.tidy(store, self.sides[0])
-        return said
-
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
         if self.emit == "eager":
             return []
@@ -158,12 +148,3 @@ class ChoiceJoin(Join):
         # The deadline is the ts and a constant, so deadlines in order are ts in order.
         found.sort(key=lambda row: (row.ts, row.id))
         return found
-
-    @cached_property
-    def _lead(self) -> int:
-        """How long after its deadline a left event is forgotten (ms)."""
-        return self._spans[self.sides[0]] - self._waits
-
-    def _timer_dues(self, store: Store) -> list[int | None]:
-        due = None if self.emit == "eager" else passed.next_due(store, self.sides[0], self._lead)
-        return [None if due is None else due - self._lead]

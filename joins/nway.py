@@ -24,11 +24,11 @@ from typing import Any, ClassVar
 from joins import passed
 from joins.clock import SideTime
 from joins.errors import JoinError
-from joins.join import Join
 from joins.liveness import Change
 from joins.outcome import Matched, Member, Outcome, Row, changes, corrected
 from joins.partners import Rule, record_version
 from joins.state import Store
+from joins.waiting import WaitingJoin
 from schemas.envelope import Event
 from schemas.ids import digester
 
@@ -37,7 +37,7 @@ CORRECTS = "/c"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriverJoin(Join):
+class DriverJoin(WaitingJoin):
     """The machine behind ``NWayJoin``: ``sides`` has the driver first; ``rules``: the others'."""
 
     word: ClassVar[str] = "nway"
@@ -131,14 +131,9 @@ class DriverJoin(Join):
 
     # --- deadlines --------------------------------------------------------------------------
 
-    def _seen(self, ts: int, watermark: int) -> bool:
-        return self.emit == "eager" or watermark >= self._deadline(ts)
-
-    def _deadline(self, ts: int) -> int:
-        return ts + self._wait
-
     @cached_property
-    def _wait(self) -> int:
+    def _waits(self) -> int:
+        """Until none of its partners can change any more (ms)."""
         return max(rule.wait + self.graces[side] + 1 for side, rule in self.rules.items())
 
     def _due_rows(self, store: Store, watermark: int) -> list[Row]:
@@ -165,26 +160,10 @@ class DriverJoin(Join):
             due = store.next_due(self.driver, due + 1)
         return None
 
-    def on_watermark(self, store: Store, watermark: int) -> list[Outcome]:
-        """Every deadline up to ``watermark``, in order; then what is no longer needed goes."""
-        said = super().on_watermark(store, watermark)
-        if self.emit == "final":
-            passed.tidy(store, self.driver)
-        return said
-
-    @cached_property
-    def _lead(self) -> int:
-        """How long after its deadline an event of the driver is forgotten (ms)."""
-        return self._expiry(self.driver, 0) - self._deadline(0)
-
-    def _timer_dues(self, store: Store) -> list[int | None]:
-        due = None if self.emit == "eager" else passed.next_due(store, self.driver, self._lead)
-        return [None if due is None else due - self._lead]
-
     @property
     def delay(self) -> int | None:
         """A driver's event waits for the last of its partners."""
-        return max(self.max_grace, self._wait - 1 if self.emit == "final" else 0)
+        return max(self.max_grace, self._waits - 1 if self.emit == "final" else 0)
 
     # --- expiry -----------------------------------------------------------------------------
 
