@@ -30,6 +30,7 @@ class Stage:
         self.variables = {
             name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
         }
+        self.variables["PIP_NO_COMPILE"] = "0"  # nothing is compiled ahead: pip wants a 0 for that
         venv.create(folder / "system", with_pip=True)
 
     def follow(self, line: Line) -> None:
