@@ -69,15 +69,9 @@ WINDOWS = "/windows"
 class FixedAggregate(Aggregating, GroupJoin):
     """Aggregates over tumbling or hopping windows: a tally a window."""
 
-    def _take_all(
-        self,
-        store: Store,
-        arrived: Iterable[Change],
-        watermark: int,
-        new: set[int] | None = None,
-    ) -> list[Outcome]:
+    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
         """Each window is read, written and said once, however many of its events come."""
-        work = Work() if new is None else Work(new=new)
+        work = Work()
         for change in arrived:
             self._fold(store, change, watermark, work)
         return self._settle(store, work, watermark)

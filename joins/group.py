@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from joins.join import Join
-from joins.liveness import RETRACTED, Change
+from joins.liveness import Change
 from joins.outcome import Matched, Outcome, Row, changes, in_order
 from joins.state import Store
 from joins.windows import Fixed, Window
@@ -61,62 +61,30 @@ class GroupJoin(Join):
         """Compare the windows that are in sight before and after the change."""
         return self._take_all(store, (change,), watermark)
 
-    def on_batch(
-        self,
-        store: Store,
-        side: str,
-        events: Iterable[Event],
-        watermark: int,
-        void: list[Event] | None = None,
-    ) -> list[Outcome]:
-        """As of any join; what events change together is asked once."""
-        new: set[int] = set()
-        events = self._wait_for(store, side, events, watermark, new) if self._lazy else events
-        return self._take_all(store, self._effects(store, side, events, void), watermark, new)
-
     @cached_property
     def _lazy(self) -> bool:
         """Whether nothing need be known of a window before it closes but its events."""
         return self.emit == "final"
 
-    def _wait_for(
-        self, store: Store, side: str, events: Iterable[Event], watermark: int, new: set[int]
-    ) -> Iterator[Event]:
-        """Write down new events that only wait for their windows; gives all others."""
-        unmarked = store.next_due(RETRACTED) is None
-        starts_of, expiry = self.windows.starts, self._expiry
-        for event in events:
-            if unmarked and event.op == "assert" and not event.correction:
-                ts = event.ts
-                starts = starts_of(ts)
-                waits = bool(starts) and not self._seen(starts[0], watermark)
-                place = (side, event.key, ts, event.id)
-                if waits and store.add(place, event, expiry(side, ts)):
-                    new.update(starts)
-                    continue
-            else:
-                unmarked = False  # it may leave a mark
-            yield event
+    def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
+        """It waits for its windows, or is one of the changes of a batch."""
+        ts = event.ts
+        starts = self.windows.starts(ts) if self._lazy else ()
+        if not starts or self._seen(starts[0], watermark):
+            return None
+        if not store.add((side, event.key, ts, event.id), event, self._expiry(side, ts)):
+            return None
+        for start in starts:
+            self._expect(store, start)
+        return []
 
-    def _take_all(
-        self,
-        store: Store,
-        arrived: Iterable[Change],
-        watermark: int,
-        new: set[int] | None = None,
-    ) -> list[Outcome]:
-        """Read each window that is in sight once before and once after: it may be a large one.
-
-        ``new``: where windows start that are to be closed in time; ``arrived`` may add to it.
-        """
+    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
+        """Read each window that is in sight once before and once after: it may be a large one."""
         before: Standing = {}
         corrects: set[tuple[str, Window]] = set()
-        new = set() if new is None else new
         for change in arrived:
-            touched = self._take(store, change, watermark, before, new)
+            touched = self._take(store, change, watermark, before)
             corrects.update(touched if change.correction else ())
-        for start in new:
-            self._expect(store, start)
         said: list[Outcome] = []
         for place, old in before.items():
             now = self._now(store, (place,))
@@ -124,16 +92,16 @@ class GroupJoin(Join):
         return said
 
     def _take(
-        self, store: Store, change: Change, watermark: int, before: Standing, new: set[int]
+        self, store: Store, change: Change, watermark: int, before: Standing
     ) -> list[tuple[str, Window]]:
         """Write a change down, ``before`` that the windows in sight; returns these.
 
-        The others, of which ``new`` has the starts, are to be closed in time.
+        The others are to be closed in time.
         """
         key, seen = change.event.key, []
         for start in self.windows.starts(change.event.ts):
             if not self._seen(start, watermark):
-                new.add(start)
+                self._expect(store, start)
                 continue
             window = Window(start, start + self.windows.size)
             seen.append((key, window))

@@ -119,6 +119,23 @@ class Join(ABC):
         Events that have no effect are added to ``void``.
         """
         said: list[Outcome] = []
+        arrived = self._effects(store, side, events, watermark, void, said)
+        return said + self._take_all(store, arrived, watermark)
+
+    def _effects(
+        self,
+        store: Store,
+        side: str,
+        events: Iterable[Event],
+        watermark: int,
+        void: list[Event] | None,
+        said: list[Outcome],
+    ) -> Iterator[Change]:
+        """What events change, each asked when the one before it is written down.
+
+        What is new and corrects nothing is written down here, and has ``said`` something, as long
+        as nothing corrects: so that comes before what the changes say.
+        """
         unmarked = store.next_due(RETRACTED) is None
         for event in events:
             if unmarked and event.op == "assert" and not event.correction:
@@ -128,28 +145,14 @@ class Join(ABC):
                     continue
             change = self.effect(store, side, event)
             if change is not None:
-                said += self._apply(store, change, watermark)
                 unmarked = unmarked and not change.correction
-            elif void is not None:
-                void.append(event)
-        return said
-
-    def _effects(
-        self, store: Store, side: str, events: Iterable[Event], void: list[Event] | None
-    ) -> Iterator[Change]:
-        """What events change, each asked when the one before it is written down."""
-        unmarked = store.next_due(RETRACTED) is None
-        for event in events:
-            new = unmarked and event.op == "assert" and not event.correction
-            if new and store.get((side, event.key, event.ts, event.id)) is None:
-                yield Change(side, None, event, False)
-                continue
-            change = self.effect(store, side, event)
-            if change is not None:
                 yield change
-                unmarked = unmarked and not change.correction
             elif void is not None:
                 void.append(event)
+
+    def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
+        """Take changes in that come together; each is asked for when the one before is written."""
+        return [o for change in arrived for o in self._apply(store, change, watermark)]
 
     def apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         """Take a change (``effect``) in; what it makes true and untrue."""
@@ -160,7 +163,10 @@ class Join(ABC):
         return self._apply(store, change, watermark)
 
     def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
-        """``apply`` to an event that corrects nothing, as most do; None: it is live already."""
+        """``apply`` to an event that corrects nothing, as most do.
+
+        None, and nothing was done: it is live already, or is not to be taken alone.
+        """
         if store.get((side, event.key, event.ts, event.id)) is not None:
             return None
         return self._apply(store, Change(side, None, event, False), watermark)

@@ -181,16 +181,9 @@ class SessionGroup(SessionJoin):
     def _apply(self, store: Store, change: Change, watermark: int) -> list[Outcome]:
         return self._take_all(store, (change,), watermark)
 
-    def on_batch(
-        self,
-        store: Store,
-        side: str,
-        events: Iterable[Event],
-        watermark: int,
-        void: list[Event] | None = None,
-    ) -> list[Outcome]:
-        """As of any join; what events change together is asked once."""
-        return self._take_all(store, self._effects(store, side, events, void), watermark)
+    def _new(self, store: Store, side: str, event: Event, watermark: int) -> list[Outcome] | None:
+        """A session is asked once about all that comes together."""
+        return None
 
     def _take_all(self, store: Store, arrived: Iterable[Change], watermark: int) -> list[Outcome]:
         """Each session is read, written and said once, however many of its events come."""
