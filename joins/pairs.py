@@ -358,12 +358,8 @@ class PairJoin(Join):
             return False
         return store.get((HAD, side, event.key, event.ts, event.id, slot.tag)) is not None
 
-    @cached_property
-    def _parts(self) -> bool:
-        return self.outlived and bool(self._watched)
-
     def _expire(self, store: Store, watermark: int) -> None:
-        if not self._parts:
+        if not self.outlived or not self._watched:
             super()._expire(store, watermark)
             return
         marked = next(iter(store.scan((HAD,))), None) is not None

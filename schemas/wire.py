@@ -111,7 +111,7 @@ class Codec:
         It raises the same, and WrongSchema for a value of another type.
         """
 
-        frames, decoders = self._frames, self._decoders
+        frames = self._frames
 
         def read(data: bytes | None) -> Any:
             if data is None or not data.startswith(frames[type_name]):
@@ -119,13 +119,7 @@ class Codec:
                 if found.name != type_name:
                     raise WrongSchema(f"a {found.name}, where only {type_name} belongs")
                 return value
-            try:
-                value, end = decoders[type_name](data, _FRAME.size)
-            except HOSTILE as error:
-                raise _not_a(type_name, error) from error
-            if end != len(data):
-                raise _more_than(type_name, len(data) - end)
-            return value
+            return self._body(type_name, data)
 
         return read
 
@@ -134,9 +128,9 @@ class Codec:
         try:
             value, end = self._decoders[type_name](data, _FRAME.size)
         except HOSTILE as error:
-            raise _not_a(type_name, error) from error
+            raise WrongSchema(f"not a {type_name}: {type(error).__name__} {error}") from error
         if end != len(data):
-            raise _more_than(type_name, len(data) - end)
+            raise WrongSchema(f"{len(data) - end} bytes after the end of {type_name}")
         return value
 
     def _type(self, number: int, expected: str | None) -> EventType:
@@ -146,11 +140,3 @@ class Codec:
         if found is None:
             raise UnknownSchema(f"schema id {number} is unknown")
         return found
-
-
-def _not_a(type_name: str, error: Exception) -> WrongSchema:
-    return WrongSchema(f"not a {type_name}: {type(error).__name__} {error}")
-
-
-def _more_than(type_name: str, size: int) -> WrongSchema:
-    return WrongSchema(f"{size} bytes after the end of {type_name}")

@@ -102,10 +102,7 @@ class Task:
 
     def _runs(self, topic: Topic, messages: Sequence[Message]) -> None:
         """Take the records between two moves of time at once; original bytes hold none."""
-        if topic.event_type is None:
-            self._run(topic, messages)
-            return
-        if all(map(_VALUE, messages)):  # a control record has none
+        if topic.event_type is None or all(map(_VALUE, messages)):  # a control record has none
             self._run(topic, messages)
             return
         run: list[Message] = []
