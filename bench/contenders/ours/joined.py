@@ -87,13 +87,10 @@ watch = Watch(Stamps(), {name: SETTINGS["counts"][name] for name in SETTINGS["in
 
 
 def watched(step: Step) -> Step:
-    """The same step, its inputs counted; also the one that the topology makes of it."""
-    bind = step.bind
+    """The same step, its inputs counted."""
     for read in step.reads:
         step = watch.watched(step, read.name)
-    if bind is None:
-        return step
-    return msgspec.structs.replace(step, bind=lambda known: watched(bind(known)))
+    return step
 
 
 def changelog(step: Step) -> str:

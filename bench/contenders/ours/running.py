@@ -42,8 +42,8 @@ class Watch:
         self.changelogs: list[str] = []
 
     def watched(self, step: Step, topic: str) -> Step:
-        """The same step, whose input is counted."""
-        inner = step.process
+        """The same step, whose input is counted; also once the topology has bound it."""
+        inner, bind = step.process, step.bind
 
         def process(batch: Any, state: Any, emit: Emit) -> None:
             if batch.topic.name != topic:
@@ -54,7 +54,8 @@ class Watch:
             inner(batch, state, emit)
             self.counted(topic, len(batch.events))
 
-        return msgspec.structs.replace(step, process=process)
+        again = None if bind is None else lambda known: self.watched(bind(known), topic)
+        return msgspec.structs.replace(step, process=process, bind=again)
 
     def counted(self, topic: str, events: int) -> None:
         """Note events that a step has worked off; the last ones end the run, once durable."""
