@@ -53,5 +53,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raised when the partition count changes."""
     session_timeout_ms: int = 6000
     """Silence after which a worker's partitions go to the others; brokers refuse less."""
+    stall_ms: int = 30_000
+    """A worker that makes no progress for so long, though its broker answers, ends; at least ten
+    times ``checkpoint_ms``. A batch has up to 2,000 records: steps that take longer for it need
+    more."""
     retries: int = 2
     """How often a failing record is tried again before it is dead-lettered."""

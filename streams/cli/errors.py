@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     UNHEALTHY = 10
     REGISTRY = 11
     SINK = 12
+    STALLED = 13
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -44,6 +45,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.REGISTRY: "the schema registry does not answer or gives no access, and its ids are "
     "not kept here",
     ExitCode.SINK: "a sink's target refused us, or was away for longer than `--give-up-after`",
+    ExitCode.STALLED: "the worker made no progress though its broker answers, a part of it failed, "
+    "or it did not stop in time: its supervisor restarts it",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",
     ExitCode.PIPE_CLOSED: "the reader of our output went away, as `head` does",
 }

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 from faust.tables.manager import TableManager
 from platformdirs import user_cache_dir
 
 from schemas.wire import Codec
 from streams.engine.fingerprint import client_id, conflict
-from streams.engine.mover import EXIT_MOVER, EXIT_TOPICS, end_process
+from streams.engine.guard import attempt
+from streams.engine.mover import EXIT_MOVER, EXIT_STALLED, EXIT_TOPICS, end_process
 from streams.engine.placing import WrongPlace
 from streams.engine.plan import planned_selection
 from streams.engine.precheck import WrongTopics, check, check_topics, groups
@@ -25,6 +27,8 @@ from streams.engine.selection import EXIT_TOPOLOGY, Selection, WrongSelection, w
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology, Topology
 from streams.engine.transport import Flow
+from streams.engine.watchdog import LOOK_SECONDS as TURN_SECONDS
+from streams.engine.watchdog import Watchdog
 
 Companion = Callable[[Any], Any]
 """Makes a service that lives as long as the application, which it is given."""
@@ -64,12 +68,40 @@ class Application(faust.App):
     checked = False
     """Whether somebody has made sure already that this application may run."""
 
+    watchdog: Watchdog
+
     async def on_start(self) -> None:
+        self.watchdog = Watchdog(self.flow.settings.stall_s, self._doing)
+        self.watchdog.start()
+        self.add_future(self._beat())
         for companion in self.companions:
             await self.add_runtime_dependency(companion(self))
         if not self.checked:
             await self._require()
         await super().on_start()
+
+    async def _beat(self) -> None:
+        while True:
+            self.watchdog.beat()
+            await asyncio.sleep(TURN_SECONDS / 2)
+
+    def _doing(self) -> str:
+        """What the event loop is at, as far as it is known."""
+        runners = getattr(self._consumer, "tasks", {}).values()
+        return next((runner.doing for runner in runners if runner.doing), "")
+
+    def _crash(self, reason: BaseException) -> None:
+        """A service of Faust's has failed; left to itself it would take the others along slowly."""
+        code = EXIT_MOVER if isinstance(reason, KafkaError) else EXIT_STALLED
+        if not self.should_stop:
+            end_process(code, f"a part of the worker failed: {reason!r}")
+        super()._crash(reason)
+
+    async def stop(self) -> None:
+        """End in an orderly way, for which there is little time."""
+        if hasattr(self, "watchdog"):
+            self.watchdog.leave()
+        await super().stop()
 
     async def _require(self) -> None:
         """Make sure that this application may run; ends the process when it may not."""
@@ -180,6 +212,8 @@ def _attach(app: Any, sub: SubTopology) -> None:
 
     async def agent(stream: Any) -> None:
         async for chunk in stream:
-            app.consumer.process(chunk)
+            error = attempt(partial(app.consumer.process, chunk))
+            if error is not None:  # Faust would start the agent again, beside a gap
+                end_process(EXIT_STALLED, f"a part of the worker failed: {error!r}")
 
     app.agent(channel, name=sub.name)(agent)

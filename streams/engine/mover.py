@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.engine.guard import attempt
+
 CHUNK = 2000
 """Records that are read at once, and so a chunk at most: they fit a processor's cache."""
 POLL_SECONDS = 0.02
@@ -39,6 +41,7 @@ EXIT_FENCED = 3
 EXIT_MOVER = 4
 EXIT_BROKEN_CHAIN = 5
 EXIT_TOPICS = 7
+EXIT_STALLED = 13
 
 
 def end_process(code: int, words: str) -> None:
@@ -227,18 +230,20 @@ class Mover(threading.Thread):
 
     def run(self) -> None:
         """Wait until stopped; an error that cannot be retried ends the process."""
-        try:
-            while not self.stopped:
-                self._obey()
-                chunks = self._wait()
-                if chunks is not None:
-                    self.turn.clear()
-                    self.loop.call_soon_threadsafe(self._take_turn, chunks)
-                    if not self.stopped:
-                        self.turn.wait()
-            self._obey()  # nobody may wait for a stopped thread
-        except (KafkaException, RuntimeError) as error:
+        error = attempt(self._work)
+        if error is not None:
             self._fail(error)
+
+    def _work(self) -> None:
+        while not self.stopped:
+            self._obey()
+            chunks = self._wait()
+            if chunks is not None:
+                self.turn.clear()
+                self.loop.call_soon_threadsafe(self._take_turn, chunks)
+                if not self.stopped:
+                    self.turn.wait()
+        self._obey()  # nobody may wait for a stopped thread
 
     def _fail(self, error: Exception) -> None:
         if not self.stopped:

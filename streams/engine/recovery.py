@@ -74,13 +74,11 @@ class Reader:
         self._consumer.close()
 
 
-def recover(task: Task, reader: Reader, wanted: Callable[[], bool]) -> Recovery:
+def recover(recovery: Recovery, reader: Reader, wanted: Callable[[], bool]) -> None:
     """Let a task stand at its last checkpoint; stops early when it is not ``wanted`` any more."""
-    recovery = Recovery(task)
-    start = task.store.begin(reader.ends)
+    start = recovery.task.store.begin(reader.ends)
     while reader.read(recovery, start, wanted) and not recovery.stand():
         start = 0
-    return recovery
 
 
 def _record(message: Any) -> tuple[int, bytes, bytes | None]:

@@ -65,6 +65,13 @@ class Runner:
         self.paused: set[str] = set()
         self.placed = {t.name for t in joined((sub,))} if settings.check_partitioner else set()
         """Inputs whose records must lie where Kafka's own partitioner puts them."""
+        self.opening = False
+        """Whether it takes its state over."""
+        self.recovery = Recovery(self.task)
+        self.checkpoints = 0
+        """How many it has committed."""
+        self.working = False
+        """Whether a chunk is being processed."""
         self.crowded = False
         """Whether they are paused because too many results wait, not for ``max_skew``."""
 
@@ -81,36 +88,50 @@ class Runner:
         Returns early once it is not ``wanted`` any more: whoever has the partition then must not
         be fenced by us.
         """
-        loop = asyncio.get_running_loop()
+        loop, self.opening = asyncio.get_running_loop(), True
         start = time.perf_counter()
         await loop.run_in_executor(self.pool, self.tx.fence, wanted)
         fenced = time.perf_counter()
         try:
-            recovery = await loop.run_in_executor(self.pool, self._replay, wanted)
+            await loop.run_in_executor(self.pool, self._replay, wanted)
         except StateLost as error:
             self.lost(error)
+        self.opening = False
         if not wanted():
             return
         self.saved = dict(self.task.position)
         facts = {"entries": len(self.task.store), "fence_s": round(fenced - start, 3)}
         facts["replay_s"] = round(time.perf_counter() - fenced, 3)
-        facts["replayed"] = recovery.records
-        if recovery.records and self.task.store.why:
+        facts["replayed"] = self.recovery.records
+        if self.recovery.records and self.task.store.why:
             self.report("state_rebuilt", {"task": str(self), "why": self.task.store.why})
         self.report("task_recovered", {"task": str(self), **facts})
 
-    def _replay(self, wanted: Callable[[], bool]) -> Recovery:
+    def _replay(self, wanted: Callable[[], bool]) -> None:
         reader = Reader(self.kafka, self.changelog, self.partition)
         try:
-            return recover(self.task, reader, wanted)
+            recover(self.recovery, reader, wanted)
         finally:
             reader.close()
+
+    @property
+    def moves(self) -> int:
+        """Grows with each record of the changelog that is read, then with each checkpoint."""
+        return self.recovery.records + self.checkpoints
+
+    @property
+    def idle(self) -> bool:
+        """Whether the last checkpoint holds everything that was done."""
+        if self.opening:
+            return False
+        return self.task.position == self.saved and not self.task.dirty
 
     # Work -----------------------------------------------------------------------------------------
 
     def process(self, chunk: Chunk) -> None:
         """Take a chunk over; atomic on the event loop."""
         topic = chunk.place.topic
+        self.working = True
         if topic in self.placed and chunk.messages:
             self._look_at_place(chunk)
         try:
@@ -126,6 +147,12 @@ class Runner:
             self.at_end.pop(topic, None)
             if chunk.more:
                 self.behind.add(topic)
+        self.working = False
+
+    @property
+    def doing(self) -> str:
+        """The step that works now; empty when none does."""
+        return f"step {self.task.step} of task {self}" if self.working else ""
 
     def _look_at_place(self, chunk: Chunk) -> None:
         """One record of each chunk shows its producer's partitioner; a wrong one is said once."""
@@ -208,6 +235,7 @@ class Runner:
                 if work.exception() is None:
                     self.task.store.kept()
                     self.saved = snapshot.position["position"]
+                    self.checkpoints += 1
                     if snapshot.declares:
                         self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
                     seconds = time.perf_counter() - began

@@ -11,6 +11,9 @@ from streams.engine.topology import SubTopology
 from streams.topics import Topic
 from streams.tuning import EngineTuning
 
+STALL_INTERVALS = 10
+"""Checkpoints that may be missed."""
+
 
 class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     """Settings of one application."""
@@ -22,6 +25,11 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     """More librdkafka settings (security)."""
     partitions: int = 4
     """Partition count of every topic of the topology that does not say another."""
+
+    @property
+    def stall_s(self) -> float:
+        """After how many seconds without progress a worker ends."""
+        return max(self.stall_ms, STALL_INTERVALS * self.checkpoint_ms) / 1000
 
     def count_of(self, topic: Topic) -> int:
         """How many partitions a topic has."""

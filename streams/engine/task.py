@@ -87,6 +87,11 @@ class Task:
         self.marks = Marks(sub.steps, self._scopes)
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
+    @property
+    def step(self) -> str:
+        """Name of the step that was entered last."""
+        return self._emit.step
+
     # Records --------------------------------------------------------------------------------------
 
     def process(

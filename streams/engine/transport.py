@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from schemas.wire import Codec
 from streams.engine.guard import attempt_async
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
+    EXIT_STALLED,
     Chunk,
     Mover,
     Place,
@@ -49,7 +51,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         self._ensure_consumer().pause(*map(driver.ensure_aiokafka_TP, assigned))
-        await super().on_partitions_assigned(assigned, generation_id)
+        await _or_end(super().on_partitions_assigned(assigned, generation_id))
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        await _or_end(super().on_partitions_revoked(revoked))
 
     async def _commit(self, offsets: Any) -> bool:
         """Offsets are a hint: a broker that is away for a while must not end the worker."""
@@ -88,6 +93,7 @@ class Consumer(driver.Consumer):
         self.tasks: dict[Place, Runner] = {}
         self.parked: dict[Place, Runner] = {}
         self.starting: dict[Place, asyncio.Future[None]] = {}
+        self.opening: dict[Place, Runner] = {}
         self.settled = True
         self.inputs = {topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs}
         settings = self.flow.settings
@@ -167,6 +173,7 @@ class Consumer(driver.Consumer):
         for place in wanted - set(self.tasks):
             earlier = self.starting.get(place)
             work = asyncio.ensure_future(self._begin(place, self.mover.session, earlier))
+            work.add_done_callback(_must_not_fail)
             self.starting[place] = work
 
     async def _begin(self, place: Place, session: Any, earlier: Any) -> None:
@@ -176,8 +183,9 @@ class Consumer(driver.Consumer):
             return
         runner = self.parked.pop(place, None)
         if runner is None:
-            runner = self._runner(place)
+            runner = self.opening[place] = self._runner(place)
             error = await attempt_async(runner.open(lambda: session is self.mover.session))
+            del self.opening[place]
             if error is not None and session is self.mover.session:
                 end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
         if session is not self.mover.session or not self.settled or self.should_stop:
@@ -185,6 +193,7 @@ class Consumer(driver.Consumer):
             return
         self.tasks[place] = runner
         runner.timer = asyncio.ensure_future(runner.keep_checkpointing(self._settle, self._hold))
+        runner.timer.add_done_callback(_must_not_fail)
         added = self.mover.add(runner.places)
         runner.paused = set()
         runner.at_end.clear()  # what was silent before it was parked may not be so any more
@@ -236,6 +245,20 @@ class Consumer(driver.Consumer):
         self.mover.stop()
         self.pool.shutdown(wait=False, cancel_futures=True)
         await super().on_stop()
+
+
+async def _or_end(work: Awaitable[None]) -> None:
+    """A rebalance that fails half way is only logged by aiokafka: nobody would work any more."""
+    error = await attempt_async(work)
+    if error is not None:
+        end_process(EXIT_STALLED, f"a part of the worker failed: {error!r}")
+
+
+def _must_not_fail(work: asyncio.Future[Any]) -> None:
+    """Work that nobody waits for has ended: with an error, nothing would go on any more."""
+    error = None if work.cancelled() else work.exception()
+    if error is not None:
+        end_process(EXIT_STALLED, f"a part of the worker failed: {error!r}")
 
 
 class Transport(driver.Transport):

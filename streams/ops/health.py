@@ -19,8 +19,9 @@ from prometheus_client.exposition import choose_encoder
 
 from streams.config import host_and_port
 from streams.engine.ends import Ends
-from streams.engine.mover import Place
+from streams.engine.mover import EXIT_STALLED, Place, end_process
 from streams.engine.settings import EngineSettings
+from streams.engine.watchdog import NOTICE_SECONDS
 from streams.ops.admin import OpsError
 from streams.ops.metrics import registry
 from streams.ops.outage import Outage
@@ -114,8 +115,21 @@ class Looking(Service):
                 inputs = [place for place, _ in self.worker.inputs()] or [self._first]
                 await asyncio.get_running_loop().run_in_executor(None, self._probe, inputs)
             self.stalls.look()
+            self._end_if_stuck()
             number += 1
             await self.sleep(LOOK_SECONDS)
+
+    def _end_if_stuck(self) -> None:
+        stuck = self.stalls.stuck()
+        if stuck and not self.should_stop:
+            first = ", ".join(f"{sub}/{partition}" for sub, partition in sorted(stuck)[:3])
+            tasks = first if len(stuck) < 4 else f"{len(stuck)} tasks ({first}, ...)"
+            end_process(
+                EXIT_STALLED,
+                f"{tasks}: nothing was checkpointed for {max(stuck.values()):.0f} s, though the "
+                "broker answers: the log says why; brokers that are slower than that need a "
+                "greater engine.stall_ms",
+            )
 
     def _probe(self, inputs: list[Place]) -> None:
         try:
@@ -189,7 +203,7 @@ def companions(
     def parts(app: Any) -> tuple[Worker, Stalls]:
         if not made:
             worker = Worker(app, watch, outage)
-            stalls = Stalls(lambda: worker.tasks, outage, settings.checkpoint_ms)
+            stalls = Stalls(lambda: worker.held, outage, settings.stall_s - NOTICE_SECONDS)
             made.extend((worker, stalls))
         return made[0], made[1]
 

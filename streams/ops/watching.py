@@ -18,8 +18,8 @@ from streams.ops.outage import Outage
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper limits (s) of the checkpoint durations."""
-STALL_SECONDS = 30.0
-STALL_INTERVALS = 10
+LOOK_MOST_SECONDS = 3.0
+"""What one look may count for: the broker is asked before it, for two seconds at most."""
 
 
 class Durations:
@@ -95,6 +95,12 @@ class Worker:
         return {} if consumer is None else consumer.tasks
 
     @property
+    def held(self) -> dict[Place, Runner]:
+        """The tasks that work, and those that take their state over."""
+        consumer = self.consumer
+        return {} if consumer is None else {**consumer.opening, **consumer.tasks}
+
+    @property
     def parked(self) -> int:
         """Tasks that were let go and are kept for a while."""
         return 0 if self.consumer is None else len(self.consumer.parked)
@@ -138,34 +144,34 @@ class Stalls:
         self,
         tasks: Callable[[], Mapping[Place, Runner]],
         outage: Outage,
-        checkpoint_ms: int,
+        limit: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tasks, self._outage, self._clock = tasks, outage, clock
-        self.limit = max(STALL_SECONDS, STALL_INTERVALS * checkpoint_ms / 1000)
+        self.limit = limit
         """Seconds after which a task that does not get its work written is stuck."""
-        self._seen: dict[Place, tuple[Any, float]] = {}
+        self._seen: dict[Place, tuple[int, float]] = {}
+        self._looked, self._awake = clock(), 0.0
 
     def look(self) -> None:
-        """Note which tasks have moved since the last look; to be called every second or so."""
-        now = self._clock()
+        """Note which tasks have moved since the last look; to be called every second or so.
+
+        A longer time than that between two looks was not ours: the process was halted as a whole.
+        """
+        at = self._clock()
+        self._awake += min(at - self._looked, LOOK_MOST_SECONDS)
+        self._looked, now = at, self._awake
         self._seen = {
             place: self._one(place, runner, now) for place, runner in self._tasks().items()
         }
 
-    def _one(self, place: Place, runner: Runner, now: float) -> tuple[Any, float]:
-        saved, since = self._seen.get(place, (runner.saved, now))
-        if runner.saved is not saved or self._outage.away or _clean(runner):
+    def _one(self, place: Place, runner: Runner, now: float) -> tuple[int, float]:
+        moves, since = self._seen.get(place, (-1, now))
+        if runner.moves != moves or self._outage.away or runner.idle:
             since = now
-        return runner.saved, since
+        return runner.moves, since
 
     def stuck(self) -> dict[Place, float]:
         """The tasks that are stuck, and for how many seconds."""
-        now = self._clock()
-        waited = {place: now - since for place, (_, since) in self._seen.items()}
+        waited = {place: self._awake - since for place, (_, since) in self._seen.items()}
         return {place: seconds for place, seconds in waited.items() if seconds > self.limit}
-
-
-def _clean(runner: Runner) -> bool:
-    """Whether the last checkpoint of a task holds everything that it has done."""
-    return runner.task.position == runner.saved and not runner.task.dirty

@@ -270,6 +270,11 @@ class World:
         argv = [sys.executable, "-m", "tests.kafka.doomed", point, str(commits)]
         return self._start(argv, environment)
 
+    def sabotaged_worker(self, part: str, stall_ms: int) -> Worker:
+        """Start a worker one part of which fails, and which is soon seen to make no progress."""
+        argv = [sys.executable, "-m", "tests.kafka.sabotaged", part]
+        return self._start(argv, {"STREAMS_ENGINE__STALL_MS": str(stall_ms)})
+
     def faust_worker(self) -> Worker:
         """Start ``faust -A streams.app worker``."""
         faust = str(Path(sys.executable).with_name("faust"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,11 +59,12 @@ def runner() -> Runner:
 class Time:
     """A clock in the test's hands, and a look-out over one task."""
 
-    def __init__(self, runner: Runner, **settings: Any) -> None:
+    def __init__(self, runner: Runner, checkpoint_ms: int = 300) -> None:
         self.now = 1000.0
         self.runner, self.outage = runner, Outage(lambda: self.now)
         tasks = {Place("by_did", 0): runner}
-        self.stalls = Stalls(lambda: tasks, self.outage, clock=lambda: self.now, **settings)
+        limit = EngineSettings(checkpoint_ms=checkpoint_ms).stall_s
+        self.stalls = Stalls(lambda: tasks, self.outage, limit, lambda: self.now)
 
     def passes(self, seconds: int) -> list[Place]:
         """Let seconds pass, look at each, and say what is stuck."""
@@ -81,7 +81,7 @@ def work(runner: Runner) -> None:
 
 def test_a_task_without_work_is_never_stuck(runner: Runner) -> None:
     """Nothing to write is no stall, however long it lasts."""
-    assert [] == Time(runner, checkpoint_ms=300).passes(500)
+    assert [] == Time(runner).passes(500)
 
 
 def test_work_that_is_not_written_is_a_stall(runner: Runner) -> None:
@@ -94,12 +94,13 @@ def test_work_that_is_not_written_is_a_stall(runner: Runner) -> None:
         seconds      0            30   31             32
         stuck                           yes           no
     """
-    time = Time(runner, checkpoint_ms=300)
+    time = Time(runner)
     time.passes(5)
     work(runner)
     assert [] == time.passes(30)
     assert [Place("by_did", 0)] == time.passes(1)
     runner.saved = dict(runner.task.position)
+    runner.checkpoints += 1
     assert [] == time.passes(1)
 
 
@@ -113,7 +114,7 @@ def test_long_intervals_have_a_longer_limit(runner: Runner) -> None:
 
 def test_an_outage_is_no_stall(runner: Runner) -> None:
     """While the broker is away nothing counts, and the time begins anew when it is back."""
-    time = Time(runner, checkpoint_ms=300)
+    time = Time(runner)
     time.passes(1)
     work(runner)
     time.passes(20)
@@ -121,3 +122,12 @@ def test_an_outage_is_no_stall(runner: Runner) -> None:
     assert [] == time.passes(300)
     time.outage.answered()
     assert ([], [Place("by_did", 0)]) == (time.passes(30), time.passes(1))
+
+
+def test_a_process_that_was_halted_is_not_stuck(runner: Runner) -> None:
+    """Time between two looks that are far apart is not counted: nobody could have worked."""
+    time = Time(runner)
+    time.passes(1)
+    work(runner)
+    time.now += 3600
+    assert ([], [Place("by_did", 0)]) == (time.passes(28), time.passes(1))

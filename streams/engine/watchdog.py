@@ -1,0 +1,90 @@
+"""Ends a process that lives and does nothing: its event loop stands still, or it does not stop.
+
+A thread, since a loop that stands still cannot look at itself. It counts its own looks, not
+seconds: a process that was halted as a whole (SIGSTOP, a suspended machine) gets all its time when
+it goes on.
+
+A C function that never gives the interpreter's lock back stops this thread too; only the answer of
+``/livez`` that never comes tells of that.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from traceback import StackSummary, walk_stack
+
+from streams.engine.mover import EXIT_STALLED, end_process
+
+LOOK_SECONDS = 1.0
+STOP_SECONDS = 10.0
+"""How long an orderly end may take."""
+NOTICE_SECONDS = 2.0
+"""What is lost until a stall is noticed, and the process is gone."""
+
+
+def nothing() -> str:
+    """What is being done, where nobody knows."""
+    return ""
+
+
+class Watchdog(threading.Thread):
+    """Told by the event loop that it turns; ``doing`` names what it does meanwhile."""
+
+    def __init__(
+        self,
+        limit: float,
+        doing: Callable[[], str] = nothing,
+        end: Callable[[int, str], None] = end_process,
+        look_seconds: float = LOOK_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        """``limit``: seconds until the process is gone after the loop's last turn."""
+        super().__init__(name="watchdog", daemon=True)
+        self._doing, self._end, self._look_seconds = doing, end, look_seconds
+        self._looks = max(1, int((limit - NOTICE_SECONDS) / look_seconds))
+        self._stop_looks = max(1, int((stop_seconds - NOTICE_SECONDS) / look_seconds))
+        self._stop_seconds = stop_seconds
+        self._turns = 0
+        self._leaving = threading.Event()
+        self._watched = threading.get_ident()
+        self._done = threading.Event()
+
+    def beat(self) -> None:
+        """The loop turns."""
+        self._turns += 1
+
+    def leave(self) -> None:
+        """The process is to end in an orderly way, soon."""
+        self._leaving.set()
+
+    def dismiss(self) -> None:
+        """There is nothing to watch any more."""
+        self._done.set()
+
+    def run(self) -> None:
+        """Look, until the process ends or is ended."""
+        turns, still, left = 0, 0, 0
+        while not self._done.wait(self._look_seconds):
+            still = 0 if self._turns != turns else still + 1
+            turns, left = self._turns, left + self._leaving.is_set()
+            if left >= self._stop_looks:
+                self._end(EXIT_STALLED, f"it did not stop within {self._stop_seconds:.0f} s{self._at()}: "
+                          "what is not committed is done again by whoever takes over")  # fmt: skip
+                return
+            if still >= self._looks:
+                self._end(EXIT_STALLED, f"nothing has moved for {still * self._look_seconds:.0f} s"
+                          f"{self._at()}: a step that hangs has to be mended, one that is slow "
+                          "needs a greater engine.stall_ms")  # fmt: skip
+                return
+
+    def _at(self) -> str:
+        """What the watched thread does, and where."""
+        frame = sys._current_frames().get(self._watched)
+        if frame is None:
+            return ""
+        doing = self._doing()
+        here = StackSummary.extract(walk_stack(frame), limit=1)[0]
+        place = f"{here.filename}:{here.lineno} in {here.name}"
+        return f", {doing} ({place})" if doing else f" ({place})"
