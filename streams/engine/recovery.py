@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
 from streams.engine.mover import READ
+from streams.engine.stages import Stage
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
@@ -77,7 +78,15 @@ class Reader:
 def recover(recovery: Recovery, reader: Reader, wanted: Callable[[], bool]) -> None:
     """Let a task stand at its last checkpoint; stops early when it is not ``wanted`` any more."""
     start = recovery.task.store.begin(reader.ends)
-    while reader.read(recovery, start, wanted) and not recovery.stand():
+    while True:
+        with Stage.REPLAY:
+            ended = reader.read(recovery, start, wanted)
+        if not ended:
+            return
+        with Stage.RESTORE:
+            stands = recovery.stand()
+        if stands:
+            return
         start = 0
 
 

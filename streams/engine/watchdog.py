@@ -23,6 +23,14 @@ STOP_SECONDS = 10.0
 NOTICE_SECONDS = 2.0
 """What is lost until a stall is noticed, and the process is gone."""
 
+TOO_SLOW = (
+    "it did not stop within {:.0f} s{}: what is not committed is done again by whoever takes over"
+)
+STANDS_STILL = (
+    "nothing has moved for {:.0f} s{}: a step that hangs has to be mended, one that is slow needs "
+    "a greater engine.stall_ms"
+)
+
 
 def nothing() -> str:
     """What is being done, where nobody knows."""
@@ -70,13 +78,11 @@ class Watchdog(threading.Thread):
             still = 0 if self._turns != turns else still + 1
             turns, left = self._turns, left + self._leaving.is_set()
             if left >= self._stop_looks:
-                self._end(EXIT_STALLED, f"it did not stop within {self._stop_seconds:.0f} s{self._at()}: "
-                          "what is not committed is done again by whoever takes over")  # fmt: skip
+                self._end(EXIT_STALLED, TOO_SLOW.format(self._stop_seconds, self._at()))
                 return
             if still >= self._looks:
-                self._end(EXIT_STALLED, f"nothing has moved for {still * self._look_seconds:.0f} s"
-                          f"{self._at()}: a step that hangs has to be mended, one that is slow "
-                          "needs a greater engine.stall_ms")  # fmt: skip
+                seconds = still * self._look_seconds
+                self._end(EXIT_STALLED, STANDS_STILL.format(seconds, self._at()))
                 return
 
     def _at(self) -> str:
