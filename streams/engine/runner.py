@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 from schemas.wire import Codec
+from streams.engine.breaker import Breaker, Broken, Part
 from streams.engine.checkpoint import Fenced, Repeating, Transactions
 from streams.engine.emit import Encoder, Snapshot
 from streams.engine.guard import call_as
@@ -72,6 +73,7 @@ class Runner:
         self.recovery = Recovery(self.task)
         self.checkpoints = 0
         """How many it has committed."""
+        self.breaker = Breaker()
         self.working = False
         """Whether a chunk is being processed."""
         self.crowded = False
@@ -137,15 +139,13 @@ class Runner:
     def process(self, chunk: Chunk) -> None:
         """Take a chunk over; atomic on the event loop."""
         topic = chunk.place.topic
-        self.working = True
         if topic in self.placed and chunk.messages:
             self._look_at_place(chunk)
-        try:
-            self.task.process(topic, chunk.messages, chunk.after, chunk.next)
-        except StepFailed as error:
-            end_process(EXIT_BROKEN_CHAIN, f"task {self}: {error}")
-        except StateLost as error:
-            self.lost(error)
+        part = Part(topic, chunk.messages, chunk.after, chunk.next)
+        if self.breaker.broken is not None:
+            self.breaker.parts.append(part)
+        else:
+            self._take(part)
         if chunk.at_end:
             self.at_end[topic] = time.monotonic()
             self.behind.discard(topic)
@@ -153,7 +153,38 @@ class Runner:
             self.at_end.pop(topic, None)
             if chunk.more:
                 self.behind.add(topic)
+
+    def _take(self, part: Part) -> bool:
+        """Process records; False: a step fails on all of them, and they are kept."""
+        self.working, done = True, True
+        try:
+            self.task.process(*part)
+        except Broken as broken:
+            done = False
+            if self.breaker.open(broken, part):
+                self.report("breaker_open", {"task": str(self), **broken.facts})
+        except StepFailed as error:
+            end_process(EXIT_BROKEN_CHAIN, f"task {self}: {error}")
+        except StateLost as error:
+            self.lost(error)
         self.working = False
+        return done
+
+    def _try_again(self) -> None:
+        """Give a step what it failed on, if it is time."""
+        if not self.breaker.due:
+            return
+        while self.breaker.parts:
+            if not self._take(self.breaker.parts.pop(0)):
+                return
+        self.breaker.close()
+        self.report("breaker_closed", {"task": str(self)})
+
+    def begin(self) -> None:
+        """Its partitions are read from now on, from where it stands."""
+        self.paused = set()
+        self.at_end.clear()  # what was silent before it was parked may not be so any more
+        self.breaker.close()
 
     @property
     def doing(self) -> str:
@@ -178,10 +209,11 @@ class Runner:
         """What to pause and what to resume.
 
         An input waits that ran too far ahead (``max_skew``), and all of them wait while too many
-        results do (``max_pending``).
+        results do (``max_pending``), or a step fails on everything.
         """
         self.crowded = len(self.task.pending) > self.settings.max_pending
-        ahead = set(self.task.position) if self.crowded else self.task.ahead()
+        stopped = self.crowded or self.breaker.broken is not None
+        ahead = set(self.task.position) if stopped else self.task.ahead()
         pause = [Place(topic, self.partition) for topic in sorted(ahead - self.paused)]
         resume = [Place(topic, self.partition) for topic in sorted(self.paused - ahead)]
         for topic in (self.paused - ahead) & self.at_end.keys():
@@ -220,6 +252,7 @@ class Runner:
             await asyncio.sleep(max(0.001, interval - (time.perf_counter() - last)))
             last = time.perf_counter()
             self.watch_idleness()
+            self._try_again()
             self.task.quiet = time.monotonic() < self.declare_at
             hold(self)
             if not self.behind or self.paused or last - written >= busy:

@@ -21,6 +21,7 @@ from schemas.errors import BadHeaders
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.admission import Admission
+from streams.engine.breaker import Broken, Failure, Streak
 from streams.engine.emit import Fan, Pending, Snapshot
 from streams.engine.guard import (
     Counts,
@@ -35,6 +36,7 @@ from streams.engine.intake import Intake
 from streams.engine.marks import Marks
 from streams.engine.outlet import TaskEmit
 from streams.engine.plan import planned
+from streams.engine.position import position_of, stand_at
 from streams.engine.progress import Progress
 from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
@@ -74,6 +76,7 @@ class Task:
         writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
         self.progress = Progress(sub, writers, partition, settings)
         self.writer = Writer(sub.name, settings.generation, partition, settings.tasks_of(sub))
+        self.streak = Streak(settings.breaker)
         self.pending: list[Pending | Fan] = []
         self.sequence = 0
         self.advanced = NEG_INF
@@ -101,7 +104,14 @@ class Task:
         if after != self.position[topic_name]:
             raise StepFailed(f"{topic_name}: got {after} after {self.position[topic_name]}")
         topic = self.sub.input(topic_name)
-        self._runs(topic, messages)
+        try:
+            self._runs(topic, messages)
+        except Broken as broken:
+            self._reach(topic_name, broken.offset)
+            raise
+        self._reach(topic_name, position)
+
+    def _reach(self, topic_name: str, position: int) -> None:
         self.position[topic_name] = position
         self.advance()
 
@@ -129,28 +139,43 @@ class Task:
             return False
 
     def _run(self, topic: Topic, messages: Sequence[Message]) -> None:
-        """Process a run of records at once; on failure one by one, so that only poison is lost."""
-        if not messages:
-            return
-        if self._try(topic, messages) is None:
-            return
-        for message in messages:
-            self._isolate(topic, message)
+        """Process a run of records at once; on failure by halves, so that only poison is lost."""
+        self.streak.settle()
+        if messages:
+            self._halve(topic, messages)
+
+    def _halve(self, topic: Topic, messages: Sequence[Message]) -> None:
+        if len(messages) == 1:
+            self._isolate(topic, messages[0])
+        elif self._try(topic, messages) is not None:
+            half = len(messages) // 2
+            self._halve(topic, messages[:half])
+            self._halve(topic, messages[half:])
 
     def _isolate(self, topic: Topic, message: Message) -> None:
-        error: Exception | None = None
         for _ in range(self.settings.retries + 1):
             error = self._try(topic, [message])
             if error is None:
                 return
-        detail = f"{type(error).__name__}: {error}"
-        self.dead(topic, message, self._emit.step, "step_failed", detail)
+        kind = type(error).__name__
+        failure, detail = Failure(self.step, kind), f"{kind}: {error}"
+        if self.streak.add(failure, message.offset() or 0, self._mark()):
+            self._break(topic, detail)
+        self.dead(topic, message, self.step, "step_failed", detail)
+
+    def _break(self, topic: Topic, detail: str) -> None:
+        """Go back to before the first record that failed; raises Broken."""
+        streak = self.streak
+        broken = Broken(self.step, detail, topic.name, streak.first or 0, streak.length)
+        self._restore(streak.mark)
+        streak.clear()
+        raise broken
 
     def _try(self, topic: Topic, messages: Sequence[Message]) -> Exception | None:
         """Take records; on failure nothing has happened.
 
         A record that a step refuses leaves nothing but its letter: neither state nor a watermark
-        nor a live id. So in a batch it may have misled those behind it, and all go one by one.
+        nor a live id. So in a batch it may have misled those behind it.
         """
         before = self._mark()
         take = self._take if topic.event_type is not None else self._take_bytes
@@ -191,6 +216,7 @@ class Task:
     def _use(self, topic: Topic, size: int) -> None:
         if size:
             self._steps()
+            self.streak.clear()
         counts, repeated = self.counts[topic.name], self._nothing(topic)
         counts.read += size
         counts.filtered += self._emit.filtered_count
@@ -349,7 +375,7 @@ class Task:
             self.said_idle = said is None
             self.published = self.published if said is None else said
         changes = self.store.take_changes()
-        snapshot = Snapshot(self.pending, changes, self._position(), declares, before)
+        snapshot = Snapshot(self.pending, changes, position_of(self), declares, before)
         self.pending = []
         return snapshot
 
@@ -359,43 +385,9 @@ class Task:
         self.store.put_back(snapshot.changes)
         self.published, self.said_idle = snapshot.before
 
-    def _position(self) -> dict[str, Any]:
-        return {
-            "position": dict(self.position),
-            **self.progress.dump(),
-            "counts": {name: msgspec.structs.asdict(c) for name, c in self.counts.items()},
-            "void": dict(self.void),
-            "sequence": self.sequence,
-            "advanced": self.advanced,
-            "told": self.marks.dump(self.advanced),
-            "published": self.published,
-            "said_idle": self.said_idle,
-            "lineage": self.store.lineage,
-            "steps": {step.name: step.version for step in self.sub.steps},
-        }
-
     def restore(self, position: dict[str, Any]) -> None:
         """Stand where the position record stands; the store has been loaded before."""
-        for name in self.position.keys() & position["position"].keys():
-            self.position[name] = position["position"][name]
-            self.counts[name] = Counts(**position["counts"][name])
-        self.progress.load(position)
-        self.void = Counter(position.get("void"))
-        self.sequence = position["sequence"]
-        self.advanced = position["advanced"]
-        self.marks.load(position.get("told", {}), self.advanced)
-        self.published = position["published"]
-        self.said_idle = position["said_idle"]
-        self._check_versions(position["steps"])
-
-    def _check_versions(self, versions: dict[str, int]) -> None:
-        for step in self.sub.steps:
-            known = versions.get(step.name, step.version)
-            if known != step.version:
-                raise StepFailed(
-                    f"the state of step {step.name} is of version {known}, the code of version "
-                    f"{step.version}: replay into a new application id"
-                )
+        stand_at(self, position)
 
     @property
     def dirty(self) -> bool:

@@ -195,8 +195,7 @@ class Consumer(driver.Consumer):
         self.tasks[place] = runner
         with Stage.SEEK:
             added = self.mover.add(runner.places)
-            runner.paused = set()
-            runner.at_end.clear()  # what was silent before it was parked may not be so any more
+            runner.begin()
             self._hold(runner)
             await added
         with Stage.RESUME:  # a revoke meanwhile waits for us: it ends the timer afterwards

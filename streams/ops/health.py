@@ -85,8 +85,10 @@ def ready(worker: Worker) -> list[Check]:
     left = len(wanted - running)
     recovering = f"{left} of {len(wanted)} tasks are still recovering"
     joining = "the group is rebalancing" if worker.watch.assigned else "not yet in the group"
+    broken = ", ".join(f"{sub}/{partition}" for sub, partition in sorted(worker.broken))
     return [
         _check("broker", not worker.outage.away, "answers", "does not answer"),
+        _check("steps", not broken, "work", f"a step fails on everything in {broken}"),
         _check("assigned", settled, f"{len(wanted)} tasks", joining),
         _check("recovered", settled and not left, "all tasks", recovering if left else joining),
     ]

@@ -29,6 +29,8 @@ LEVELS = {
     "checkpoint": "debug",
     "checkpoint_put_back": "warning",
     "misplaced": "warning",
+    "breaker_open": "error",
+    "breaker_closed": "warning",
 }
 """Levels of the engine's events; what is not named is ``info``."""
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")

@@ -128,7 +128,8 @@ FAMILIES: tuple[Family, ...] = (
         "streams_tasks",
         "gauge",
         ("state",),
-        "Tasks of this worker: running, recovering, or parked (let go, kept for a while).",
+        "Tasks of this worker: running, broken (a step fails on everything, so nothing is read), "
+        "recovering, or parked (let go, kept for a while).",
     ),
     Family("streams_in_flight_records", "gauge", (), "Records fetched and not yet processed."),
     Family(
@@ -256,7 +257,8 @@ class WorkerCollector:
         worker = self._worker
         running = worker.tasks.keys()
         states = (
-            (["running"], len(running)),
+            (["running"], len(running) - len(worker.broken)),
+            (["broken"], len(worker.broken)),
             (["recovering"], len(worker.wanted - running)),
             (["parked"], worker.parked),
         )

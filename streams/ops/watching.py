@@ -101,6 +101,11 @@ class Worker:
         return {} if consumer is None else {**consumer.opening, **consumer.tasks}
 
     @property
+    def broken(self) -> list[Place]:
+        """The tasks a step of which fails on everything."""
+        return [place for place, r in self.tasks.items() if r.breaker.broken is not None]
+
+    @property
     def parked(self) -> int:
         """Tasks that were let go and are kept for a while."""
         return 0 if self.consumer is None else len(self.consumer.parked)

@@ -1,0 +1,59 @@
+"""The position record: where a task stands, beside the entries of its state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from streams.engine.guard import Counts
+
+if TYPE_CHECKING:
+    from streams.engine.task import Task
+
+
+class OtherVersion(RuntimeError):
+    """The state was written by another version of a step."""
+
+
+def position_of(task: Task) -> dict[str, Any]:
+    """What the record holds of a task."""
+    return {
+        "position": dict(task.position),
+        **task.progress.dump(),
+        "counts": {name: msgspec.structs.asdict(c) for name, c in task.counts.items()},
+        "void": dict(task.void),
+        "sequence": task.sequence,
+        "advanced": task.advanced,
+        "told": task.marks.dump(task.advanced),
+        "published": task.published,
+        "said_idle": task.said_idle,
+        "lineage": task.store.lineage,
+        "steps": {step.name: step.version for step in task.sub.steps},
+    }
+
+
+def stand_at(task: Task, position: dict[str, Any]) -> None:
+    """Let a task stand where the record stands; raises OtherVersion."""
+    for name in task.position.keys() & position["position"].keys():
+        task.position[name] = position["position"][name]
+        task.counts[name] = Counts(**position["counts"][name])
+    task.progress.load(position)
+    task.void = Counter(position.get("void"))
+    task.sequence = position["sequence"]
+    task.advanced = position["advanced"]
+    task.marks.load(position.get("told", {}), task.advanced)
+    task.published = position["published"]
+    task.said_idle = position["said_idle"]
+    _check_versions(task, position["steps"])
+
+
+def _check_versions(task: Task, versions: dict[str, int]) -> None:
+    for step in task.sub.steps:
+        known = versions.get(step.name, step.version)
+        if known != step.version:
+            raise OtherVersion(
+                f"the state of step {step.name} is of version {known}, the code of version "
+                f"{step.version}: replay into a new application id"
+            )
