@@ -23,7 +23,7 @@ WRITER = "streams-writer"
 WATERMARK = "streams-watermark"
 """Only in a control record (null key and value): the writer's declared watermark, or ``idle``."""
 REPLAYS = "streams-replay-count"
-"""How often a record was written back to its topic: it is a correction, and no writer's any more."""
+"""How often a record was written back: it is a correction, and no writer's any more."""
 REPLAY_FOR = "streams-replay-for"
 """Who alone is to take a record that was written back: everybody else has taken it before."""
 

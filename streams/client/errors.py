@@ -38,9 +38,11 @@ class Refused(ClientError, ValueError):
 class NotDelivered(ClientError):
     """The broker does not have some of what was sent; ``ids`` names the events."""
 
-    def __init__(self, cause: str, remedy: str, ids: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, cause: str, remedy: str, ids: tuple[str, ...] = (), blames_record: bool = False
+    ) -> None:
         super().__init__(cause, remedy)
-        self.ids = ids
+        self.ids, self.blames_record = ids, blames_record
 
 
 class Fenced(ClientError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Librdkafka
 
+from schemas.headers import Headers
 from streams.client.compose import Composed
 from streams.client.errors import BadOption, ClientError, Fenced, NotDelivered, NoTopic
 from streams.client.librdkafka import client_of, patiently
@@ -26,9 +27,28 @@ OPTIONS: dict[str, Any] = {
 }
 SLICE_SECONDS = 0.1
 FORGET_SECONDS = 1.0
+_BLAMES_RECORD = (
+    KafkaError.INVALID_MSG,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_TIMESTAMP,
+    KafkaError._INVALID_ARG,
+)
+"""What the broker will never take, however often it is sent."""
 _OURS = ("bootstrap.servers", "enable.idempotence", "acks", "partitioner", "transactional.id")
 Told = Callable[[ClientError | None], None]
 """Receives the outcome of one delivery."""
+
+
+class Whole(NamedTuple):
+    """A record, part by part."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    headers: Headers
+    ts: int = 0
+    """Its time (ms), where the topic keeps what its producer says; 0 is now."""
 
 
 class Sender:
@@ -95,24 +115,30 @@ class Sender:
 
     def queue(self, record: Composed, partition: int, told: Told | None = None) -> int | None:
         """Queue a record; None while the queue is full. Raises NotDelivered or Fenced."""
+        whole = (record.topic.name, record.value, record.key, partition, record.headers)
+        return self.put(record.id, Whole(*whole), told)
+
+    def put(self, id: str, whole: Whole, told: Told | None = None) -> int | None:
+        """The same for a record as it is; ``id`` names it in errors."""
         self._sent += 1
         number = self._sent
-        self.under_way[number] = record.id
+        self.under_way[number] = id
         try:
             self.librdkafka.produce(
-                record.topic.name,
-                record.value,
-                record.key,
-                partition,
+                whole.topic,
+                whole.value,
+                whole.key,
+                whole.partition,
                 on_delivery=partial(self._delivered, number, told),
-                headers=record.headers,  # type: ignore[arg-type]
+                timestamp=whole.ts,
+                headers=whole.headers,  # type: ignore[arg-type]
             )
         except BufferError:
             del self.under_way[number]
             return None
         except KafkaException as error:
             del self.under_way[number]
-            raise refusal(error.args[0], (record.id,)) from error
+            raise refusal(error.args[0], (id,)) from error
         return number
 
     def _delivered(
@@ -181,7 +207,9 @@ def refusal(error: KafkaError, ids: tuple[str, ...]) -> ClientError:
         )
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
         return NotDelivered(words, "make the value smaller, or raise the topic's"
-                            " max.message.bytes", ids)  # fmt: skip
+                            " max.message.bytes", ids, blames_record=True)  # fmt: skip
+    if error.code() in _BLAMES_RECORD:
+        return NotDelivered(words, "write to a topic that takes such records", ids, True)
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         return NotDelivered(words, "let this user write to the topic", ids)
     return NotDelivered(

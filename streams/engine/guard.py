@@ -15,6 +15,8 @@ from streams.topics import LETTER_BYTES
 
 LETTER_ROOM = 64 * 1024
 """What key and headers of a dead letter may take of the topic's largest message."""
+UNREADABLE = "streams-unreadable-headers"
+"""Stands for headers that nobody can read."""
 OWN = "dl.own."
 """What the name of a record's own header begins with, in its letter, where it looks like ours."""
 
@@ -35,7 +37,18 @@ def is_control(message: Message) -> bool:
     """Whether a record only declares a watermark: neither key nor value, and the header."""
     if message.value() is not None or message.key() is not None:
         return False
-    return any(name == WATERMARK for name, _ in message.headers() or ())
+    return any(name == WATERMARK for name, _ in headers_of(message))
+
+
+def headers_of(message: Message) -> Headers:
+    """The headers of a record; ``UNREADABLE`` alone where a name is not UTF-8.
+
+    Kafka takes such a name from anybody, and confluent-kafka raises SystemError when it meets one.
+    """
+    try:
+        return list(message.headers() or ())
+    except SystemError:
+        return [(UNREADABLE, b"")]
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -146,7 +159,7 @@ def dead_letter(
         *reader,
     ]
     key, value = as_bytes(message.key()), as_bytes(message.value())
-    return letter(key, value, list(message.headers() or []), why)
+    return letter(key, value, headers_of(message), why)
 
 
 def oversized(topic: str, partition: int, event: Event, value: bytes) -> Headers:

@@ -23,11 +23,11 @@ class Elsewhere(SchemaError):
     cause = "elsewhere"
 
 
-def reader(topic: Topic, codec: Codec, name: bytes = b"") -> Read:
+def reader(topic: Topic, codec: Codec, taker: bytes = b"") -> Read:
     """A function from a record of ``topic`` to its event, made for many of them.
 
-    It raises SchemaError for what is no event of the topic, and Elsewhere for what was written back
-    for another reader than ``name``. A record of a source is checked: its value, that its key is the
+    It raises SchemaError for what is no event of the topic, Elsewhere for what was written back for
+    another reader than ``taker``. A record of a source is checked: its value, that its key is the
     key of its value, and that its id is the id of its value.
     """
     event_type, source = topic.type, topic.source
@@ -38,7 +38,7 @@ def reader(topic: Topic, codec: Codec, name: bytes = b"") -> Read:
     def read(message: Message) -> Event:
         headers, append_ts = message.headers(), message.timestamp()[1]
         found = dict(headers) if headers else headers
-        if found and REPLAY_FOR in found and found[REPLAY_FOR] != name:
+        if found and REPLAY_FOR in found and found[REPLAY_FOR] != taker:
             raise Elsewhere(f"written back for {found[REPLAY_FOR]!r}")
         value = value_of(as_bytes(message.value()))
         key = _key(message.key(), keyed)
@@ -75,7 +75,7 @@ class _Places(dict[int | None, Callable[..., str]]):
 
 
 def carries_writer(message: Message) -> bool:
-    """Whether a record names the writer whose watermark covers it, and was not written back since."""
+    """Whether a record names the writer whose watermark covers it; one written back has none."""
     names = {name for name, _ in message.headers() or ()}
     return WRITER in names and REPLAYS not in names
 

@@ -27,6 +27,7 @@ from streams.engine.guard import (
     Message,
     attempt,
     dead_letter,
+    headers_of,
     is_control,
     letter,
     origin_headers,
@@ -322,8 +323,7 @@ class Task:
             *origin_headers("late", message),
             *reader_headers("late", self.reader, self._versions[step]),
         ]
-        own = list(message.headers() or [])
-        content = letter(message.key(), message.value(), own, why)
+        content = letter(message.key(), message.value(), headers_of(message), why)
         self.pending.append(Pending(topics.late_records, content))
 
     # Time and checkpoints -------------------------------------------------------------------------
