@@ -36,13 +36,13 @@ class Refused(ClientError, ValueError):
 
 
 class NotDelivered(ClientError):
-    """The broker does not have some of what was sent; ``ids`` names the events."""
+    """The broker does not have some of what was sent; ``ids`` are its events, ``code`` Kafka's."""
 
     def __init__(
-        self, cause: str, remedy: str, ids: tuple[str, ...] = (), blames_record: bool = False
+        self, cause: str, remedy: str, ids: tuple[str, ...] = (), code: int | None = None
     ) -> None:
         super().__init__(cause, remedy)
-        self.ids, self.blames_record = ids, blames_record
+        self.ids, self.code = ids, code
 
 
 class Fenced(ClientError):

@@ -27,13 +27,16 @@ OPTIONS: dict[str, Any] = {
 }
 SLICE_SECONDS = 0.1
 FORGET_SECONDS = 1.0
-_BLAMES_RECORD = (
+BLAMES_RECORD = (
+    KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_MSG,
     KafkaError.INVALID_RECORD,
     KafkaError.INVALID_TIMESTAMP,
     KafkaError._INVALID_ARG,
 )
 """What the broker will never take, however often it is sent."""
+FELL_WITH_ANOTHER = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+"""Undone with a transaction; right after a refusal librdkafka does that to the next one, too."""
 _OURS = ("bootstrap.servers", "enable.idempotence", "acks", "partitioner", "transactional.id")
 Told = Callable[[ClientError | None], None]
 """Receives the outcome of one delivery."""
@@ -177,8 +180,18 @@ class Sender:
     def check(self) -> None:
         """Raise NotDelivered with the ids of all that failed since the last time."""
         if self._failed:
+            cause = self._first_cause()
             failed, self._failed = self._failed, []
-            raise refusal(failed[0][1], tuple(id for id, _ in failed))
+            raise refusal(cause, tuple(id for id, _ in failed))
+
+    def _first_cause(self) -> KafkaError:
+        """Why the first record failed: those that fell with it may be told of before it is."""
+        deadline = time.monotonic() + FORGET_SECONDS
+        while True:
+            causes = [error for _, error in self._failed if error.code() not in FELL_WITH_ANOTHER]
+            if causes or not self.under_way or time.monotonic() > deadline:
+                return next(iter(causes), self._failed[0][1])
+            self.librdkafka.poll(SLICE_SECONDS)
 
     def forget(self) -> None:
         """Give up what is under way; nobody is told of it."""
@@ -207,11 +220,12 @@ def refusal(error: KafkaError, ids: tuple[str, ...]) -> ClientError:
         )
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
         return NotDelivered(words, "make the value smaller, or raise the topic's"
-                            " max.message.bytes", ids, blames_record=True)  # fmt: skip
-    if error.code() in _BLAMES_RECORD:
-        return NotDelivered(words, "write to a topic that takes such records", ids, True)
+                            " max.message.bytes", ids, error.code())  # fmt: skip
+    if error.code() in BLAMES_RECORD:
+        return NotDelivered(words, "write to a topic that takes such records", ids, error.code())
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         return NotDelivered(words, "let this user write to the topic", ids)
     return NotDelivered(
-        words, "see that the broker runs; sending them again is safe, their ids stay the same", ids
-    )
+        words, "see that the broker runs; sending them again is safe, their ids stay the same", ids,
+        error.code(),
+    )  # fmt: skip

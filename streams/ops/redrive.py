@@ -14,7 +14,7 @@ from typing import Any
 
 from streams import topics
 from streams.client.errors import NotDelivered
-from streams.client.sending import Sender, Whole
+from streams.client.sending import BLAMES_RECORD, FELL_WITH_ANOTHER, Sender, Whole
 from streams.client.transactions import Transactions
 from streams.ops.admin import Admin, Planned
 from streams.ops.ledger import Entry, Ledger, encoded, entries, merged, topic_id
@@ -27,6 +27,7 @@ MOST_RECORDS = 500
 MOST_BYTES = 8 << 20
 """Of one transaction."""
 TIMEOUT_SECONDS = 20
+ATTEMPTS = 3
 BATCHES_A_SECOND = 2
 """With a rate: so often something is written."""
 Pairs = list[tuple[Letter, Plan]]
@@ -130,7 +131,7 @@ class Redrive:
         try:
             self._commit(going, options)
         except NotDelivered as error:
-            if not error.blames_record:
+            if error.code not in BLAMES_RECORD:
                 raise
             if len(batch) > 1:
                 return [pair for one in batch for pair in self._write([one], options)]
@@ -139,6 +140,16 @@ class Redrive:
         return batch
 
     def _commit(self, going: Pairs, options: Options) -> None:
+        """One transaction; tried again where its records fell with an earlier one's."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                self._commit_once(going, options)
+                return
+            except NotDelivered as error:
+                if error.code not in FELL_WITH_ANOTHER or not left:
+                    raise
+
+    def _commit_once(self, going: Pairs, options: Options) -> None:
         self._transactions.begin()
         try:
             for letter, plan in going:
