@@ -22,6 +22,10 @@ WRITER = "streams-writer"
 """Names the writer ``step/generation/task`` whose watermark covers the record."""
 WATERMARK = "streams-watermark"
 """Only in a control record (null key and value): the writer's declared watermark, or ``idle``."""
+REPLAYS = "streams-replay-count"
+"""How often a record was written back: it is a correction, and no writer's any more."""
+REPLAY_FOR = "streams-replay-for"
+"""Who alone is to take a record that was written back: everybody else has taken it before."""
 
 
 @lru_cache(maxsize=1024)
@@ -224,7 +228,7 @@ def from_headers(
         fallback_ts if time is None else _time(time),
         op,
         None,
-        get("ce_correction") == b"true",
+        get("ce_correction") == b"true" or REPLAYS in found,
         fallback_type if said is None else _text(said, "ce_type"),
         None if anchor is None else _anchor(anchor),
         None if ingest is None else _number(ingest, "ce_ingestts"),

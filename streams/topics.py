@@ -291,6 +291,12 @@ cursors = Topic(
     "where each source stands, written with what it produced",
     compacted=True,
 )
+redrives = Topic(
+    "streams.redrives",
+    "any",
+    "which letters were written back, written with the records themselves",
+    partitions=2,
+)
 
 ALL: tuple[Topic, ...] = (
     blocks,
@@ -328,6 +334,7 @@ ALL: tuple[Topic, ...] = (
     dead_letters,
     late_records,
     cursors,
+    redrives,
 )
 BY_TOPIC: dict[str, Topic] = {topic.name: topic for topic in ALL}
 STORED: tuple[Topic, ...] = tuple(topic for topic in ALL if topic.stored)

@@ -33,13 +33,14 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.UNEXPECTED: "an error that nobody foresaw: run again with `--debug` and report it",
     ExitCode.USAGE: "a wrong option, argument, command or topic name",
     ExitCode.FENCED: "another process has taken over the partitions of the worker, which its "
-    "supervisor restarts, or the name of the source",
+    "supervisor restarts, the name of the source, or the redrive",
     ExitCode.BROKER: "no Kafka broker is named or answers, or it failed while we used it",
     ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog, or lost its local state, "
     "and will not go on",
     ExitCode.CONFIG: "a setting is wrong, or another topology runs in this group",
     ExitCode.TOPICS: "topics are missing or have the wrong partition count",
-    ExitCode.INPUT: "input was refused: a bad line, file or record",
+    ExitCode.INPUT: "input was refused: a bad line, file or record, or a letter that cannot be "
+    "written back",
     ExitCode.INCOMPATIBLE: "schemas are not compatible with the last release, or an id is missing",
     ExitCode.UNHEALTHY: "`streams doctor` found something that must be repaired",
     ExitCode.REGISTRY: "the schema registry does not answer or gives no access, and its ids are "
@@ -72,7 +73,7 @@ _TYPED = {
     ("streams.cli.errors", "UserError"): ExitCode.USAGE,
     ("streams.ops.target", "NoBroker"): ExitCode.BROKER,
     ("streams.ops.target", "BadAddress"): ExitCode.USAGE,
-    ("streams.ops.dead_letters", "NoRecord"): ExitCode.USAGE,
+    ("streams.ops.letters", "NoRecord"): ExitCode.USAGE,
     ("streams.ops.admin", "OpsError"): ExitCode.TOPICS,
     ("streams.client.errors", "BadOption"): ExitCode.USAGE,
     ("streams.client.errors", "NoTopic"): ExitCode.TOPICS,

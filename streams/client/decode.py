@@ -13,6 +13,7 @@ from schemas.errors import SchemaError, WrongSchema
 from schemas.headers import WATERMARK, from_headers
 from schemas.ids import digest_id
 from schemas.wire import Codec
+from streams.engine.guard import headers_of
 from streams.topics import BY_TOPIC
 
 LETTERS = ("dead_letters", "late_records")
@@ -37,8 +38,7 @@ def is_control(message: Message) -> bool:
     """Whether a record only declares a watermark."""
     if message.value() is not None or message.key() is not None:
         return False
-    headers: Any = message.headers() or ()
-    return any(name == WATERMARK for name, _ in headers)
+    return any(name == WATERMARK for name, _ in headers_of(message))
 
 
 def read_message(message: Message, codec: Codec) -> Read:
@@ -49,7 +49,7 @@ def read_message(message: Message, codec: Codec) -> Read:
     append_ts: int = message.timestamp()[1]
     key: Any = message.key()
     value: Any = message.value()
-    headers: Any = message.headers() or []
+    headers = headers_of(message)
     event, error = None, None
     try:
         event_type, content = _decode(value, topic, codec)

@@ -36,11 +36,13 @@ class Refused(ClientError, ValueError):
 
 
 class NotDelivered(ClientError):
-    """The broker does not have some of what was sent; ``ids`` names the events."""
+    """The broker does not have some of what was sent; ``ids`` are its events, ``code`` Kafka's."""
 
-    def __init__(self, cause: str, remedy: str, ids: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, cause: str, remedy: str, ids: tuple[str, ...] = (), code: int | None = None
+    ) -> None:
         super().__init__(cause, remedy)
-        self.ids = ids
+        self.ids, self.code = ids, code
 
 
 class Fenced(ClientError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Librdkafka
 
+from schemas.headers import Headers
 from streams.client.compose import Composed
 from streams.client.errors import BadOption, ClientError, Fenced, NotDelivered, NoTopic
 from streams.client.librdkafka import client_of, patiently
@@ -26,9 +27,31 @@ OPTIONS: dict[str, Any] = {
 }
 SLICE_SECONDS = 0.1
 FORGET_SECONDS = 1.0
+BLAMES_RECORD = (
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_MSG,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_TIMESTAMP,
+    KafkaError._INVALID_ARG,
+)
+"""What the broker will never take, however often it is sent."""
+FELL_WITH_ANOTHER = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+"""Undone with a transaction; right after a refusal librdkafka does that to the next one, too."""
 _OURS = ("bootstrap.servers", "enable.idempotence", "acks", "partitioner", "transactional.id")
 Told = Callable[[ClientError | None], None]
 """Receives the outcome of one delivery."""
+
+
+class Whole(NamedTuple):
+    """A record, part by part."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    headers: Headers
+    ts: int = 0
+    """Its time (ms), where the topic keeps what its producer says; 0 is now."""
 
 
 class Sender:
@@ -95,24 +118,30 @@ class Sender:
 
     def queue(self, record: Composed, partition: int, told: Told | None = None) -> int | None:
         """Queue a record; None while the queue is full. Raises NotDelivered or Fenced."""
+        whole = (record.topic.name, record.value, record.key, partition, record.headers)
+        return self.put(record.id, Whole(*whole), told)
+
+    def put(self, id: str, whole: Whole, told: Told | None = None) -> int | None:
+        """The same for a record as it is; ``id`` names it in errors."""
         self._sent += 1
         number = self._sent
-        self.under_way[number] = record.id
+        self.under_way[number] = id
         try:
             self.librdkafka.produce(
-                record.topic.name,
-                record.value,
-                record.key,
-                partition,
+                whole.topic,
+                whole.value,
+                whole.key,
+                whole.partition,
                 on_delivery=partial(self._delivered, number, told),
-                headers=record.headers,  # type: ignore[arg-type]
+                timestamp=whole.ts,
+                headers=whole.headers,  # type: ignore[arg-type]
             )
         except BufferError:
             del self.under_way[number]
             return None
         except KafkaException as error:
             del self.under_way[number]
-            raise refusal(error.args[0], (record.id,)) from error
+            raise refusal(error.args[0], (id,)) from error
         return number
 
     def _delivered(
@@ -151,8 +180,18 @@ class Sender:
     def check(self) -> None:
         """Raise NotDelivered with the ids of all that failed since the last time."""
         if self._failed:
+            cause = self._first_cause()
             failed, self._failed = self._failed, []
-            raise refusal(failed[0][1], tuple(id for id, _ in failed))
+            raise refusal(cause, tuple(id for id, _ in failed))
+
+    def _first_cause(self) -> KafkaError:
+        """Why the first record failed: those that fell with it may be told of before it is."""
+        deadline = time.monotonic() + FORGET_SECONDS
+        while True:
+            causes = [error for _, error in self._failed if error.code() not in FELL_WITH_ANOTHER]
+            if causes or not self.under_way or time.monotonic() > deadline:
+                return next(iter(causes), self._failed[0][1])
+            self.librdkafka.poll(SLICE_SECONDS)
 
     def forget(self) -> None:
         """Give up what is under way; nobody is told of it."""
@@ -181,9 +220,12 @@ def refusal(error: KafkaError, ids: tuple[str, ...]) -> ClientError:
         )
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
         return NotDelivered(words, "make the value smaller, or raise the topic's"
-                            " max.message.bytes", ids)  # fmt: skip
+                            " max.message.bytes", ids, error.code())  # fmt: skip
+    if error.code() in BLAMES_RECORD:
+        return NotDelivered(words, "write to a topic that takes such records", ids, error.code())
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         return NotDelivered(words, "let this user write to the topic", ids)
     return NotDelivered(
-        words, "see that the broker runs; sending them again is safe, their ids stay the same", ids
-    )
+        words, "see that the broker runs; sending them again is safe, their ids stay the same", ids,
+        error.code(),
+    )  # fmt: skip

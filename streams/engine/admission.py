@@ -12,7 +12,7 @@ from schemas.wire import Codec
 from streams.engine.guard import Message, read_all
 from streams.engine.intake import Intake
 from streams.engine.progress import Progress
-from streams.engine.reading import carries_writer, reader
+from streams.engine.reading import Elsewhere, carries_writer, reader
 from streams.engine.topology import SubTopology
 from streams.topics import Topic
 
@@ -28,6 +28,7 @@ class Verdicts(Protocol):
     ) -> None: ...  # fmt: skip
     def late(self, topic: Topic, message: Message, late: Late) -> None: ...
     def repeated(self, topic: Topic, event: Event) -> None: ...
+    def elsewhere(self, topic: Topic) -> None: ...
 
 
 class Admission:
@@ -41,10 +42,12 @@ class Admission:
         progress: Progress,
         scopes: Mapping[str, Scope],
         verdicts: Verdicts,
+        name: str = "",
     ) -> None:
         self._steps, self._scopes = sub.steps, scopes
         self._intake, self._progress, self._verdicts = intake, progress, verdicts
-        self._readers = {t.name: reader(t, codec) for t in sub.inputs if t.event_type is not None}
+        typed = [topic for topic in sub.inputs if topic.event_type is not None]
+        self._readers = {topic.name: reader(topic, codec, name.encode()) for topic in typed}
         self.own_ids = _own_ids(sub)
         """Sources whose readers all tell repetitions by themselves, and how many these are."""
 
@@ -70,6 +73,9 @@ class Admission:
     ) -> Iterator[tuple[Event, Message]]:
         """The events that are in time, one after the other; what is not goes where it belongs."""
         for event, message in zip(read, messages, strict=True):
+            if isinstance(event, Elsewhere):
+                self._verdicts.elsewhere(topic)
+                continue
             if isinstance(event, SchemaError):
                 self._verdicts.dead(topic, message, "decode", event.cause, str(event))
                 continue

@@ -10,11 +10,15 @@ import msgspec
 
 from schemas.envelope import Event
 from schemas.errors import SchemaError, WrongSchema
-from schemas.headers import WATERMARK, Headers
+from schemas.headers import REPLAY_FOR, REPLAYS, WATERMARK, Headers
 from streams.topics import LETTER_BYTES
 
 LETTER_ROOM = 64 * 1024
 """What key and headers of a dead letter may take of the topic's largest message."""
+UNREADABLE = "streams-unreadable-headers"
+"""Stands for headers that nobody can read."""
+OWN = "dl.own."
+"""What the name of a record's own header begins with, in its letter, where it looks like ours."""
 
 
 class Message(Protocol):
@@ -33,7 +37,18 @@ def is_control(message: Message) -> bool:
     """Whether a record only declares a watermark: neither key nor value, and the header."""
     if message.value() is not None or message.key() is not None:
         return False
-    return any(name == WATERMARK for name, _ in message.headers() or ())
+    return any(name == WATERMARK for name, _ in headers_of(message))
+
+
+def headers_of(message: Message) -> Headers:
+    """The headers of a record; ``UNREADABLE`` alone where a name is not UTF-8.
+
+    Kafka takes such a name from anybody, and confluent-kafka raises SystemError when it meets one.
+    """
+    try:
+        return list(message.headers() or ())
+    except SystemError:
+        return [(UNREADABLE, b"")]
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -122,19 +137,29 @@ def origin_headers(prefix: str, message: Message) -> Headers:
         (f"{prefix}.topic", (message.topic() or "").encode()),
         (f"{prefix}.partition", b"%d" % (message.partition() or 0)),
         (f"{prefix}.offset", b"%d" % (message.offset() or 0)),
+        (f"{prefix}.timestamp", b"%d" % message.timestamp()[1]),
     ]
 
 
-def dead_letter(message: Message, step: str, cause: str, detail: str) -> Letter:
+def reader_headers(prefix: str, reader: str, version: int | None) -> Headers:
+    """Who could not take the record, and the version of its step where it came to one."""
+    found: Headers = [(f"{prefix}.reader", reader.encode())]
+    return found if version is None else [*found, (f"{prefix}.version", b"%d" % version)]
+
+
+def dead_letter(
+    message: Message, step: str, cause: str, detail: str, reader: Sequence[tuple[str, bytes]] = ()
+) -> Letter:
     """The dead letter of a record: key and value byte-identical, the cause in ``dl.`` headers."""
     why: Headers = [
         ("dl.cause", cause.encode()),
         ("dl.step", step.encode()),
         ("dl.detail", detail[:1000].encode(errors="replace")),
         *origin_headers("dl", message),
+        *reader,
     ]
     key, value = as_bytes(message.key()), as_bytes(message.value())
-    return letter(key, value, list(message.headers() or []), why)
+    return letter(key, value, headers_of(message), why)
 
 
 def oversized(topic: str, partition: int, event: Event, value: bytes) -> Headers:
@@ -158,13 +183,15 @@ def letter(key: bytes | None, value: bytes | None, own: Headers, why: Headers) -
     """Put the reason in front of a record's own headers.
 
     A value too large for the topic is replaced by nothing but its SHA-256 and length in headers:
-    the origin says where the bytes are. Own headers that do not fit are left out, and counted.
+    the origin says where the bytes are. Own headers that do not fit are left out, and counted, but
+    for how often the record was written back. Own headers with our names are kept under ``OWN``.
     """
     if value is not None and len(value) + len(key or b"") > LETTER_BYTES - LETTER_ROOM:
         digest = sha256(value).hexdigest().encode()
         why = [*why, ("dl.sha256", digest), ("dl.bytes", b"%d" % len(value))]
         value = None
-    kept = [(n, v) for n, v in own if not n.startswith(("dl.", "late."))]
+    kept = [(f"{OWN}{n}" if n.startswith(("dl.", "late.")) else n, v) for n, v in own]
     if sum(len(n) + len(v or b"") for n, v in kept) > LETTER_ROOM // 2:
-        why, kept = [*why, ("dl.headers_left_out", b"%d" % len(kept))], []
+        why = [*why, ("dl.headers_left_out", b"%d" % len(kept))]
+        kept = [(n, v) for n, v in kept if n in (REPLAYS, REPLAY_FOR) and len(v or b"") < 256]
     return Letter(key, value, [*why, *kept])

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.envelope import Event
-from schemas.errors import BadHeaders, BadValue
-from schemas.headers import WRITER, from_headers
+from schemas.errors import BadHeaders, BadValue, SchemaError
+from schemas.headers import REPLAY_FOR, REPLAYS, WRITER, from_headers
 from schemas.ids import digester
 from schemas.validate import validate
 from schemas.wire import Codec
@@ -17,11 +17,18 @@ from streams.topics import Topic
 Read = Callable[[Message], Event]
 
 
-def reader(topic: Topic, codec: Codec) -> Read:
+class Elsewhere(SchemaError):
+    """A record was written back for another reader: it is none of ours."""
+
+    cause = "elsewhere"
+
+
+def reader(topic: Topic, codec: Codec, taker: bytes = b"") -> Read:
     """A function from a record of ``topic`` to its event, made for many of them.
 
-    It raises SchemaError for what is no event of the topic. A record of a source is checked: its
-    value, that its key is the key of its value, and that its id is the id of its value.
+    It raises SchemaError for what is no event of the topic, Elsewhere for what was written back for
+    another reader than ``taker``. A record of a source is checked: its value, that its key is the
+    key of its value, and that its id is the id of its value.
     """
     event_type, source = topic.type, topic.source
     name, value_of, key_of = event_type.name, codec.reader(event_type.name), event_type.key
@@ -29,10 +36,12 @@ def reader(topic: Topic, codec: Codec) -> Read:
     keyed, places = topic.by != "any", _Places(topic.name)
 
     def read(message: Message) -> Event:
-        value = value_of(as_bytes(message.value()))
-        key = _key(message.key(), keyed)
         headers, append_ts = message.headers(), message.timestamp()[1]
         found = dict(headers) if headers else headers
+        if found and REPLAY_FOR in found and found[REPLAY_FOR] != taker:
+            raise Elsewhere(f"written back for {found[REPLAY_FOR]!r}")
+        value = value_of(as_bytes(message.value()))
+        key = _key(message.key(), keyed)
         own = ""
         if identified and (source or not found or "ce_id" not in found):
             own = event_type.event_id(value) or ""
@@ -66,8 +75,9 @@ class _Places(dict[int | None, Callable[..., str]]):
 
 
 def carries_writer(message: Message) -> bool:
-    """Whether a record names the writer whose watermark covers it."""
-    return any(name == WRITER for name, _ in message.headers() or ())
+    """Whether a record names the writer whose watermark covers it; one written back has none."""
+    names = {name for name, _ in message.headers() or ()}
+    return WRITER in names and REPLAYS not in names
 
 
 def _key(raw: Any, needed: bool) -> str:

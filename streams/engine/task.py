@@ -28,9 +28,11 @@ from streams.engine.guard import (
     Message,
     attempt,
     dead_letter,
+    headers_of,
     is_control,
     letter,
     origin_headers,
+    reader_headers,
 )
 from streams.engine.intake import Intake
 from streams.engine.marks import Marks
@@ -86,7 +88,12 @@ class Task:
         """Whether it has declared itself idle; whether it is to declare nothing for a while."""
         self._emit = TaskEmit(self.route, self.fan)
         self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
-        self._admission = Admission(sub, codec, self.intake, self.progress, self._scopes, self)
+        self.reader = f"{settings.application}-{sub.name}"
+        """Who it is to those who write a letter of it back."""
+        self._admission = Admission(
+            sub, codec, self.intake, self.progress, self._scopes, self, self.reader
+        )
+        self._versions = {step.name: step.version for step in sub.steps}
         self.marks = Marks(sub.steps, self._scopes)
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
@@ -319,26 +326,35 @@ class Task:
         counts.duplicates += 1
         counts.void_retracts += event.op == "retract"
 
+    def elsewhere(self, topic: Topic) -> None:
+        """A record was written back for another reader; this task has taken it before."""
+        counts = self.counts[topic.name]
+        counts.read += 1
+        counts.filtered += 1
+
     def dead(self, topic: Topic, message: Message, step: str, cause: str, detail: str) -> None:
         counts = self.counts[topic.name]
         counts.read += 1
         counts.dead_letters += 1
-        self.pending.append(Pending(topics.dead_letters, dead_letter(message, step, cause, detail)))
+        reader = reader_headers("dl", self.reader, self._versions.get(step))
+        content = dead_letter(message, step, cause, detail, reader)
+        self.pending.append(Pending(topics.dead_letters, content))
 
     def late(self, topic: Topic, message: Message, late: Late) -> None:
         counts = self.counts[topic.name]
         counts.read += 1
         counts.late += 1
         counts.late_retracts += late.event.op == "retract"
+        step = next(s.name for s in self.sub.steps if topic in s.reads)
         why = [
-            ("late.step", next(s.name for s in self.sub.steps if topic in s.reads).encode()),
+            ("late.step", step.encode()),
             ("late.watermark", b"%d" % late.watermark),
             ("late.by", b"%d" % late.by),
             ("late.idle", b"true" if late.idle else b"false"),
             *origin_headers("late", message),
+            *reader_headers("late", self.reader, self._versions[step]),
         ]
-        own = list(message.headers() or [])
-        content = letter(message.key(), message.value(), own, why)
+        content = letter(message.key(), message.value(), headers_of(message), why)
         self.pending.append(Pending(topics.late_records, content))
 
     # Time and checkpoints -------------------------------------------------------------------------

@@ -24,13 +24,13 @@ class SinkLetters:
     """
 
     def __init__(self, bootstrap: str, name: str, kafka: dict[str, Any] | None = None) -> None:
-        self._bootstrap, self._kafka, self._step = bootstrap, kafka or {}, f"sink:{name}"
+        self._bootstrap, self._kafka, self.step = bootstrap, kafka or {}, f"sink:{name}"
         self._producer: Producer | None = None
         self._failed: KafkaError | None = None
 
     def send(self, read: Read, error: SinkError) -> None:
         """Write the letter of a record; raises KafkaException when the broker does not take it."""
-        content = sink_letter(read, self._step, error)
+        content = sink_letter(read, self.step, error)
         producer = self._producer = self._producer or self._open()
         producer.produce(
             topics.dead_letters.name,
@@ -61,5 +61,7 @@ def sink_letter(read: Read, step: str, error: SinkError) -> Letter:
         ("dl.topic", read.topic.encode()),
         ("dl.partition", b"%d" % read.partition),
         ("dl.offset", b"%d" % read.offset),
+        ("dl.timestamp", b"%d" % read.append_ts),
+        ("dl.reader", step.encode()),
     ]
     return letter(read.key, read.value, read.headers, why)

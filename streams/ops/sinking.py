@@ -15,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from schemas.headers import REPLAY_FOR
 from schemas.wire import Codec
 from sinks.base import Permanent, Retryable, Sink, SinkRecord
 from streams.client import Read, Reader
@@ -181,7 +182,7 @@ class SinkDriver(threading.Thread):
         records = [
             SinkRecord(r.topic, r.partition, r.offset, r.event)
             for r in reads
-            if r.event is not None
+            if r.event is not None and not self._elsewhere(r)
         ]
         try:
             self._patiently(partial(sink.write, records))
@@ -190,6 +191,14 @@ class SinkDriver(threading.Thread):
                 raise
             return error
         return None
+
+    def _elsewhere(self, read: Read) -> bool:
+        """Whether a record was written back for another reader: it was written here before."""
+        if read.event is None or not read.event.correction:
+            return False
+        wanted = dict(read.headers).get(REPLAY_FOR)
+        mine = "" if self.letters is None else self.letters.step
+        return wanted is not None and wanted != mine.encode()
 
     def _without(self, error: Permanent, reads: list[Read]) -> list[list[Read]]:
         """Send the refused record to the dead letters; return the others, in their order."""

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from schemas.events import Label, Tip
-from schemas.headers import Headers
+from schemas.headers import REPLAYS, Headers
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.guard import LETTER_ROOM, letter
@@ -123,15 +123,16 @@ def test_the_largest_source_record_fits_into_a_letter_whole() -> None:
 
 
 def test_headers_that_do_not_fit_are_counted_instead() -> None:
-    """A letter stays below the limit of its topic."""
+    """A letter stays below the limit of its topic; how often it was written back is never lost."""
     own = [(f"h{n}", b"x" * 100) for n in range(LETTER_ROOM // 100)]
-    found = letter(b"k", b"v", own, [("dl.cause", b"x")])
-    assert [("dl.cause", b"x"), ("dl.headers_left_out", b"%d" % len(own))] == found.headers
+    found = letter(b"k", b"v", [*own, (REPLAYS, b"2")], [("dl.cause", b"x")])
+    left_out = ("dl.headers_left_out", b"%d" % (len(own) + 1))
+    assert [("dl.cause", b"x"), left_out, (REPLAYS, b"2")] == found.headers
 
 
 def test_reasons_of_an_earlier_letter_are_not_mixed_with_the_new_ones() -> None:
-    """A record that was sent again and failed again has one cause."""
+    """A letter has one cause; a record's own headers with such names are kept under another."""
     own = [("dl.cause", b"old"), ("late.by", b"3"), ("ce_id", b"x")]
-    assert [("dl.cause", b"new"), ("ce_id", b"x")] == letter(
-        b"k", b"v", own, [("dl.cause", b"new")]
-    ).headers
+    kept = [("dl.own.dl.cause", b"old"), ("dl.own.late.by", b"3"), ("ce_id", b"x")]
+    new = ("dl.cause", b"new")
+    assert [new, *kept] == letter(b"k", b"v", own, [new]).headers

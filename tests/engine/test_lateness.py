@@ -42,6 +42,8 @@ def test_an_observed_event_is_late_below_the_watermark_before_it(run: bool) -> N
     assert {
         "late.step": "obey", "late.watermark": str(T0 + 90), "late.by": "1", "late.idle": "false",
         "late.topic": OBSERVED.name, "late.partition": "0", "late.offset": "2",
+        "late.timestamp": str(record.timestamp()[1]), "late.reader": "streams-by_txid",
+        "late.version": "1",
     } == {name: text for name, text in why.items() if name.startswith("late.")}  # fmt: skip
     assert (4, 3, 1) == (counts(world).read, counts(world).used, counts(world).late)
 
