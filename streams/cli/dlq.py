@@ -82,11 +82,12 @@ def _one(row: dict[str, object], output: Output) -> None:
 def _reader(late: bool) -> Iterator[tuple[Reader, Topic]]:
     from streams import topics  # noqa: PLC0415
     from streams.client import Reader  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     bootstrap = current().bootstrap()
-    require_listener(bootstrap)
-    reader = Reader(bootstrap, current().codec(), {"log_level": 0})
+    kafka = current().kafka()
+    require_broker(bootstrap, kafka)
+    reader = Reader(bootstrap, current().codec(), {**kafka, "log_level": 0})
     try:
         yield reader, topics.late_records if late else topics.dead_letters
     finally:

@@ -33,7 +33,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.USAGE: "a wrong option, argument, command or topic name",
     ExitCode.FENCED: "another process has taken over the partitions of the worker, which its "
     "supervisor restarts, or the name of the source",
-    ExitCode.BROKER: "no Kafka broker is named or answers, or it failed while we used it",
+    ExitCode.BROKER: "no Kafka broker is named or answers, it refuses us (password, certificate, "
+    "right), or it failed while we used it",
     ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog, or lost its local state, "
     "and will not go on",
     ExitCode.CONFIG: "a setting is wrong, or another topology runs in this group",
@@ -67,6 +68,7 @@ class Failure(NamedTuple):
 
 _TYPED = {
     ("streams.cli.errors", "UserError"): ExitCode.USAGE,
+    ("streams.wire.errors", "WireError"): ExitCode.BROKER,
     ("streams.ops.target", "NoBroker"): ExitCode.BROKER,
     ("streams.ops.target", "BadAddress"): ExitCode.USAGE,
     ("streams.ops.dead_letters", "NoRecord"): ExitCode.USAGE,

@@ -112,13 +112,14 @@ def _admin(modules: list[str] | None) -> tuple[Admin, Topology]:
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.own_topics import topology_with  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
     topology = topology_with(config, modules or ())
-    require_listener(bootstrap)
-    return Admin(settings_of(config, bootstrap)), topology
+    settings = settings_of(config, bootstrap)
+    require_broker(bootstrap, settings.kafka)
+    return Admin(settings), topology
 
 
 def _show(planned: Iterable[Planned], output: OutputOption) -> None:

@@ -25,6 +25,9 @@ from streams.engine.selection import EXIT_TOPOLOGY, Selection, WrongSelection, w
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology, Topology
 from streams.engine.transport import Flow
+from streams.wire.approach import refusal
+from streams.wire.errors import WireError, no_right
+from streams.wire.mapping import credentials
 
 Companion = Callable[[Any], Any]
 """Makes a service that lives as long as the application, which it is given."""
@@ -80,7 +83,13 @@ class Application(faust.App):
             end_process(EXIT_TOPICS, str(error))
         except WrongSelection as error:
             end_process(EXIT_TOPOLOGY, str(error))
+        except WireError as error:
+            end_process(EXIT_MOVER, str(error))
         except KafkaException as error:
+            kafka = {**settings.kafka, "bootstrap.servers": settings.bootstrap}
+            refused = no_right(error, "begin") or refusal(kafka)
+            if refused is not None:
+                end_process(EXIT_MOVER, str(refused))
             end_process(
                 EXIT_MOVER,
                 f"no Kafka broker answers at {settings.bootstrap} ({error.args[0].name()}): start "
@@ -149,6 +158,7 @@ def build_app(
     app: Any = Application(
         selection.application,
         broker=f"streams://{settings.bootstrap}",
+        broker_credentials=credentials(settings.kafka),
         broker_client_id=client_id(selection, settings),
         web_enabled=False,
         topic_partitions=settings.partitions,

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.wire.errors import no_right
+
 CHUNK = 2000
 """Records that are read at once, and so a chunk at most: they fit a processor's cache."""
 POLL_SECONDS = 0.02
@@ -242,7 +244,8 @@ class Mover(threading.Thread):
 
     def _fail(self, error: Exception) -> None:
         if not self.stopped:
-            end_process(EXIT_MOVER, f"reading from Kafka failed: {error}")
+            refused = no_right(error, f"read {error.args[0].str() if error.args else ''}")
+            end_process(EXIT_MOVER, str(refused or f"reading from Kafka failed: {error}"))
 
     def _obey(self) -> None:
         while not self.commands.empty():

@@ -22,6 +22,7 @@ from schemas.wire import Codec
 from streams.engine.guard import attempt_async
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
+    EXIT_MOVER,
     Chunk,
     Mover,
     Place,
@@ -30,6 +31,7 @@ from streams.engine.mover import (
 from streams.engine.runner import Report, Runner, settle
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
+from streams.wire.errors import no_right
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """State is large and free of cycles: the defaults would walk through it all the time."""
@@ -176,9 +178,11 @@ class Consumer(driver.Consumer):
             return
         runner = self.parked.pop(place, None)
         if runner is None:
-            runner = self._runner(place)
+            loop = asyncio.get_running_loop()  # a client with a token waits for it as it is made
+            runner = await loop.run_in_executor(self.pool, self._runner, place)
             error = await attempt_async(runner.open(lambda: session is self.mover.session))
             if error is not None and session is self.mover.session:
+                self._refused(runner, error)
                 end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
         if session is not self.mover.session or not self.settled or self.should_stop:
             await runner.close()  # revoked meanwhile
@@ -190,6 +194,13 @@ class Consumer(driver.Consumer):
         runner.at_end.clear()  # what was silent before it was parked may not be so any more
         self._hold(runner)
         await added
+
+    def _refused(self, runner: Runner, error: BaseException) -> None:
+        """End with the name of the right that is missing, if it is one."""
+        id = self.flow.settings.transactional_id(runner.sub.name, runner.partition)
+        refused = no_right(error, f"begin task {runner} (transactional id {id})")
+        if refused is not None:
+            end_process(EXIT_MOVER, str(refused))
 
     async def _end_starting(self) -> None:
         """Tasks that begin see that the session is over; none may fence once we have let go."""
