@@ -20,7 +20,7 @@ from schemas.addresses import http_address
 from streams.chain.payments import PaymentSettings
 from streams.tuning import DAY_MS, EngineTuning
 from streams.wire.secrets import too_wide
-from streams.wire.settings import WireSettings, problem
+from streams.wire.settings import WireSettings
 
 PREFIX = "STREAMS_"
 DEFAULT_FILE = "streams.toml"
@@ -217,8 +217,6 @@ def _explain(message: str, origins: Mapping[str, str]) -> str:
 
 
 def _check(config: Config) -> None:
-    if (wrong := problem(config.kafka)) is not None:
-        raise ConfigError(wrong)
     if config.partitions < 1:
         raise ConfigError(f"partitions must be at least 1, not {config.partitions}")
     if config.engine.retract_grace_ms < config.engine.grace_ms:

@@ -68,6 +68,7 @@ class Failure(NamedTuple):
 
 _TYPED = {
     ("streams.cli.errors", "UserError"): ExitCode.USAGE,
+    ("streams.wire.errors", "BadWire"): ExitCode.CONFIG,
     ("streams.wire.errors", "WireError"): ExitCode.BROKER,
     ("streams.ops.target", "NoBroker"): ExitCode.BROKER,
     ("streams.ops.target", "BadAddress"): ExitCode.USAGE,

@@ -22,6 +22,10 @@ class WireError(RuntimeError):
         self.cause, self.remedy = cause, remedy
 
 
+class BadWire(WireError):
+    """The settings of the section [kafka] do not fit together."""
+
+
 class NoToken(WireError):
     """There is no token to show to the broker."""
 

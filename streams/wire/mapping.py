@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from streams.wire.secrets import Secret
-from streams.wire.settings import WireSettings
+from streams.wire.errors import BadWire
+from streams.wire.settings import WireSettings, problem
 from streams.wire.tokens import tokens_of
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 def librdkafka(wire: WireSettings) -> dict[str, Any]:
     """The settings of every librdkafka client; empty where nothing is said.
 
-    Raises BadWire when a token cannot be had.
+    Raises BadWire where the settings do not fit together.
     """
     if wire == WireSettings():
         return {}
+    if (wrong := problem(wire)) is not None:
+        cause, _, remedy = wrong.rpartition(": ")
+        raise BadWire(cause, remedy)
     found: dict[str, Any] = {"security.protocol": wire.protocol}
     if wire.tls:
         found |= _tls(wire)
