@@ -125,7 +125,12 @@ def _code(error: BaseException, cause: str) -> ExitCode:
 
 def _words(error: BaseException) -> tuple[str, str]:
     if type(error).__name__ == "KafkaException":
+        from streams.wire.errors import no_right  # noqa: PLC0415
+
         problem = error.args[0]
+        refused = no_right(error, "do this")
+        if refused is not None:
+            return f"Kafka: {problem.str()}", refused.remedy
         words = problem.str() if hasattr(problem, "str") else str(problem)
         return f"Kafka: {words}", "see that the broker runs: `streams doctor`"
     cause, _, remedy = str(error).partition(": ")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.acls import acls
 from streams.cli.listing import OutputOption, Row, show
 from streams.cli.options import current
 
@@ -28,6 +29,9 @@ app = typer.Typer(
     add_completion=False,
     help="List the topics; make a broker agree with them.\n\nExample: streams topics plan",
 )
+
+
+app.command()(acls)
 
 
 @app.command("list")

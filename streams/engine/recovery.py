@@ -13,6 +13,7 @@ from streams.engine.mover import READ
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
+_FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED,)
 
 
 class Recovery:
@@ -88,8 +89,9 @@ def _record(message: Any) -> tuple[int, bytes, bytes | None]:
 
 
 def _is_end(message: Message) -> bool:
-    """Whether the end is reached; other errors than fatal ones librdkafka gets over by itself."""
+    """Whether the end is reached; librdkafka gets over other errors by itself, but not over fatal
+    ones and missing rights."""
     error = message.error()
-    if error is not None and error.fatal():
+    if error is not None and (error.fatal() or error.code() in _FORBIDDEN):
         raise KafkaException(error)
     return error is not None and error.code() == KafkaError._PARTITION_EOF

@@ -23,6 +23,7 @@ from streams.engine.mover import (
 )
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
+from streams.engine.rights import named
 from streams.engine.settings import EngineSettings
 from streams.engine.stores import StateLost
 from streams.engine.task import StepFailed, Task
@@ -250,7 +251,7 @@ async def settle(runners: list[Runner], report: Report) -> None:
             runner.lost(result)
         refused = no_right(result, f"write what task {runner} has made")
         if refused is not None:
-            end_process(EXIT_MOVER, str(refused))
+            end_process(EXIT_MOVER, str(named(refused, runner.sub, runner.settings)))
         if isinstance(result, Fenced):
             end_process(EXIT_FENCED, f"task {runner} has another owner now: {result}")
         if isinstance(result, (KafkaException, BufferError)):

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import msgspec
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
@@ -59,9 +59,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         known = {driver.ensure_aiokafka_TP(tp): n for tp, n in offsets.items() if tp in held}
         try:
             await self._ensure_consumer().commit(known)
+        except GroupAuthorizationFailedError:
+            self._forbidden()
         except KafkaError:
             return False
         return True
+
+    def look_at_rights(self) -> None:
+        """aiokafka waits for somebody to ask before it tells that it may not join."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        error = getattr(coordinator, "_pending_exception", None)
+        if isinstance(error, GroupAuthorizationFailedError):
+            self._forbidden()
+
+    def _forbidden(self) -> None:
+        """Who may not be in the group any more has no partitions: end, and say so."""
+        group = self.app.conf.id
+        end_process(
+            EXIT_MOVER,
+            f"we have no right to READ on group {group}: `streams topics acls worker` prints what "
+            "a worker needs; give it to our principal",
+        )
 
     def highwater(self, tp: Any) -> int:
         """How far a partition was read: nobody may wait on the mover for its true end."""
@@ -235,6 +253,7 @@ class Consumer(driver.Consumer):
         """
         while not self.should_stop:
             await self.sleep(1.0)
+            cast(ConsumerThread, self._thread).look_at_rights()
             if self.flow_active:
                 await self._getmany(self.assignment(), timeout=0.0)
 

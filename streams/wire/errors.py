@@ -34,6 +34,11 @@ class NoRight(WireError):
     """The broker knows us, and does not let us do something."""
 
 
+def groupless(error: KafkaError) -> bool:
+    """Whether an error is about the group that librdkafka wants a name for and nobody joins."""
+    return bool(error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED)
+
+
 def no_right(error: BaseException | KafkaError | None, doing: str) -> NoRight | None:
     """A right that was missing while ``doing`` something; None for every other error.
 

@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from streams.wire.secrets import Secret
 from streams.wire.errors import BadWire
+from streams.wire.secrets import Secret
 from streams.wire.settings import WireSettings, problem
 from streams.wire.tokens import tokens_of
 
