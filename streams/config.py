@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +19,14 @@ import msgspec
 from schemas.addresses import http_address
 from streams.chain.payments import PaymentSettings
 from streams.tuning import DAY_MS, EngineTuning
+from streams.wire.secrets import too_wide
+from streams.wire.settings import WireSettings
 
 PREFIX = "STREAMS_"
 DEFAULT_FILE = "streams.toml"
 _SECRET = re.compile(r"password|secret|token|user_info|credential", re.IGNORECASE)
+_PUBLIC = ("_location",)
+"""Where a secret lies is none."""
 _NOT_SETTINGS = ("STREAMS_BROKER", "STREAMS_CONFIG", "STREAMS_HOME", "STREAMS_DEEP")
 
 
@@ -32,7 +36,7 @@ def is_secret(name: str) -> bool:
     >>> is_secret("sasl.password"), is_secret("partitions")
     (True, False)
     """
-    return _SECRET.search(name) is not None
+    return _SECRET.search(name) is not None and not name.endswith(_PUBLIC)
 
 
 class ConfigError(ValueError):
@@ -46,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Application id: consumer group, transactional ids, changelogs."""
     partitions: int = 4
     """Partitions of every topic."""
+    kafka: WireSettings = WireSettings()
     engine: EngineTuning = EngineTuning()
     payments: PaymentSettings = PaymentSettings()
     entity_window_ms: int = 3_600_000
@@ -67,12 +72,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     """The least that a worker logs; of the libraries below ``debug``, warnings and errors only."""
 
+    def __repr__(self) -> str:
+        """Without values: some are secret."""
+        return f"Config(application={self.application!r})"
+
 
 class Loaded(msgspec.Struct, frozen=True):
     """A configuration and where each value came from (dotted name to origin)."""
 
     config: Config
     origins: dict[str, str]
+    warnings: tuple[str, ...] = ()
+    """Files with secrets that others may read."""
+
+    def __repr__(self) -> str:
+        return "Loaded()"
 
 
 def load(
@@ -91,13 +105,37 @@ def load(
         _set(merged, name, value, origins, f"environment {PREFIX}{name.upper()}")
     for name, value in (flags or {}).items():
         if value is not None:
+            _refuse_secret(name)
             _set(merged, name, value, origins, f"flag --{name.replace('_', '-')}")
     try:
         config = msgspec.convert(merged, Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), origins)) from error
     _check(config)
-    return Loaded(config, {n: origins.get(n, "default") for n in _names(config)})
+    found = {n: origins.get(n, "default") for n in _names(config)}
+    return Loaded(config, found, tuple(_open_files(config, found, env, file)))
+
+
+def _refuse_secret(name: str) -> None:
+    """What stands on a command line is seen by everybody on the machine."""
+    if is_secret(name):
+        variable = f"{PREFIX}{name.upper().replace('.', '__')}"
+        raise ConfigError(
+            f"{name} is secret and arguments are not: put it in {variable}, or in the file that "
+            f"{variable}_FILE names"
+        )
+
+
+def _open_files(
+    config: Config, origins: Mapping[str, str], env: Mapping[str, str], file: Path | None
+) -> Iterator[str]:
+    """What to say of files that hold secrets."""
+    named = [Path(v) for n, v in env.items() if v and n.startswith(PREFIX) and n.endswith("_FILE")]
+    wire = config.kafka
+    named += [Path(p) for p in (wire.key_location, wire.oauth_token_location) if p is not None]
+    if file is not None and any(is_secret(n) and o.startswith("file ") for n, o in origins.items()):
+        named.append(file)
+    yield from (words for path in named if (words := too_wide(path)) is not None)
 
 
 def _file(env: Mapping[str, str], path: Path | None) -> Path | None:
@@ -121,6 +159,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for name, value in env.items():
         if not name.startswith(PREFIX) or name in _NOT_SETTINGS or name.startswith("STREAMS_TEST"):
+            continue
+        if not value:  # as good as not set: compose files cannot leave one out
             continue
         if name.endswith("_FILE"):
             name, value = name.removesuffix("_FILE"), Path(value).read_text().strip()

@@ -53,13 +53,14 @@ def consume(
     """
     from streams.client import Reader  # noqa: PLC0415
     from streams.ops.consume import batches, start  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
     from streams.topics import BY_TOPIC  # noqa: PLC0415
 
     bootstrap, own = current().bootstrap(), own_topics(module)
     known = BY_TOPIC.get(topic) or own.get(topic)
-    require_listener(bootstrap)
-    reader = Reader(bootstrap, current().codec(), {"log_level": 0})
+    kafka = current().kafka()
+    require_broker(bootstrap, kafka)
+    reader = Reader(bootstrap, current().codec(), {**kafka, "log_level": 0})
     try:
         places = _places(reader, topic, known, partition)
         write = _writer(output, known)

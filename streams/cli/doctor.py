@@ -20,7 +20,8 @@ def doctor(output: OutputOption = "table") -> None:
     from streams.ops.doctor import checks  # noqa: PLC0415
 
     options = current()
-    found = list(checks(options.config(), options.broker or default_bootstrap()))
+    config = options.config()
+    found = list(checks(config, options.broker or default_bootstrap(), options.warnings))
     show([check._asdict() for check in found], output, ("check", "state", "found", "remedy"))
     failed = [check.check for check in found if check.state == "fail"]
     if failed:

@@ -34,7 +34,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.USAGE: "a wrong option, argument, command or topic name",
     ExitCode.FENCED: "another process has taken over the partitions of the worker, which its "
     "supervisor restarts, the name of the source, or the redrive",
-    ExitCode.BROKER: "no Kafka broker is named or answers, or it failed while we used it",
+    ExitCode.BROKER: "no Kafka broker is named or answers, it refuses us (password, certificate, "
+    "right), or it failed while we used it",
     ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog, or lost its local state, "
     "and will not go on",
     ExitCode.CONFIG: "a setting is wrong, or another topology runs in this group",
@@ -71,6 +72,8 @@ class Failure(NamedTuple):
 
 _TYPED = {
     ("streams.cli.errors", "UserError"): ExitCode.USAGE,
+    ("streams.wire.errors", "BadWire"): ExitCode.CONFIG,
+    ("streams.wire.errors", "WireError"): ExitCode.BROKER,
     ("streams.ops.target", "NoBroker"): ExitCode.BROKER,
     ("streams.ops.target", "BadAddress"): ExitCode.USAGE,
     ("streams.ops.letters", "NoRecord"): ExitCode.USAGE,
@@ -126,7 +129,12 @@ def _code(error: BaseException, cause: str) -> ExitCode:
 
 def _words(error: BaseException) -> tuple[str, str]:
     if type(error).__name__ == "KafkaException":
+        from streams.wire.errors import no_right  # noqa: PLC0415
+
         problem = error.args[0]
+        refused = no_right(error, "do this")
+        if refused is not None:
+            return f"Kafka: {problem.str()}", refused.remedy
         words = problem.str() if hasattr(problem, "str") else str(problem)
         return f"Kafka: {words}", "see that the broker runs: `streams doctor`"
     cause, _, remedy = str(error).partition(": ")

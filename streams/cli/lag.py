@@ -53,12 +53,12 @@ def lag(
     from streams.ops.lag import lag_of  # noqa: PLC0415
     from streams.ops.modules import select  # noqa: PLC0415
     from streams.ops.own_topics import check  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
     selection, settings = select(config, module, only), settings_of(config, bootstrap)
-    require_listener(bootstrap)
+    require_broker(bootstrap, settings.kafka)
     check(Admin(settings), selection)
     while True:
         _print(lag_of(selection, settings), "json" if json_ else output)

@@ -211,11 +211,11 @@ def scanning(context: typer.Context) -> Iterator[tuple[Scanner, Kind]]:
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.letter_scan import Scanner  # noqa: PLC0415
     from streams.ops.letters import DEAD, LATE  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     bootstrap = current().bootstrap()
-    require_listener(bootstrap)
     kafka = settings_of(current().config(), bootstrap).kafka
+    require_broker(bootstrap, kafka)
     group = context.parent.info_name if context.parent is not None else None
     scanner = Scanner(bootstrap, kafka)
     try:

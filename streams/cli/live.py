@@ -27,12 +27,12 @@ def ready() -> EngineSettings:
     from streams.agents.pipeline import topology  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
-    require_listener(bootstrap)
     settings = settings_of(config, bootstrap)
+    require_broker(bootstrap, settings.kafka)
     Admin(settings).check(topology(config))
     return settings
 

@@ -33,12 +33,25 @@ class Options:
     config_file: Path | None = None
     debug: bool = False
     flags: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """Files with secrets that others may read; each is said once."""
 
     def config(self) -> Config:
         """The configuration; raises ConfigError."""
         from streams.config import load  # noqa: PLC0415
 
-        return load(self.flags, path=self.config_file).config
+        loaded = load(self.flags, path=self.config_file)
+        for words in loaded.warnings:
+            if words not in self.warnings:
+                print(f"warning: {words}", file=sys.stderr)
+        self.warnings = loaded.warnings
+        return loaded.config
+
+    def kafka(self) -> dict[str, Any]:
+        """The way to Kafka as librdkafka takes it: TLS and SASL of the settings."""
+        from streams.wire.mapping import librdkafka  # noqa: PLC0415
+
+        return librdkafka(self.config().kafka)
 
     def codec(self) -> Codec:
         """A codec with the schema ids of this configuration, and the event types of the modules

@@ -48,13 +48,13 @@ def produce(
       streams produce my.orders --module my.steps --file orders.ndjson
       streams consume ml.labels --from-beginning --until-end -o ndjson > labels.ndjson
     """
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     target = find_typed(topic, module)
     if not target.source and not derived:
         raise _not_a_source(target)
     bootstrap = current().bootstrap()
-    require_listener(bootstrap)
+    require_broker(bootstrap, current().kafka())
     codec = current().codec()
     if str(file) == "-":
         result = _send(sys.stdin.buffer, target, codec, bootstrap, skip_bad, _quiet)
@@ -114,7 +114,7 @@ def _send(
     from streams.ops.produce import open_sender, records  # noqa: PLC0415
     from streams.ops.produce import produce as send  # noqa: PLC0415
 
-    sender = open_sender(bootstrap, topic)
+    sender = open_sender(bootstrap, topic, current().kafka())
     skip = _skipped if skip_bad else None
     return send(records(lines, topic, codec, _now), sender, skip, tell)
 

@@ -87,11 +87,11 @@ def _driver(
     from sinks.catalog import open_sink  # noqa: PLC0415
     from streams.ops.sink_letters import SinkLetters  # noqa: PLC0415
     from streams.ops.sinking import SinkDriver  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     options = current()
-    bootstrap = options.bootstrap()
-    require_listener(bootstrap)
+    bootstrap, kafka = options.bootstrap(), options.kafka()
+    require_broker(bootstrap, kafka)
     target = open_sink(name, settings)
     return SinkDriver(
         bootstrap,
@@ -99,10 +99,11 @@ def _driver(
         [target],
         codec=options.codec(),
         group=group or group_of(name, getattr(target, "identity", str(sorted(settings.items())))),
-        letters=SinkLetters(bootstrap, name),
+        letters=SinkLetters(bootstrap, name, kafka),
         say=lambda words: typer.echo(f"note: {name}: {words}", err=True),
         give_up_after=give_up_after,
         from_now=from_now,
+        kafka=kafka,
     )
 
 

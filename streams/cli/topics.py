@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.acls import acls
 from streams.cli.listing import OutputOption, Row, show
 from streams.cli.options import current
 
@@ -28,6 +29,9 @@ app = typer.Typer(
     add_completion=False,
     help="List the topics; make a broker agree with them.\n\nExample: streams topics plan",
 )
+
+
+app.command()(acls)
 
 
 @app.command("list")
@@ -112,13 +116,14 @@ def _admin(modules: list[str] | None) -> tuple[Admin, Topology]:
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.own_topics import topology_with  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
     topology = topology_with(config, modules or ())
-    require_listener(bootstrap)
-    return Admin(settings_of(config, bootstrap)), topology
+    settings = settings_of(config, bootstrap)
+    require_broker(bootstrap, settings.kafka)
+    return Admin(settings), topology
 
 
 def _show(planned: Iterable[Planned], output: OutputOption) -> None:

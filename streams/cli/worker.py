@@ -109,10 +109,10 @@ def _begin(selection: Selection, settings: EngineSettings, wait: int, create: bo
     """See that the worker may begin, waiting for what may still come; raises OpsError."""
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.begin import until_it_may  # noqa: PLC0415
-    from streams.ops.target import require_listener  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
 
     if not wait:
-        require_listener(settings.bootstrap)
+        require_broker(settings.bootstrap, settings.kafka)
     until_it_may(Admin(settings), selection, wait, create)
 
 

@@ -14,6 +14,7 @@ from streams.client.librdkafka import REFUSED, client_of, explained, passes, pat
 from streams.client.options import LOG
 from streams.client.reader import OPTIONS
 from streams.client.start import Place
+from streams.wire.errors import groupless
 
 DEFAULTS: dict[str, Any] = {
     **OPTIONS,
@@ -35,6 +36,7 @@ class Fetch:
         config = {**DEFAULTS, "bootstrap.servers": bootstrap, **kafka}
         if group is not None:
             config["group.id"] = group
+        self._alone = group is None and config["group.id"] == OPTIONS["group.id"]
         self._uncommitted = {**config, "group.id": "streams-reader"}
         self._uncommitted["isolation.level"] = "read_uncommitted"
         self.consumer: Consumer = client_of(Consumer, config)
@@ -113,6 +115,8 @@ class Fetch:
         if error.code() == KafkaError._PARTITION_EOF:
             if place in self.next and offset is not None:
                 self._move(place, min(offset, self.ends.get(place, offset)))
+        elif self._alone and groupless(error):
+            return
         elif passes(error):
             LOG.warning("Kafka, will be tried again: %s", error.str())
         else:

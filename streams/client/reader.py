@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from schemas.wire import Codec
 from streams.client.decode import LETTERS, Read, is_control, read_message
 from streams.client.librdkafka import passes
+from streams.wire.errors import groupless
 
 OPTIONS: dict[str, Any] = {
     "group.id": "streams-reader",
@@ -33,6 +34,8 @@ class Reader:
         self.consumer = Consumer(options)
         self._options = {**options, "isolation.level": "read_uncommitted"}
         self._ends: Consumer | None = None
+        self._alone = options["group.id"] == OPTIONS["group.id"]
+        """Whether no group is involved."""
         self._open: set[tuple[str, int]] = set()
         self._next: dict[tuple[str, int], int] = {}
 
@@ -80,7 +83,7 @@ class Reader:
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._next[place] = message.offset() or 0  # behind markers of transactions
                 self._open.discard(place)
-            elif not passes(error):
+            elif not (passes(error) or (self._alone and groupless(error))):
                 raise KafkaException(error)
         return found
 

@@ -30,6 +30,9 @@ from streams.engine.topology import SubTopology, Topology
 from streams.engine.transport import Flow
 from streams.engine.watchdog import LOOK_SECONDS as TURN_SECONDS
 from streams.engine.watchdog import Watchdog
+from streams.wire.approach import refusal
+from streams.wire.errors import WireError, no_right
+from streams.wire.mapping import credentials
 
 Companion = Callable[[Any], Any]
 """Makes a service that lives as long as the application, which it is given."""
@@ -115,7 +118,13 @@ class Application(faust.App):
             end_process(EXIT_TOPICS, str(error))
         except WrongSelection as error:
             end_process(EXIT_TOPOLOGY, str(error))
+        except WireError as error:
+            end_process(EXIT_MOVER, str(error))
         except KafkaException as error:
+            kafka = {**settings.kafka, "bootstrap.servers": settings.bootstrap}
+            refused = no_right(error, "begin") or refusal(kafka)
+            if refused is not None:
+                end_process(EXIT_MOVER, str(refused))
             end_process(
                 EXIT_MOVER,
                 f"no Kafka broker answers at {settings.bootstrap} ({error.args[0].name()}): start "
@@ -188,6 +197,7 @@ def build_app(
     app: Any = Application(
         selection.application,
         broker=f"streams://{settings.bootstrap}",
+        broker_credentials=credentials(settings.kafka),
         broker_client_id=client_id(selection, settings),
         web_enabled=False,
         topic_partitions=settings.partitions,

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.engine.guard import attempt
+from streams.wire.errors import WireError, no_right
 
 CHUNK = 2000
 """Records that are read at once, and so a chunk at most: they fit a processor's cache."""
@@ -247,7 +248,8 @@ class Mover(threading.Thread):
 
     def _fail(self, error: Exception) -> None:
         if not self.stopped:
-            end_process(EXIT_MOVER, f"reading from Kafka failed: {error}")
+            known = isinstance(error, WireError)
+            end_process(EXIT_MOVER, f"{'' if known else 'reading from Kafka failed: '}{error}")
 
     def _obey(self) -> None:
         while not self.commands.empty():
@@ -327,5 +329,6 @@ def _sift(run: list[Message], after: int) -> tuple[list[Message], int | None]:
         elif error.code() == KafkaError._PARTITION_EOF:
             end = message.offset()
         elif not error.retriable():
-            raise KafkaException(error)
+            doing = f"read topic {message.topic()}"
+            raise no_right(error, doing) or KafkaException(error)
     return good, end

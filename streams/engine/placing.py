@@ -20,6 +20,7 @@ from streams.engine.murmur2 import murmur2, partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology
 from streams.topics import Topic
+from streams.wire.errors import groupless
 
 PARTITIONS, RECORDS = 8, 16
 """At most so many partitions of a topic are looked at, and so many offsets before their ends."""
@@ -120,7 +121,7 @@ def _sample(kafka: Mapping[str, Any], starts: Mapping[Place, int]) -> Iterable[t
                     yield place, message.key()
                 elif error.code() == KafkaError._PARTITION_EOF:
                     unread.discard(place)
-                elif not error.retriable():
+                elif not (error.retriable() or groupless(error)):
                     raise KafkaException(error)
     finally:
         consumer.close()

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.engine.fingerprint import Group, conflict
 from streams.engine.placing import check_places
+from streams.engine.rights import check_rights
 from streams.engine.selection import PART_SIGN, Selection, WrongSelection
 from streams.engine.settings import EngineSettings
 from streams.engine.storing import check_store
@@ -54,8 +55,9 @@ def admin_client(settings: EngineSettings) -> AdminClient:
 
 
 def check(selection: Selection, settings: EngineSettings) -> None:
-    """All checks; raises WrongTopics, WrongPlace, WrongSelection, or KafkaException."""
+    """All checks; raises WrongTopics, WrongPlace, WrongSelection, NoRight, or KafkaException."""
     check_store(settings)
+    check_rights(selection, settings)
     check_topics(selection, settings)
     check_group(selection, settings)
     check_state(selection, settings)

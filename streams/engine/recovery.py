@@ -14,6 +14,7 @@ from streams.engine.stages import Stage
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
+_FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED,)
 
 
 class Recovery:
@@ -95,8 +96,9 @@ def _record(message: Any) -> tuple[int, bytes, bytes | None]:
 
 
 def _is_end(message: Message) -> bool:
-    """Whether the end is reached; other errors than fatal ones librdkafka gets over by itself."""
+    """Whether the end is reached; librdkafka gets over other errors by itself, but not over fatal
+    ones and missing rights."""
     error = message.error()
-    if error is not None and error.fatal():
+    if error is not None and (error.fatal() or error.code() in _FORBIDDEN):
         raise KafkaException(error)
     return error is not None and error.code() == KafkaError._PARTITION_EOF

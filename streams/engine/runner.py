@@ -18,17 +18,20 @@ from streams.engine.guard import call_as
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
     EXIT_FENCED,
+    EXIT_MOVER,
     Chunk,
     Place,
     end_process,
 )
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
+from streams.engine.rights import named
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
 from streams.engine.task import StepFailed, Task
 from streams.engine.topology import SubTopology, Topology
+from streams.wire.errors import no_right
 
 Report = Callable[[str, dict[str, Any]], None]
 """Told of what happens to a task: name of the event and its facts."""
@@ -323,6 +326,9 @@ async def settle(runners: list[Runner], report: Report) -> None:
     for runner, result in zip(runners, results, strict=True):
         if isinstance(result, StateLost):
             runner.lost(result)
+        refused = no_right(result, f"write what task {runner} has made")
+        if refused is not None:
+            end_process(EXIT_MOVER, str(named(refused, runner.sub, runner.settings)))
         if isinstance(result, Fenced):
             end_process(EXIT_FENCED, f"task {runner} has another owner now: {result}")
         if isinstance(result, (KafkaException, BufferError)):

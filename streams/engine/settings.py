@@ -10,6 +10,7 @@ from streams.config import Config
 from streams.engine.topology import SubTopology
 from streams.topics import Topic
 from streams.tuning import EngineTuning
+from streams.wire.mapping import librdkafka
 
 STALL_INTERVALS = 10
 """Checkpoints that may be missed."""
@@ -22,7 +23,7 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     """Application id: consumer group, transactional ids and changelog names begin with it."""
     bootstrap: str = "127.0.0.1:9092"
     kafka: dict[str, Any] = msgspec.field(default_factory=dict)
-    """More librdkafka settings (security)."""
+    """More librdkafka settings: TLS and SASL, as ``streams.wire.mapping`` says them."""
     partitions: int = 4
     """Partition count of every topic of the topology that does not say another."""
 
@@ -55,4 +56,5 @@ def settings_of(config: Config, bootstrap: str) -> EngineSettings:
         application=config.application,
         partitions=config.partitions,
         bootstrap=bootstrap,
+        kafka=librdkafka(config.kafka),
     )

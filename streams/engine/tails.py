@@ -16,6 +16,7 @@ from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
 from streams.engine.ends import EARLIEST, Ends
 from streams.engine.mover import READ, Place
+from streams.wire.errors import groupless
 
 TIMEOUT_SECONDS = 30.0
 FIRST_LOOK = 32
@@ -79,6 +80,6 @@ def _read(consumer: Consumer, starts: dict[Place, int]) -> dict[Place, dict[str,
                     last[place] = bytes(value)
             elif error.code() == KafkaError._PARTITION_EOF:
                 unread.discard(place)
-            elif not error.retriable():
+            elif not (error.retriable() or groupless(error)):
                 raise KafkaException(error)
     return {place: decode_value(value) for place, value in last.items()}

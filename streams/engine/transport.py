@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import msgspec
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
@@ -23,6 +23,7 @@ from schemas.wire import Codec
 from streams.engine.guard import attempt_async
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
+    EXIT_MOVER,
     EXIT_STALLED,
     Chunk,
     Mover,
@@ -33,6 +34,7 @@ from streams.engine.runner import Report, Runner, settle
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
 from streams.engine.topology import Topology
+from streams.wire.errors import no_right
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """State is large and free of cycles: the defaults would walk through it all the time."""
@@ -63,9 +65,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         known = {driver.ensure_aiokafka_TP(tp): n for tp, n in offsets.items() if tp in held}
         try:
             await self._ensure_consumer().commit(known)
+        except GroupAuthorizationFailedError:
+            self._forbidden()
         except KafkaError:
             return False
         return True
+
+    def look_at_rights(self) -> None:
+        """aiokafka waits for somebody to ask before it tells that it may not join."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        error = getattr(coordinator, "_pending_exception", None)
+        if isinstance(error, GroupAuthorizationFailedError):
+            self._forbidden()
+
+    def _forbidden(self) -> None:
+        """Who may not be in the group any more has no partitions: end, and say so."""
+        group = self.app.conf.id
+        end_process(
+            EXIT_MOVER,
+            f"we have no right to READ on group {group}: `streams topics acls worker` prints what "
+            "a worker needs; give it to our principal",
+        )
 
     def highwater(self, tp: Any) -> int:
         """How far a partition was read: nobody may wait on the mover for its true end."""
@@ -184,10 +204,13 @@ class Consumer(driver.Consumer):
             return
         runner = self.parked.pop(place, None)
         if runner is None:
-            runner = self.opening[place] = self._runner(place)
+            loop = asyncio.get_running_loop()  # a client with a token waits for it as it is made
+            runner = await loop.run_in_executor(self.pool, self._runner, place)
+            self.opening[place] = runner
             error = await attempt_async(runner.open(lambda: session is self.mover.session))
             del self.opening[place]
             if error is not None and session is self.mover.session:
+                self._refused(runner, error)
                 end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
         if session is not self.mover.session or not self.settled or self.should_stop:
             await runner.close()  # revoked meanwhile
@@ -202,6 +225,13 @@ class Consumer(driver.Consumer):
             work = runner.keep_checkpointing(self._settle, self._hold)
             runner.timer = asyncio.ensure_future(work)
             runner.timer.add_done_callback(_must_not_fail)
+
+    def _refused(self, runner: Runner, error: BaseException) -> None:
+        """End with the name of the right that is missing, if it is one."""
+        id = self.flow.settings.transactional_id(runner.sub.name, runner.partition)
+        refused = no_right(error, f"begin task {runner} (transactional id {id})")
+        if refused is not None:
+            end_process(EXIT_MOVER, str(refused))
 
     async def _end_starting(self) -> None:
         """Tasks that begin see that the session is over; none may fence once we have let go."""
@@ -236,6 +266,7 @@ class Consumer(driver.Consumer):
         """
         while not self.should_stop:
             await self.sleep(1.0)
+            cast(ConsumerThread, self._thread).look_at_rights()
             if self.flow_active:
                 await self._getmany(self.assignment(), timeout=0.0)
 

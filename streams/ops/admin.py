@@ -20,6 +20,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
 from streams.topics import MEBIBYTE, STORED, Topic
+from streams.wire.approach import require_way
+from streams.wire.errors import no_right
 
 TIMEOUT_SECONDS = 15
 POLL_SECONDS = 0.02
@@ -94,10 +96,11 @@ class Admin:
         )
 
     def partitions(self) -> dict[str, int]:
-        """Topic to partition count; raises OpsError when no broker answers."""
+        """Topic to partition count; raises OpsError when no broker answers, or WireError."""
         try:
             found = self.client.list_topics(timeout=self.timeout).topics
         except KafkaException as error:
+            require_way({**self.settings.kafka, "bootstrap.servers": self.settings.bootstrap})
             raise OpsError(
                 f"no Kafka broker answers at {self.settings.bootstrap} ({error.args[0].name()})",
                 "start one with `streams broker start`, or name yours with --broker",
@@ -118,10 +121,15 @@ class Admin:
         if not asked:
             return {}
         answers = self.client.describe_configs(asked)
-        return {
-            resource.name: {n: str(c.value) for n, c in future.result(TIMEOUT_SECONDS).items()}
-            for resource, future in answers.items()
-        }
+        found: dict[str, dict[str, str]] = {}
+        for resource, future in answers.items():
+            try:
+                settings = future.result(TIMEOUT_SECONDS)
+            except KafkaException as error:
+                _refuse(error, f"see the settings of topic {resource.name}")
+                raise
+            found[resource.name] = {n: str(c.value) for n, c in settings.items()}
+        return found
 
     def apply(self, topology: Topology) -> list[Planned]:
         """Create what is missing and set what differs; wrong partition counts raise OpsError."""
@@ -232,10 +240,17 @@ def refuse_wrong_counts(plan: Iterable[Planned]) -> None:
             )
 
 
+def _refuse(error: KafkaException, doing: str) -> None:
+    """Raise NoRight where that is what is wrong."""
+    if (refused := no_right(error, doing)) is not None:
+        raise refused from error
+
+
 def _result(future: Any, name: str) -> None:
     try:
         future.result(TIMEOUT_SECONDS)
     except KafkaException as error:
+        _refuse(error, f"create or change topic {name}")
         if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
             words = error.args[0].str()
             raise OpsError(f"topic {name}: {words}", "see the broker's log") from error

@@ -7,6 +7,7 @@ from functools import partial
 
 from streams.engine.placing import check_places
 from streams.engine.precheck import WrongGroup, check_group, check_state
+from streams.engine.rights import check_rights
 from streams.engine.selection import Selection
 from streams.engine.storing import check_store
 from streams.ops.admin import Admin
@@ -20,10 +21,12 @@ def until_it_may(
 ) -> None:
     """Wait at most ``seconds`` for the broker, the topics, and for members that are in the way.
 
-    Raises OpsError for topics, WrongGroup, WrongState, WrongPlace, NoStore, or KafkaException.
+    Raises OpsError for topics, WireError where the broker refuses us, NoRight, WrongGroup,
+    WrongState, WrongPlace, NoStore, or KafkaException.
     """
     check_store(admin.settings)
     deadline = time.monotonic() + seconds
+    admin.wait(partial(_rights, admin, selection), seconds)
     if selection.module is None:
         admin.wait(partial(admin.check, selection.topology), seconds)
     else:
@@ -32,6 +35,12 @@ def until_it_may(
     _wait_for_group(admin, selection, deadline)
     check_state(selection, admin.settings)
     check_places(selection.run, admin.settings)
+
+
+def _rights(admin: Admin, selection: Selection) -> None:
+    if admin.settings.kafka:
+        admin.partitions()  # a broker that is away is waited for
+        check_rights(selection, admin.settings)
 
 
 def _wait_for_group(admin: Admin, selection: Selection, deadline: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ STOP_SECONDS = 15
 BLOCK = "413567.raw.xz"
 RECORDING = "demo.ndjson"
 SECRET = "STREAMS_SCHEMA_REGISTRY_USER_INFO"
+WAY = "STREAMS_KAFKA__"
+"""Of settings that say the way to a Kafka, which is not the demo's."""
 
 
 class Progress(msgspec.Struct):
@@ -131,7 +134,8 @@ class Demo:
         argv = [sys.executable, "-m", "streams", "--broker", address]
         argv += ["--config", str(self.settings_file), "worker", "--wait", "300"]
         secret = self.config.schema_registry_user_info
-        extra = {SECRET: secret} if secret is not None else {}
+        extra = dict.fromkeys((n for n in os.environ if n.startswith(WAY)), "")
+        extra |= {SECRET: secret} if secret is not None else {}
         self.worker = Child(argv, self.output / "worker.log", tied=True, extra=extra)
 
     def _sinks(self) -> Sequence[Sink]:
@@ -209,8 +213,11 @@ def with_story(config: Config, story: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shareable(plain: dict[str, Any]) -> dict[str, Any]:
-    """Without the secret, as the file lies among the results; the environment tells the worker."""
-    return {name: v for name, v in plain.items() if name != "schema_registry_user_info"}
+    """Without secrets, as the file lies among the results; the environment tells the worker.
+
+    The way to Kafka is left out too: the demo has a broker of its own.
+    """
+    return {n: v for n, v in plain.items() if n not in ("schema_registry_user_info", "kafka")}
 
 
 def _without_none(plain: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,7 +21,10 @@ from streams.broker.paths import cache_home, data_home
 from streams.config import Config
 from streams.engine.settings import settings_of
 from streams.ops.admin import Admin, OpsError, Planned
-from streams.ops.target import require_listener
+from streams.ops.target import require_broker, require_listener
+from streams.wire.errors import WireError
+from streams.wire.mapping import librdkafka
+from streams.wire.settings import WireSettings
 
 State = Literal["ok", "warn", "fail"]
 NOTHING = "nothing to do"
@@ -39,7 +42,7 @@ class Check(NamedTuple):
     remedy: str = NOTHING
 
 
-def checks(config: Config, bootstrap: str | None) -> Iterator[Check]:
+def checks(config: Config, bootstrap: str | None, warnings: Sequence[str] = ()) -> Iterator[Check]:
     """All checks, in the order in which one thing needs another."""
     yield python()
     yield packages()
@@ -48,7 +51,9 @@ def checks(config: Config, bootstrap: str | None) -> Iterator[Check]:
     yield java()
     yield jars()
     yield disk(data_home())
-    found = broker(bootstrap)
+    yield secrets(warnings)
+    yield encryption(config.kafka)
+    found = broker(bootstrap, lambda address: require_broker(address, librdkafka(config.kafka)))
     yield found
     if bootstrap is not None and found.state == "ok":
         yield from topics(config, bootstrap)
@@ -144,7 +149,7 @@ def disk(folder: Path, least: int = FREE_BYTES) -> Check:
 
 
 def broker(bootstrap: str | None, listens: Callable[[str], None] = require_listener) -> Check:
-    """A broker is named and accepts connections."""
+    """A broker is named and lets us in."""
     if bootstrap is None:
         return Check(
             "broker",
@@ -154,16 +159,36 @@ def broker(bootstrap: str | None, listens: Callable[[str], None] = require_liste
         )
     try:
         listens(bootstrap)
-    except OpsError as error:
+    except (OpsError, WireError) as error:
         return Check("broker", "fail", error.cause, error.remedy)
     return Check("broker", "ok", bootstrap)
+
+
+def secrets(warnings: Sequence[str]) -> Check:
+    """Files that hold secrets are for us alone."""
+    if not warnings:
+        return Check("secrets", "ok", "no file is open to others")
+    causes, _, remedy = "; ".join(warnings).rpartition(": ")
+    return Check("secrets", "warn", causes, remedy)
+
+
+def encryption(wire: WireSettings) -> Check:
+    """Nobody between us and the broker can read along, or pass for it."""
+    words = wire.protocol + (f", {wire.mechanism}" if wire.sasl else "")
+    if wire.protocol == "SASL_PLAINTEXT":
+        plain = "the password" if wire.mechanism == "PLAIN" else "everything but the password"
+        return Check("wire", "warn", f"{words}: {plain} is in the clear", "use SASL_SSL")
+    if wire.tls and not wire.check_hostname:
+        words = f"{words}: a broker may have any name that the CA signed"
+        return Check("wire", "warn", words, "set kafka.check_hostname to true")
+    return Check("wire", "ok", words)
 
 
 def topics(config: Config, bootstrap: str) -> Iterator[Check]:
     """Every topic is there, with the right partition count and settings."""
     try:
         plan = Admin(settings_of(config, bootstrap)).plan(topology(config))
-    except OpsError as error:
+    except (OpsError, WireError) as error:
         yield Check("topics", "fail", error.cause, error.remedy)
         return
     wrong = [planned for planned in plan if planned.state != "ok"]

@@ -19,13 +19,15 @@ from prometheus_client.exposition import choose_encoder
 
 from streams.config import host_and_port
 from streams.engine.ends import Ends
-from streams.engine.mover import EXIT_STALLED, Place, end_process
+from streams.engine.mover import EXIT_MOVER, EXIT_STALLED, Place, end_process
 from streams.engine.settings import EngineSettings
 from streams.engine.watchdog import NOTICE_SECONDS
 from streams.ops.admin import OpsError
 from streams.ops.metrics import registry
 from streams.ops.outage import Outage
 from streams.ops.watching import Stalls, Watch, Worker
+from streams.wire.approach import refusal
+from streams.wire.errors import no_right
 
 LOOK_SECONDS = 1.0
 PROBE_EVERY = 5
@@ -106,7 +108,8 @@ class Looking(Service):
     ) -> None:
         super().__init__(**more)
         self.worker, self.stalls = worker, stalls
-        self._ends = Ends({"bootstrap.servers": settings.bootstrap, **settings.kafka})
+        self._kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
+        self._ends = Ends(self._kafka)
         self._first = Place(worker.selection.run[0].inputs[0].name, 0)
 
     @Service.task
@@ -137,6 +140,9 @@ class Looking(Service):
         try:
             self.worker.ends = self._ends.ask(inputs, PROBE_SECONDS)
         except KafkaException as error:
+            refused = no_right(error, "look at what this worker reads") or refusal(self._kafka)
+            if refused is not None:  # waiting would not help
+                end_process(EXIT_MOVER, str(refused))
             self.worker.outage.missed(error.args[0].name())
         else:
             self.worker.outage.answered()

@@ -24,6 +24,8 @@ LIBRARIES = (
 )  # fmt: skip
 """Loggers that say more than is wanted; ours of the engine and ops are those of Faust's services,
 what we have to say goes to ``streams``."""
+TELLING = "aiokafka.conn"
+"""Its debug lines have every request in them, and so what SASL sends: passwords and tokens."""
 LEVELS = {
     "task_skew": "info",
     "checkpoint": "debug",
@@ -61,6 +63,7 @@ def set_up(
     for name in LIBRARIES:
         library = number if level == "debug" else max(number, logging.WARNING)
         logging.getLogger(name).setLevel(library)
+    logging.getLogger(TELLING).setLevel(max(number, logging.WARNING))
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -111,8 +114,10 @@ def hide_by_name(logger: Any, method: str, facts: Any) -> Any:
 def secrets_of(config: Config, kafka: Mapping[str, Any] | None = None) -> list[str]:
     """What must not be logged: values of settings whose names say so, and the parts of pairs."""
     user_info = config.schema_registry_user_info or ""
+    wire = (config.kafka.password, config.kafka.key_password, config.kafka.oauth_client_secret)
     named = [str(v) for k, v in (kafka or {}).items() if is_secret(k)]
-    return [text for text in (user_info, user_info.partition(":")[2], *named) if text]
+    found = (user_info, user_info.partition(":")[2], *named, *wire)
+    return [text for text in found if text]
 
 
 def reporter(name: str = "streams") -> Report:

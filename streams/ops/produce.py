@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -64,9 +64,9 @@ def _encode(event: Event, topic: Topic, codec: Codec) -> bytes:
     return codec.encode(event.type, event.value)
 
 
-def open_sender(bootstrap: str, topic: Topic) -> Sender:
+def open_sender(bootstrap: str, topic: Topic, kafka: Mapping[str, Any] | None = None) -> Sender:
     """A sender that says nothing of its own; raises NoTopic when the topic is not there."""
-    quiet = {"log_level": 0, "error_cb": lambda error: None}
+    quiet = {**(kafka or {}), "log_level": 0, "error_cb": lambda error: None}
     sender = Sender(bootstrap, quiet, TIMEOUT_SECONDS, None)
     sender.partitions(topic.name)
     return sender

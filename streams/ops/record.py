@@ -18,6 +18,7 @@ from streams.client import OPTIONS, Read, is_control, read_message
 from streams.engine.settings import EngineSettings
 from streams.engine.writers import IDLE, NOTHING, Writer
 from streams.sources.recording import FORMAT, Head, encode_read, encode_watermark, in_order
+from streams.wire.errors import groupless
 
 
 def record(
@@ -62,9 +63,10 @@ def _capture(
                 error = message.error()
                 place = (message.topic() or "", message.partition() or 0)
                 if error is not None:
-                    if error.code() != KafkaError._PARTITION_EOF:
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        open_places.discard(place)
+                    elif not groupless(error):
                         raise KafkaException(error)
-                    open_places.discard(place)
                     continue
                 open_places.add(place)
                 if not is_control(message):

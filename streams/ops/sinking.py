@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -59,9 +59,10 @@ class SinkDriver(threading.Thread):
         say: Callable[[str], None] = lambda words: None,
         give_up_after: float | None = None,
         from_now: bool = False,
+        kafka: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(name="sinks", daemon=True)
-        options = KAFKA if group is None else {**KAFKA, "group.id": group}
+        options = {**KAFKA, **(kafka or {}), **({} if group is None else {"group.id": group})}
         self.reader = Reader(bootstrap, codec or Codec(), options)
         self.sinks, self.seen, self.letters, self.say = tuple(sinks), seen, letters, say
         self.topics, self.group, self.from_now = tuple(topics), group, from_now

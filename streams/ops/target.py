@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from streams.ops.admin import OpsError
+from streams.wire.approach import require_way
 
 CONNECT_SECONDS = 3.0
 DEFAULT_PORT = 9092
@@ -33,6 +36,15 @@ def require_listener(bootstrap: str) -> None:
         f"no Kafka broker answers at {bootstrap}",
         "start one with `streams broker start`, or name yours by --broker or STREAMS_BROKER",
     )
+
+
+def require_broker(bootstrap: str, kafka: Mapping[str, Any]) -> None:
+    """Raise NoBroker, BadAddress, or WireError where the broker refuses us or we do not trust it.
+
+    ``kafka``: librdkafka's settings of TLS and SASL.
+    """
+    require_listener(bootstrap)
+    require_way({**kafka, "bootstrap.servers": bootstrap})
 
 
 def _split(address: str) -> tuple[str, int]:

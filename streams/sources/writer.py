@@ -28,6 +28,7 @@ from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
 from streams.sources.errors import SourceError
 from streams.topics import Topic
+from streams.wire.errors import groupless
 
 _NOTHING = POS_INF
 """Nothing has been declared by this run."""
@@ -229,7 +230,8 @@ def read_partition(
                 if error is None:
                     yield message.key(), message.value()
                 elif error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
+                    if not groupless(error):
+                        raise KafkaException(error)
                 elif (message.offset() or 0) >= end:
                     return
     finally:

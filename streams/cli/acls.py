@@ -1,0 +1,115 @@
+"""``streams topics acls``: the rights of least right, role by role, for a broker with ACLs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from streams.cli.errors import UserError
+from streams.cli.listing import show
+from streams.cli.options import current
+
+if TYPE_CHECKING:
+    from streams.engine.rights import Right
+    from streams.topics import Topic
+
+Role = Literal["worker", "operator", "observer", "source", "sink", "reader", "producer"]
+Form = Literal["lines", "table", "json", "ndjson", "csv"]
+Kind = Literal["archive", "bitcoin", "dwn", "play"]
+
+
+def acls(
+    role: Annotated[Role, typer.Argument(help="Who is to have the rights.")],
+    principal: Annotated[
+        str, typer.Option(help="To whom Kafka gives them; by default the user of the settings.")
+    ] = "",
+    module: Annotated[
+        str | None, typer.Option(metavar="MODULE", help="Of a worker or topics of your own steps.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="STEP,...", help="Of a worker of these steps alone.")
+    ] = None,
+    topic: Annotated[
+        list[str] | None, typer.Option(help="Topic that is read or written; repeatable.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="Consumer group of a reader.")] = None,
+    kind: Annotated[Kind, typer.Option(help="Which source.")] = "bitcoin",
+    name: Annotated[str, typer.Option(help="Name of the source, or of the sink.")] = "main",
+    command_config: Annotated[
+        str, typer.Option(metavar="FILE", help="Of kafka-acls.sh: how it reaches the broker.")
+    ] = "admin.properties",
+    output: Annotated[
+        Form, typer.Option("--output", "-o", help="lines: commands to run; else a listing.")
+    ] = "lines",
+) -> None:
+    """Print the rights that a role needs on a broker with ACLs, and no more. No broker is needed.
+
+    Roles: worker, operator (topics apply, doctor), observer (lag, topics plan), source, sink,
+    reader (consume), producer (produce).
+
+    Examples:
+      streams topics acls worker --principal User:worker
+      streams topics acls worker --only join_entities -o json
+      streams topics acls source --kind bitcoin --name main --principal User:node
+      streams topics acls reader --topic alerts --group my-app --principal User:app
+    """
+    from streams.ops.rights import lines, rows  # noqa: PLC0415
+
+    options = current()
+    found = _rights(role, module, only, topic, group, kind, name)
+    who = principal or _principal()
+    if output == "lines":
+        bootstrap = options.broker or "localhost:9092"
+        print("\n".join(lines(found, who, bootstrap, command_config)))
+        return
+    columns = ("principal", "kind", "name", "pattern", "operation")
+    show(rows(found, who), output, columns)
+
+
+def _rights(
+    role: Role,
+    module: str | None,
+    only: str | None,
+    names: list[str] | None,
+    group: str | None,
+    kind: Kind,
+    name: str,
+) -> list[Right]:
+    from streams.engine import rights as engine  # noqa: PLC0415
+    from streams.engine.settings import settings_of  # noqa: PLC0415
+    from streams.ops import rights  # noqa: PLC0415
+    from streams.ops.modules import select  # noqa: PLC0415
+    from streams.topics import DERIVED  # noqa: PLC0415
+
+    config = current().config()
+    selection, settings = select(config, module, only), settings_of(config, "")
+    if role == "sink":
+        return rights.of_sink(name, _topics(names, module) or DERIVED)
+    if role == "reader":
+        return rights.of_reader(_topics(names, module, role), group)
+    if role == "producer":
+        return rights.of_producer(_topics(names, module, role))
+    if role == "source":
+        return rights.of_source(kind, name, selection, settings)
+    if role == "operator":
+        return rights.of_operator(selection, settings)
+    if role == "observer":
+        return rights.of_observer(selection, settings)
+    return engine.of_worker(selection, settings)
+
+
+def _topics(names: list[str] | None, module: str | None, role: Role | None = None) -> list[Topic]:
+    from streams.cli.naming import find_typed  # noqa: PLC0415
+
+    if role is not None and not names:
+        raise UserError(f"a {role} of which topics is not said", "name each with --topic")
+    return [find_typed(name, module) for name in names or ()]
+
+
+def _principal() -> str:
+    """Who the settings say that we are, as Kafka names him."""
+    user = current().config().kafka.user
+    if user is None:
+        raise UserError("to whom is not said", "name the principal: --principal User:NAME")
+    return f"User:{user}"

@@ -1,0 +1,1 @@
+"""The wire on a real Kafka that is guarded: TLS, SASL and ACLs."""
