@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,6 +32,8 @@ Companion = Callable[[Any], Any]
 
 LOOKS, LOOK_SECONDS = 5, 1.0
 """How often, and how far apart, a missing topic is looked for before it counts as missing."""
+FAULT_VARIABLE = "STREAMS_TEST_FAULT"
+"""Set for tests of faults only: where this worker is to fail on purpose."""
 SWITCH_SECONDS = 0.001
 """Mover, aiokafka's thread and the loop share the interpreter: 1 ms cut checkpoints by a third."""
 
@@ -142,6 +145,10 @@ def build_app(
     Raises TopologyError where steps contradict each other in time (``plan``).
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    if FAULT_VARIABLE in os.environ:
+        from streams.engine.doom import arm  # noqa: PLC0415
+
+        arm(os.environ[FAULT_VARIABLE])
     selection = (
         topology if isinstance(topology, Selection) else whole(topology, settings.application)
     )

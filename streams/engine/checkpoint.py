@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.headers import Headers
+from streams.engine.stages import Stage
 
 WRITE: dict[str, Any] = {
     "transaction.timeout.ms": 60_000,  # outlives a broker that is away for a while
@@ -117,7 +118,8 @@ class Transactions:
         if producer is None:
             raise Fenced(f"{self.id}: the producer is closed")
         try:
-            producer.begin_transaction()
+            with Stage.BEGIN:
+                producer.begin_transaction()
             self._produce(producer, outputs)
             self._commit(producer)
         except (KafkaException, BufferError) as error:
@@ -139,7 +141,8 @@ class Transactions:
     def _commit(self, producer: Producer) -> None:
         while True:
             try:
-                producer.commit_transaction(COMMIT_SECONDS)
+                with Stage.COMMIT:
+                    producer.commit_transaction(COMMIT_SECONDS)
                 return
             except KafkaException as error:
                 if not error.args[0].retriable():
@@ -151,7 +154,8 @@ class Transactions:
             raise Fenced(f"{self.id}: {reason.name()} {reason.str()}") from error
         while True:
             try:
-                producer.abort_transaction(ABORT_SECONDS)
+                with Stage.ABORT:
+                    producer.abort_transaction(ABORT_SECONDS)
                 return
             except KafkaException as worse:
                 if not worse.args[0].retriable():

@@ -15,6 +15,7 @@ from streams.engine.changes import Changes
 from streams.engine.checkpoint import Written
 from streams.engine.codec import encode_changes, encode_value
 from streams.engine.guard import Letter, oversized
+from streams.engine.stages import Stage
 from streams.engine.step import following
 from streams.engine.writers import Writer, control_headers
 from streams.topics import Topic
@@ -84,6 +85,10 @@ class Encoder:
 
     def outputs(self, snapshot: Snapshot) -> Iterator[Written]:
         """The records of its events (one a partition for a broadcast) and letters."""
+        with Stage.OUTPUTS:
+            yield from self._outputs(snapshot)
+
+    def _outputs(self, snapshot: Snapshot) -> Iterator[Written]:
         writer = self._writer
         for pending in snapshot.outputs:
             if isinstance(pending, Fan):
@@ -118,13 +123,16 @@ class Encoder:
 
     def state(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
         """Its declared watermarks, its changelog, and its position last."""
-        for watermark in snapshot.declares:
-            yield from self.control(watermark, declare_to)
-        for changes in snapshot.changes:
-            for key, body in encode_changes(changes):
-                yield self.changelog, key, body, None, self.partition
-        position = encode_value(snapshot.position)
-        yield self.changelog, POSITION, position, None, self.partition
+        with Stage.DECLARE:
+            for watermark in snapshot.declares:
+                yield from self.control(watermark, declare_to)
+        with Stage.CHANGELOG:
+            for changes in snapshot.changes:
+                for key, body in encode_changes(changes):
+                    yield self.changelog, key, body, None, self.partition
+        with Stage.POSITION:
+            position = encode_value(snapshot.position)
+            yield self.changelog, POSITION, position, None, self.partition
 
     def _letter(self, topic: Topic, letter: Letter) -> Written:
         place = self.partition % self._count(topic)  # a task may have a number of its own

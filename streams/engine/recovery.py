@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
 from streams.engine.mover import READ
+from streams.engine.stages import Stage
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
@@ -78,9 +79,16 @@ def recover(task: Task, reader: Reader, wanted: Callable[[], bool]) -> Recovery:
     """Let a task stand at its last checkpoint; stops early when it is not ``wanted`` any more."""
     recovery = Recovery(task)
     start = task.store.begin(reader.ends)
-    while reader.read(recovery, start, wanted) and not recovery.stand():
+    while True:
+        with Stage.REPLAY:
+            ended = reader.read(recovery, start, wanted)
+        if not ended:
+            return recovery
+        with Stage.RESTORE:
+            stands = recovery.stand()
+        if stands:
+            return recovery
         start = 0
-    return recovery
 
 
 def _record(message: Any) -> tuple[int, bytes, bytes | None]:

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from schemas.wire import Codec
 from streams.engine.checkpoint import Fenced, Repeating, Transactions
 from streams.engine.emit import Encoder, Snapshot
+from streams.engine.guard import call_as
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
     EXIT_FENCED,
@@ -23,6 +24,7 @@ from streams.engine.mover import (
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.settings import EngineSettings
+from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
 from streams.engine.task import StepFailed, Task
 from streams.engine.topology import SubTopology, Topology
@@ -83,7 +85,7 @@ class Runner:
         """
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
-        await loop.run_in_executor(self.pool, self.tx.fence, wanted)
+        await loop.run_in_executor(self.pool, self._fence, wanted)
         fenced = time.perf_counter()
         try:
             recovery = await loop.run_in_executor(self.pool, self._replay, wanted)
@@ -98,6 +100,10 @@ class Runner:
         if recovery.records and self.task.store.why:
             self.report("state_rebuilt", {"task": str(self), "why": self.task.store.why})
         self.report("task_recovered", {"task": str(self), **facts})
+
+    def _fence(self, wanted: Callable[[], bool]) -> None:
+        with Stage.FENCE:
+            self.tx.fence(wanted)
 
     def _replay(self, wanted: Callable[[], bool]) -> Recovery:
         reader = Reader(self.kafka, self.changelog, self.partition)
@@ -199,21 +205,30 @@ class Runner:
         async with self.lock:
             if self.task.position == self.saved and not self.task.dirty:
                 return
-            snapshot, began = self.task.snapshot(), time.perf_counter()
+            began = time.perf_counter()
+            with Stage.SETTLE:
+                self.task.store.settle()
+            with Stage.SNAPSHOT:
+                snapshot = self.task.snapshot()
             work = asyncio.ensure_future(self._write(snapshot))
             try:
                 await asyncio.shield(work)
             finally:
                 await asyncio.wait([work])  # a checkpoint is never left half way
-                if work.exception() is None:
-                    self.task.store.kept()
-                    self.saved = snapshot.position["position"]
-                    if snapshot.declares:
-                        self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
-                    seconds = time.perf_counter() - began
-                    self.report("checkpoint", {"task": str(self), "seconds": seconds})
-                else:
-                    self.task.put_back(snapshot)
+                self._over(snapshot, work.exception(), time.perf_counter() - began)
+
+    def _over(self, snapshot: Snapshot, error: BaseException | None, seconds: float) -> None:
+        """Let the task know what became of its checkpoint."""
+        if error is None:
+            with Stage.KEPT:
+                self.task.store.kept()
+                self.saved = snapshot.position["position"]
+            if snapshot.declares:
+                self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
+            self.report("checkpoint", {"task": str(self), "seconds": seconds})
+        elif not isinstance(error, StateLost):  # lost only after the commit: nothing to repeat
+            with Stage.PUT_BACK:
+                self.task.put_back(snapshot)
 
     async def _write(self, snapshot: Snapshot) -> None:
         await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)
@@ -224,7 +239,8 @@ class Runner:
         else:
             self.repeating.send(self.encoder.outputs(snapshot))
             self.tx.commit(self.encoder.state(snapshot, self.declare_to))
-        self.task.store.keep(snapshot.changes)
+        with Stage.KEEP:
+            call_as(StateLost, self.task.store.keep, snapshot.changes)
 
     async def close(self) -> None:
         """Stop the timer and forget the producer."""

@@ -29,6 +29,7 @@ from streams.engine.mover import (
 )
 from streams.engine.runner import Report, Runner, settle
 from streams.engine.settings import EngineSettings
+from streams.engine.stages import Stage
 from streams.engine.topology import Topology
 
 GC_THRESHOLDS = (50_000, 20, 100)
@@ -184,12 +185,15 @@ class Consumer(driver.Consumer):
             await runner.close()  # revoked meanwhile
             return
         self.tasks[place] = runner
-        runner.timer = asyncio.ensure_future(runner.keep_checkpointing(self._settle, self._hold))
-        added = self.mover.add(runner.places)
-        runner.paused = set()
-        runner.at_end.clear()  # what was silent before it was parked may not be so any more
-        self._hold(runner)
-        await added
+        with Stage.SEEK:
+            added = self.mover.add(runner.places)
+            runner.paused = set()
+            runner.at_end.clear()  # what was silent before it was parked may not be so any more
+            self._hold(runner)
+            await added
+        with Stage.RESUME:  # a revoke meanwhile waits for us: it ends the timer afterwards
+            work = runner.keep_checkpointing(self._settle, self._hold)
+            runner.timer = asyncio.ensure_future(work)
 
     async def _end_starting(self) -> None:
         """Tasks that begin see that the session is over; none may fence once we have let go."""
