@@ -7,8 +7,9 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +68,8 @@ class Outcome(msgspec.Struct):
     """Events a second that the load reached."""
     exits: dict[str, int] = {}
     """How often workers ended with each exit code."""
+    silence_ms: int = 0
+    """The longest time under load in which some task gave nothing."""
     stop_ms: int = 0
     """How long the slowest worker took to stop at the end."""
     checked: dict[str, int] = {}
@@ -83,6 +86,21 @@ class Failed(Exception):
     """A run did not come to its end, or broke a promise that is not about records."""
 
 
+class Employer(Supervisor):
+    """Starts a worker again whenever it ends, unless it is to wait with that."""
+
+    def __init__(self, start: Callable[[], Worker]) -> None:
+        self.hold = threading.Event()
+        """While it is set, the next worker is not started."""
+
+        def begin() -> Worker:
+            while self.hold.is_set():
+                time.sleep(0.02)
+            return start()
+
+        super().__init__(begin)
+
+
 class Arena:
     """The processes of one run; every one is ended by its process id."""
 
@@ -94,7 +112,7 @@ class Arena:
         self.environment = {**ENGINE, **(environment or {})}
         self.chance = random.Random(shape.seed * 7919 + 1)
         self.outcome = Outcome(fault, shape.seed)
-        self.crew: list[Supervisor] = []
+        self.crew: list[Employer] = []
         self.loose: list[Worker] = []
         self.began = time.monotonic()
         self.bootstrap = broker.bootstrap
@@ -103,6 +121,8 @@ class Arena:
         self.tables = {topic: f'"{self.schema}".{name}' for topic, name in TABLES.items()}
         self._undo = ExitStack()
         self._count = 0
+        self.plans: Iterator[dict[str, str]] = iter(())
+        """More environment of the next workers."""
         self.load: Worker | None = None
         self.sink: Supervisor | None = None
         self.faults: list[int] = []
@@ -131,7 +151,7 @@ class Arena:
     def employ(self, workers: int = 1, **environment: str) -> None:
         """Start workers that are started again whenever they end."""
         for _ in range(workers):
-            supervisor = Supervisor(lambda: self.worker(**environment))
+            supervisor = Employer(lambda: self.worker(**environment, **next(self.plans, {})))
             supervisor.start()
             self.crew.append(supervisor)
             until("the topics are there", self._topics_there)
@@ -219,6 +239,7 @@ class Arena:
         """Wait for the end of the load and of what it causes, stop, and judge."""
         assert self.load is not None
         code = self.load.process.wait(self.shape.seconds * 4 + 300)
+        loaded_ms = time.time_ns() // 1_000_000
         said = self.load.log.read_text()
         if code:
             raise Failed(f"the load failed: {said[-500:]}")
@@ -228,6 +249,7 @@ class Arena:
         self._undo.callback(topics.close)
         truth = self._truth(topics)
         self._settle(truth)
+        self.outcome.silence_ms = self.tail.silence_ms(loaded_ms)
         self.outcome.recovery_ms = [self.tail.recovery_ms(at) for at in self.faults]
         self._stop()
         verdict = Verdict()

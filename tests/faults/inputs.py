@@ -45,6 +45,8 @@ class Shape(NamedTuple):
     """How far the clock of one producer of a hundred is wrong, ahead or behind."""
     idle_partition: int = -1
     """A partition that gets nothing but the end."""
+    again: float = 0.0
+    """Share of the input, its beginning, that is written once more at the end."""
     bad_orders: float = 0.0
     """Share of orders on which the job's first step raises: their amount is negative."""
     reorgs: tuple[int, ...] = ()
@@ -73,7 +75,9 @@ def arranged(shape: Shape) -> list[Record]:
     made.sort(key=lambda record: record.due)
     if shape.reorgs:
         made = list(_reorganised(shape, chance, made))
-    return [*made, *_endings(shape)]
+    repeated = made[: int(len(made) * shape.again)]
+    last = T0 + int(shape.seconds * 1000)
+    return [*made, *(one._replace(due=last) for one in repeated), *_endings(shape)]
 
 
 def _plain(shape: Shape, chance: random.Random) -> Iterator[Record]:

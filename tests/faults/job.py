@@ -12,6 +12,7 @@ or doubled, or a state that belongs to another moment, shows in every later outp
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from joins import Count, IntervalJoin, Matched, Sum, Tumbling, Unmatched, WindowAggregate
@@ -21,6 +22,13 @@ from streams.engine.step import derived, retraction
 from tests.faults.inputs import LATENESS_MS, NEAR_MS, WINDOW_MS
 
 __all__ = ["Met", "Order", "ShopTally", "ShopWindow", "Tally", "Visit", "steps"]
+
+
+FAILS_ONCE = int(os.environ.get("FAULT_FAILS_ONCE", "0"))
+"""Both counting steps raise at their first try of orders whose amount this divides."""
+VERSION = int(os.environ.get("FAULT_VERSION", "1"))
+"""Version of the state of the first step."""
+_tried: set[tuple[str, str]] = set()
 
 
 class Order(Value):
@@ -113,8 +121,7 @@ def counting(name: str, reads: Topic[Any], writes: Topic[Any], said: Any, keep_m
             place, spoken = ("sum", event.key), ("said", event.id)
             n, total = state.get(place) or (0, 0)
             amount = event.value.amount_sat
-            if amount < 0:
-                raise ValueError(f"an amount of {amount} sat")
+            _look_at(name, event.value)
             if event.op == "assert":
                 n, total = n + 1, total + amount
                 out = derived(name, event, writes, said(event.value, n, total))
@@ -132,7 +139,16 @@ def counting(name: str, reads: Topic[Any], writes: Topic[Any], said: Any, keep_m
     def bind(known: int) -> Step:
         return counting(name, reads, writes, said, known)
 
-    return Step(name, (reads,), (writes,), process, advance, bind=bind)
+    return Step(name, (reads,), (writes,), process, advance, version=VERSION, bind=bind)
+
+
+def _look_at(step: str, value: Any) -> None:
+    """Fail where it is asked for: always for what is negative, once for every nth order."""
+    if value.amount_sat < 0:
+        raise ValueError(f"an amount of {value.amount_sat} sat")
+    if FAILS_ONCE and value.amount_sat % FAILS_ONCE == 0 and (step, value.order) not in _tried:
+        _tried.add((step, value.order))
+        raise RuntimeError(f"{step} fails at its first try of {value.order}")
 
 
 def _tally(order: Order, n: int, total: int) -> Tally:

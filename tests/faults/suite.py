@@ -9,9 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from confluent_kafka import KafkaException
+
 from streams.broker import EmbeddedBroker
 from tests.faults.arena import Arena, Broker, Failed, Outcome
 from tests.faults.inputs import Shape
+from tests.faults.oracle.reading import Unread
 from tests.postgres import PostgresServer
 
 SHORT = {"group.min.session.timeout.ms": "1000"}
@@ -29,6 +32,10 @@ class Fault(NamedTuple):
     seeds: int = 2
     shape: Mapping[str, Any] = {}
     environment: Mapping[str, str] = {}
+    plans: Callable[[int], list[dict[str, str]]] = lambda seed: []
+    """More environment of the first workers, one after the other, for a seed."""
+    prepare: Play = lambda arena: None
+    """What is done before anything else of ours runs."""
     broker: Callable[[Path], Any] = lambda folder: EmbeddedBroker(extra=SHORT)
     """A context manager that gives a ``Broker``, made for the run's folder."""
     sink: bool = True
@@ -45,10 +52,12 @@ def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -
         arena = Arena(folder, broker, fault.name, shape, sink, dict(fault.environment))
         undo.callback(arena.close)
         try:
+            arena.plans = iter(fault.plans(seed))
+            fault.prepare(arena)
             arena.begin(fault.workers)
             fault.play(arena)
             outcome = arena.finish()
-        except (Failed, AssertionError) as error:
+        except (Failed, AssertionError, Unread, KafkaException) as error:
             outcome = arena.outcome
             outcome.error = f"{type(error).__name__}: {str(error)[:2000]}"
     if outcome.clean:

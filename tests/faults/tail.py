@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -89,6 +90,14 @@ class Tail(threading.Thread):
             if moments[0][0] < fault_ms
         ]
         return max((wait for wait in waits if wait is not None), default=-1)
+
+    def silence_ms(self, until_ms: int) -> int:
+        """The longest time before a moment in which a task that had begun gave nothing."""
+        gaps = [0]
+        for moments in list(self.seen.values()):
+            reads = [now for now, _ in moments if now <= until_ms]
+            gaps += [later - sooner for sooner, later in pairwise([*reads, until_ms])]
+        return max(gaps)
 
     def stop(self) -> None:
         """End it."""

@@ -33,3 +33,44 @@ def broker_frozen(arena: Arena) -> None:
     finally:
         os.kill(broker.pid, signal.SIGCONT)
     arena.recovered()
+
+
+def leader_killed(arena: Arena) -> None:
+    """Of three brokers, the leader of an input is killed, comes back; then another one."""
+    cluster: Any = arena.broker
+    for _ in range(2):
+        arena.pause(1, 3)
+        node = cluster.leader_of("fault.orders", arena.chance.randrange(4))
+        arena.broke()
+        cluster.kill(node)
+        time.sleep(arena.chance.uniform(1, 5))
+        arena.recovered()
+        cluster.start(node)
+        cluster.wait_whole()
+
+
+def leader_bounced(arena: Arena) -> None:
+    """Of three brokers, one after the other stops kindly, and comes back."""
+    cluster: Any = arena.broker
+    for node in range(3):
+        arena.pause(0.5, 2)
+        arena.broke()
+        cluster.stop(node)
+        arena.recovered()
+        cluster.start(node)
+        cluster.wait_whole()
+
+
+def leader_frozen(arena: Arena) -> None:
+    """Of three brokers, a leader stands still until the others go on without it, and wakes up."""
+    cluster: Any = arena.broker
+    arena.pause(1, 3)
+    node = cluster.leader_of("fault.orders", arena.chance.randrange(4))
+    arena.broke()
+    cluster.freeze(node)
+    try:
+        time.sleep(arena.chance.uniform(8, 11))
+    finally:
+        cluster.thaw(node)
+    arena.recovered()
+    cluster.wait_whole()
