@@ -18,7 +18,8 @@ import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, arranged
+from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, arranged, written
+from tests.faults.oracle.long import Long, judge_long
 from tests.faults.oracle.reading import Topics, sizes, table
 from tests.faults.oracle.truth import Truth, truth_of, unlike
 from tests.faults.oracle.verdict import Verdict, judge_rows, judge_state, judge_topics
@@ -40,6 +41,7 @@ ENGINE: dict[str, str] = {
 }
 SETTLED_S = 1.5
 """How long nothing may change before a run counts as over."""
+QUIET_S = 10.0
 STALL_S = 120.0
 """How long nothing may change before what is missing counts as lost."""
 WAIT_S = 90.0
@@ -107,7 +109,9 @@ class Arena:
     def __init__(
         self, folder: Path, broker: Broker, fault: str, shape: Shape,
         postgres: PostgresServer | None, environment: dict[str, str] | None = None,
+        long: bool = False,
     ) -> None:  # fmt: skip
+        self.long = long
         self.folder, self.broker, self.shape, self.postgres = folder, broker, shape, postgres
         self.environment = {**ENGINE, **(environment or {})}
         self.chance = random.Random(shape.seed * 7919 + 1)
@@ -247,11 +251,20 @@ class Arena:
         self.outcome.rate = round(int(acked) / float(seconds))
         topics = Topics(self.bootstrap)
         self._undo.callback(topics.close)
-        truth = self._truth(topics)
-        self._settle(truth)
+        judge = self._judge_long if self.long else self._judge
+        verdict = judge(topics, loaded_ms)
+        return self._told(verdict)
+
+    def _end(self, loaded_ms: int) -> None:
+        """Everything is there: stop, and note how it went."""
         self.outcome.silence_ms = self.tail.silence_ms(loaded_ms)
         self.outcome.recovery_ms = [self.tail.recovery_ms(at) for at in self.faults]
         self._stop()
+
+    def _judge(self, topics: Topics, loaded_ms: int) -> Verdict:
+        truth = self._truth(topics)
+        self._settle(truth)
+        self._end(loaded_ms)
         verdict = Verdict()
         judge_topics(verdict, truth, topics.rows)
         judge_state(verdict, truth, topics.entries(CHANGELOG))
@@ -259,7 +272,20 @@ class Arena:
         verdict.aside("late_records", truth.late, topics.messages("late_records"))
         if self.postgres is not None:
             self._judge_sink(verdict, truth)
-        return self._told(verdict)
+        return verdict
+
+    def _judge_long(self, topics: Topics, loaded_ms: int) -> Verdict:
+        """The same by sums of digests, since the input does not fit into memory."""
+        until("quiet", lambda: time.monotonic() - self.tail.changed > QUIET_S, STALL_S)
+        self._end(loaded_ms)
+        truth, verdict = Long(), Verdict()
+        truth.read(topics)
+        self.outcome.events = truth.events
+        unfit = truth.unlike(written(self.shape))
+        if unfit:
+            raise Failed(f"the input is not what was to be written: {unfit[:3]}")
+        judge_long(verdict, truth, topics)
+        return verdict
 
     def _truth(self, topics: Topics) -> Truth:
         rows = [row for name in (ORDERS, VISITS) for row in topics.rows(name)]

@@ -7,7 +7,17 @@ from typing import Any
 
 from streams.broker import EmbeddedBroker
 from tests.faults.cluster import Cluster
-from tests.faults.scripts import brokers, network, records, stages, starts, state, targets, workers
+from tests.faults.scripts import (
+    brokers,
+    long,
+    network,
+    records,
+    stages,
+    starts,
+    state,
+    targets,
+    workers,
+)
 from tests.faults.suite import SHORT, Fault
 from tests.faults.toxiproxy import ProxiedBroker
 
@@ -80,7 +90,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("sink_down", targets.sink_down, in_ci=True),
     Fault("sink_frozen", targets.sink_frozen),
-    # 16 to 18: refusals
+    # 15 to 18: a long run, refusals
+    Fault("soak", long.soak, seconds=1800, seeds=1, sink=False, long=True),
     Fault("wrong_partitions", records.just_load, seconds=10, prepare=starts.wrong_partitions),
     Fault("upgrade", starts.upgrade),
 )

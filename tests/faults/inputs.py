@@ -68,6 +68,16 @@ class Record(NamedTuple):
     correction: bool = False
 
 
+def written(shape: Shape) -> Iterator[Record]:
+    """The whole input, in the order in which it is written, made as it is asked for."""
+    plain = Shape(shape.seed, shape.rate, shape.seconds)
+    if shape != plain:
+        yield from arranged(shape)
+        return
+    yield from _plain(shape, random.Random(shape.seed))
+    yield from _endings(shape)
+
+
 def arranged(shape: Shape) -> list[Record]:
     """The whole input, in the order in which it is written."""
     chance = random.Random(shape.seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import fastavro
 from confluent_kafka import KafkaError, Producer
 
-from tests.faults.inputs import ORDERS, T0, VISITS, Record, Shape, arranged
+from tests.faults.inputs import ORDERS, T0, VISITS, Record, Shape, written
 
 SCHEMAS: dict[str, dict[str, Any]] = json.loads(
     Path(__file__).with_name("schemas.json").read_text()
@@ -91,10 +91,10 @@ class Load:
             record.topic, body, record.key, headers=headers(record), on_delivery=self._told
         )
 
-    def play(self, records: list[Record]) -> None:
-        """Write all of them at their pace; falls behind where the machine does."""
-        began = time.monotonic()
-        for number, record in enumerate(records):
+    def play(self, records: Iterable[Record]) -> int:
+        """Write all of them at their pace, return how many; falls behind where the machine does."""
+        began, number = time.monotonic(), 0
+        for number, record in enumerate(records, 1):
             wait = (record.due - T0) / 1000 - (time.monotonic() - began)
             if wait > 0:
                 self.producer.poll(0)
@@ -104,19 +104,21 @@ class Load:
                 self.producer.poll(0)
         self.seconds = time.monotonic() - began
         self.producer.flush()
+        return number
 
 
 def main() -> None:
     """Write an input; ends with an error unless all of it was taken."""
     bootstrap, text = sys.argv[1:]
-    shape = Shape(**json.loads(text))
-    records = arranged(shape)
+    told = json.loads(text)
+    pairs = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
+    shape = Shape(**{**told, **pairs})
     load = Load(bootstrap)
     print("begin", flush=True)
-    load.play(records)
+    number = load.play(written(shape))
     print(f"acked {load.acked} {load.seconds:.1f}", flush=True)
-    if load.refused or load.acked != len(records):
-        sys.exit(f"{len(records) - load.acked} records were not taken: {load.refused[:3]}")
+    if load.refused or load.acked != number:
+        sys.exit(f"{number - load.acked} records were not taken: {load.refused[:3]}")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ class Fault(NamedTuple):
     broker: Callable[[Path], Any] = lambda folder: EmbeddedBroker(extra=SHORT)
     """A context manager that gives a ``Broker``, made for the run's folder."""
     sink: bool = True
+    long: bool = False
+    """Whether its input is too long for memory."""
     in_ci: bool = False
 
 
@@ -49,7 +51,7 @@ def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -
     with ExitStack() as undo:
         broker: Broker = undo.enter_context(fault.broker(folder))
         sink = postgres if fault.sink else None
-        arena = Arena(folder, broker, fault.name, shape, sink, dict(fault.environment))
+        arena = Arena(folder, broker, fault.name, shape, sink, dict(fault.environment), fault.long)
         undo.callback(arena.close)
         try:
             arena.plans = iter(fault.plans(seed))

@@ -89,13 +89,14 @@ class ProxiedBroker:
             time.sleep(0.02)
         upstream = f"{HOST}:{self._behind}"
         self._ask("/proxies", {"name": "kafka", "listen": self.bootstrap, "upstream": upstream})
-        self._broker = EmbeddedBroker(extra={**self._extra, **self._listeners()})
+        inner, control = ports.choose(0)
+        extra = {**self._extra, **self._listeners(inner, control)}
+        self._broker = EmbeddedBroker(port=inner, extra=extra)
         self._broker.start()
         return self
 
-    def _listeners(self) -> dict[str, str]:
+    def _listeners(self, inner: int, control: int) -> dict[str, str]:
         """A second listener, of which clients only learn the proxy's address."""
-        inner, control = ports.choose(0)
         names = "PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,CONTROLLER:PLAINTEXT"
         plain, faulty = f"PLAINTEXT://{HOST}:{inner}", f"FAULTY://{HOST}:{self._behind}"
         return {

@@ -6,7 +6,7 @@ import asyncio
 import calendar
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -66,28 +66,38 @@ class Topics:
         """Leave the broker."""
         self._consumer.close()
 
+    def each(self, topic: str, partition: int) -> Iterator[Row]:
+        """The events of one partition, one after the other."""
+        for message in self._read([TopicPartition(topic, partition, 0)]):
+            if message.value() is not None or message.key() is not None:
+                yield self._row(topic, message)
+
     def messages(self, topic: str) -> list[Any]:
         """The committed records of a topic, partition by partition in offset order."""
         found = self._consumer.list_topics(topic, timeout=ASK_S).topics[topic]
         if found.error is not None:
             raise Unread(f"{topic}: {found.error}")
-        open_ends = set(found.partitions)
-        self._consumer.assign([TopicPartition(topic, p, 0) for p in open_ends])
-        read, deadline = [], time.monotonic() + SILENCE_S
+        places = [TopicPartition(topic, partition, 0) for partition in found.partitions]
+        return sorted(self._read(places), key=lambda m: (m.partition(), m.offset()))
+
+    def _read(self, places: list[TopicPartition]) -> Iterator[Any]:
+        """Committed records up to the present ends."""
+        open_ends = {place.partition for place in places}
+        self._consumer.assign(places)
+        deadline = time.monotonic() + SILENCE_S
         while open_ends:
             for message in self._consumer.consume(5000, 0.2):
                 error = message.error()
                 if error is None:
-                    read.append(message)
+                    yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
                     open_ends.discard(message.partition())
                 elif error.fatal():
                     raise KafkaException(error)
                 deadline = time.monotonic() + SILENCE_S
             if time.monotonic() > deadline:
-                raise Unread(f"{topic}: the ends of {sorted(open_ends)} were not reached")
+                raise Unread(f"{places[0].topic}: the ends of {sorted(open_ends)} were not reached")
         self._consumer.unassign()
-        return sorted(read, key=lambda m: (m.partition(), m.offset()))
 
     def rows(self, topic: str) -> list[Row]:
         """The records of a topic of events, without those that only tell the time."""
