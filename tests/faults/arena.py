@@ -18,7 +18,7 @@ import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, arranged, written
+from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, written
 from tests.faults.oracle.long import Long, judge_long
 from tests.faults.oracle.reading import Topics, sizes, table
 from tests.faults.oracle.truth import Truth, truth_of, unlike
@@ -289,7 +289,7 @@ class Arena:
 
     def _truth(self, topics: Topics) -> Truth:
         rows = [row for name in (ORDERS, VISITS) for row in topics.rows(name)]
-        unfit = unlike(arranged(self.shape), rows)
+        unfit = unlike(list(written(self.shape)), rows)
         if unfit:
             raise Failed(f"the input is not what was to be written: {unfit[:3]}")
         self.outcome.events = len(rows)

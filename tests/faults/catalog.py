@@ -81,6 +81,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("state_gone", state.state_gone, prepare=state.on_disk),
     Fault("disk_full", state.disk_full, prepare=state.on_disk),
     Fault("changelog_compacted", state.compacted, seconds=40, plans=state.torn, broker=cleaning),
+    Fault("changelog_truncated", state.truncated, prepare=state.on_disk),
     # 13 and 14: the chain, the target
     Fault(
         "reorg",
@@ -90,6 +91,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("sink_down", targets.sink_down, in_ci=True),
     Fault("sink_frozen", targets.sink_frozen),
+    Fault("hung_worker", workers.hung_worker, seconds=60, plans=workers.hangs),
     # 15 to 18: a long run, refusals
     Fault("soak", long.soak, seconds=1800, seeds=1, sink=False, long=True),
     Fault("wrong_partitions", records.just_load, seconds=10, prepare=starts.wrong_partitions),

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from signal import SIGKILL
 
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.faults.arena import CHANGELOG, Arena, Failed, until
+from tests.faults.inputs import PARTITIONS
 
 EXIT_STATE = 5
 SMALL_BYTES = 200_000
@@ -84,9 +86,7 @@ def compacted(arena: Arena) -> None:
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
             for key, value in COMPACTING.items()
         ]
-        resource_ = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
-        for future in arena.admin.incremental_alter_configs([resource_]).values():
-            future.result(20)
+        _set(arena, name, entries)
     supervisor = arena.crew[0]
     while len(supervisor.codes) < 3 and not arena.loaded:
         known = len(supervisor.codes)
@@ -100,3 +100,55 @@ def torn(seed: int) -> list[dict[str, str]]:
         {"STREAMS_TEST_FAULT": f"hang=1@before:commit#{n},kill@before:commit#{n}"}
         for n in (60 + seed, 20 + seed, 30 + seed)
     ]
+
+
+def truncated(arena: Arena) -> None:
+    """Behind a worker's back the first half of a changelog is deleted; its folder is still there.
+
+    What the folder has need not be read: the next worker goes on from it.
+    """
+    arena.pause(2, 4)
+    old = arena.crew[0].worker
+    arena.crew[0].hold.set()
+    arena.broke()
+    old.process.send_signal(SIGKILL)
+    old.process.wait(20)
+    _cut_off(arena)
+    arena.crew[0].hold.clear()
+    arena.recovered()
+
+
+def truncated_alone(arena: Arena) -> None:
+    """The same without a folder: the state is gone for good, and no worker may go on without it."""
+    arena.pause(2, 4)
+    old = arena.crew[0].worker
+    arena.crew[0].hold.set()
+    old.process.send_signal(SIGKILL)
+    old.process.wait(20)
+    _cut_off(arena)
+    refused = arena.worker()
+    until("it is refused", lambda: refused.process.poll() is not None, 30)
+
+
+def _cut_off(arena: Arena) -> None:
+    """Delete the first half of the records of every changelog."""
+    reader = Consumer({"bootstrap.servers": arena.bootstrap, "group.id": "ends"})
+    ends = []
+    for name in CHANGELOGS:
+        for partition in range(PARTITIONS):
+            low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=20)
+            ends.append(TopicPartition(name, partition, (low + high) // 2))
+    reader.close()
+    for name in CHANGELOGS:  # what is compacted only cannot be cut off
+        entry = ConfigEntry(
+            "cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET
+        )
+        _set(arena, name, [entry])
+    for future in arena.admin.delete_records(ends).values():
+        future.result(30)
+
+
+def _set(arena: Arena, topic: str, entries: list[ConfigEntry]) -> None:
+    wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    for future in arena.admin.incremental_alter_configs([wanted]).values():
+        future.result(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
@@ -9,6 +10,8 @@ from tests.faults.arena import Arena, Failed, until
 
 EXIT_FENCED = 3
 STOP_S = 10
+HUNG_S = 45.0
+"""The promise is 30 s; a busy machine takes longer to say so."""
 FROZEN_S = 6.0
 """Longer than the session of a worker."""
 
@@ -80,3 +83,24 @@ def zombie(arena: Arena) -> None:
         if frozen.process.returncode != EXIT_FENCED:
             raise Failed(f"the worker that woke up ended with {frozen.process.returncode}")
         until("both share", lambda: arena.loaded or arena.shares() == 2)
+
+
+def hangs(seed: int) -> list[dict[str, str]]:
+    """The environment of a worker one of whose checkpoints never ends."""
+    stage = random.Random(seed).choice(("outputs", "changelog", "commit"))
+    return [{"STREAMS_TEST_FAULT": f"hang@before:{stage}#{40 + seed}"}]
+
+
+def hung_worker(arena: Arena) -> None:
+    """A checkpoint of one task never ends: the worker has to see it and end, within 30 s.
+
+    ::
+
+        worker   |--------| hangs       |x     |-------------->
+        input    |------------------------------------|
+    """
+    worker = arena.crew[0].worker
+    until("it hangs", lambda: "STREAMS_TEST_FAULT: hang" in worker.log.read_text())
+    arena.broke()
+    until("it ends by itself", lambda: worker.process.poll() is not None, HUNG_S)
+    arena.recovered()
