@@ -102,6 +102,10 @@ class Employer(Supervisor):
 
         super().__init__(begin)
 
+    def await_deaths(self, number: int) -> None:
+        """Wait until so many workers have ended."""
+        until(f"{number} workers have ended", lambda: len(self.codes) >= number)
+
 
 class Arena:
     """The processes of one run; every one is ended by its process id."""
@@ -212,6 +216,11 @@ class Arena:
         old.process.send_signal(sign)
         until("the next worker", lambda: supervisor.worker is not old)
         return supervisor.worker
+
+    def ended(self, worker: Worker, seconds: float = WAIT_S) -> int | None:
+        """Wait until a worker has ended by itself, and return its exit code."""
+        until("the worker ends", lambda: worker.process.poll() is not None, seconds)
+        return worker.process.returncode
 
     def recovered(self, seconds: float = WAIT_S) -> None:
         """Wait until every task has written since the last fault, while the load goes on."""
@@ -341,10 +350,10 @@ class Arena:
 
     def _judge_sink(self, verdict: Verdict, truth: Truth) -> None:
         assert self.postgres is not None
-        columns = ("order", "account", "shop", "amount_sat", "n", "sum_sat")
-        tallies = table(self.postgres.uri, self.tables["fault.tallies"], columns)
-        columns = ("shop", "window_end_ts", "n", "sum_sat")
-        windows = table(self.postgres.uri, self.tables["fault.shop_windows"], columns)
+        of_tallies = ("order", "account", "shop", "amount_sat", "n", "sum_sat")
+        tallies = table(self.postgres.uri, self.tables["fault.tallies"], of_tallies)
+        of_windows = ("shop", "window_end_ts", "n", "sum_sat")
+        windows = table(self.postgres.uri, self.tables["fault.shop_windows"], of_windows)
         judge_rows(verdict, truth, tallies, windows)
 
     def _told(self, verdict: Verdict) -> Outcome:

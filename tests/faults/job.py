@@ -31,7 +31,7 @@ VERSION = int(os.environ.get("FAULT_VERSION", "1"))
 _tried: set[tuple[str, str]] = set()
 
 
-class Order(Value):
+class Order(Value, frozen=True):
     """An account orders at a shop."""
 
     order: str
@@ -40,7 +40,7 @@ class Order(Value):
     amount_sat: int
 
 
-class Visit(Value):
+class Visit(Value, frozen=True):
     """An account is seen at a place."""
 
     visit: str
@@ -48,7 +48,7 @@ class Visit(Value):
     place: str
 
 
-class Tally(Value):
+class Tally(Value, frozen=True):
     """An order, with the number and sum of its account's orders up to it."""
 
     order: str
@@ -59,7 +59,7 @@ class Tally(Value):
     sum_sat: int
 
 
-class Met(Value):
+class Met(Value, frozen=True):
     """An order and a visit of one account that are near each other."""
 
     order: str
@@ -67,7 +67,7 @@ class Met(Value):
     account: str
 
 
-class ShopTally(Value):
+class ShopTally(Value, frozen=True):
     """An order, with the number and sum of its shop's orders up to it."""
 
     order: str
@@ -77,7 +77,7 @@ class ShopTally(Value):
     sum_sat: int
 
 
-class ShopWindow(Value):
+class ShopWindow(Value, frozen=True):
     """The orders of a shop in one window."""
 
     shop: str

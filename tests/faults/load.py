@@ -87,9 +87,8 @@ class Load:
         """Hand one record over."""
         value, id = record.value, record.id
         body = f"poison {id}".encode() if value is None else self.encoders[record.topic](value)
-        self.producer.produce(
-            record.topic, body, record.key, headers=headers(record), on_delivery=self._told
-        )
+        told: Any = headers(record)
+        self.producer.produce(record.topic, body, record.key, headers=told, on_delivery=self._told)
 
     def play(self, records: Iterable[Record]) -> int:
         """Write all of them at their pace, return how many; falls behind where the machine does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from streams.engine.stages import CHECKPOINT, FAILED, TAKEOVER
-from tests.faults.arena import Arena, Failed, until
+from tests.faults.arena import Arena, Failed
 
 SHARES = 5
 """Seeds among which the steps are divided: one run has time for a fifth of them."""
@@ -48,9 +48,8 @@ def kill_at_stages(arena: Arena) -> None:
         input    |------------------------------------------------|
     """
     supervisor, wanted = arena.crew[0], len(plans(arena.shape.seed))
-    while len(supervisor.codes) < wanted:
-        known = len(supervisor.codes)
-        until("the next death", lambda n=known: len(supervisor.codes) > n)
+    for number in range(1, wanted + 1):
+        supervisor.await_deaths(number)
         arena.broke()
     if set(supervisor.codes) != {-9}:
         raise Failed(f"workers that were to be killed ended with {supervisor.codes}")

@@ -18,8 +18,7 @@ def wrong_partitions(arena: Arena) -> None:
     for future in arena.admin.create_topics(new).values():
         future.result(30)
     refused = arena.worker()
-    until("it is refused", lambda: refused.process.poll() is not None)
-    if refused.process.returncode != EXIT_TOPICS:
+    if arena.ended(refused) != EXIT_TOPICS:
         raise Failed(f"exit {refused.process.returncode}: {refused.log.read_text()[-500:]}")
     for future in arena.admin.delete_topics([VISITS]).values():
         future.result(30)
@@ -42,8 +41,7 @@ def upgrade(arena: Arena) -> None:
     if old.process.wait(20):
         raise Failed(f"the old version ended with {old.process.returncode}")
     refused = arena.worker(FAULT_VERSION="2")
-    until("it is refused", lambda: refused.process.poll() is not None)
-    if refused.process.returncode != EXIT_CONFIG:
+    if arena.ended(refused) != EXIT_CONFIG:
         raise Failed(f"exit {refused.process.returncode}: {refused.log.read_text()[-500:]}")
     arena.crew[0].hold.clear()
     arena.recovered()

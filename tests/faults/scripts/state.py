@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import shutil
 from pathlib import Path
 from signal import SIGKILL
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
-from tests.faults.arena import CHANGELOG, Arena, Failed, until
+from tests.faults.arena import CHANGELOG, Arena, Failed
 from tests.faults.inputs import PARTITIONS
 
 EXIT_STATE = 5
 SMALL_BYTES = 200_000
+DEATHS = 3
 COMPACTING = {
     "segment.ms": "500",
     "min.cleanable.dirty.ratio": "0.001",
@@ -70,9 +77,9 @@ def disk_full(arena: Arena) -> None:
     worker = arena.crew[0].worker
     arena.broke()
     resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (SMALL_BYTES, SMALL_BYTES))
-    until("it ends", lambda: worker.process.poll() is not None)
-    if worker.process.returncode != EXIT_STATE:
-        raise Failed(f"a worker whose disk is full ended with {worker.process.returncode}")
+    code = arena.ended(worker)
+    if code != EXIT_STATE:
+        raise Failed(f"a worker whose disk is full ended with {code}")
     arena.recovered()
 
 
@@ -87,18 +94,17 @@ def compacted(arena: Arena) -> None:
             for key, value in COMPACTING.items()
         ]
         _set(arena, name, entries)
-    supervisor = arena.crew[0]
-    while len(supervisor.codes) < 3 and not arena.loaded:
-        known = len(supervisor.codes)
-        until("the next death", lambda n=known: len(supervisor.codes) > n or arena.loaded)
+    for number in range(1, DEATHS + 1):
+        arena.crew[0].await_deaths(number)
         arena.broke()
+    arena.recovered()
 
 
 def torn(seed: int) -> list[dict[str, str]]:
     """Workers that die with their records in the log, unfinished."""
+    chances = [random.Random(seed).randrange(20, 80) for _ in range(DEATHS)]
     return [
-        {"STREAMS_TEST_FAULT": f"hang=1@before:commit#{n},kill@before:commit#{n}"}
-        for n in (60 + seed, 20 + seed, 30 + seed)
+        {"STREAMS_TEST_FAULT": f"hang=1@before:commit#{n},kill@before:commit#{n}"} for n in chances
     ]
 
 
@@ -127,7 +133,7 @@ def truncated_alone(arena: Arena) -> None:
     old.process.wait(20)
     _cut_off(arena)
     refused = arena.worker()
-    until("it is refused", lambda: refused.process.poll() is not None, 30)
+    arena.ended(refused, 30)
 
 
 def _cut_off(arena: Arena) -> None:

@@ -79,9 +79,9 @@ def zombie(arena: Arena) -> None:
         arena.recovered()
         time.sleep(1)
         frozen.process.send_signal(SIGCONT)
-        until("it ends", lambda worker=frozen: worker.process.poll() is not None, 30)
-        if frozen.process.returncode != EXIT_FENCED:
-            raise Failed(f"the worker that woke up ended with {frozen.process.returncode}")
+        code = arena.ended(frozen, 30)
+        if code != EXIT_FENCED:
+            raise Failed(f"the worker that woke up ended with {code}")
         until("both share", lambda: arena.loaded or arena.shares() == 2)
 
 
@@ -102,5 +102,5 @@ def hung_worker(arena: Arena) -> None:
     worker = arena.crew[0].worker
     until("it hangs", lambda: "STREAMS_TEST_FAULT: hang" in worker.log.read_text())
     arena.broke()
-    until("it ends by itself", lambda: worker.process.poll() is not None, HUNG_S)
+    arena.ended(worker, HUNG_S)
     arena.recovered()
