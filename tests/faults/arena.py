@@ -345,6 +345,7 @@ class Arena:
         for code in codes:
             name = signal.Signals(-code).name if code < 0 else str(code)
             self.outcome.exits[name] = self.outcome.exits.get(name, 0) + 1
+        self.outcome.notes += [words for worker in self.loose if (words := _last_words(worker))]
         if self.sink is not None:
             self.sink.stop()
 
@@ -375,6 +376,16 @@ class Arena:
             supervisor.join(10)
             supervisor.worker.clean_up()
         self._undo.close()
+
+
+def _last_words(worker: Worker) -> str:
+    """Why a worker ended by itself, in its own words."""
+    code = worker.process.poll()
+    if code is None or code <= 0:
+        return ""
+    lines = worker.log.read_text(errors="replace").splitlines()
+    said = [line for line in lines if line.startswith(("streams:", "error:"))]
+    return f"exit {code}: {said[-1][:300] if said else lines[-1:]}"
 
 
 def until(what: str, condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:

@@ -15,6 +15,7 @@ from streams.engine.own_types import OWN
 from tests.faults import inputs, job
 from tests.faults.inputs import ORDERS, VISITS, Record, Shape, arranged, partition_of
 from tests.faults.load import headers
+from tests.faults.oracle.long import Long, judge_long
 from tests.faults.oracle.reading import SCHEMAS, Row, time_of
 from tests.faults.oracle.truth import Truth, truth_of, unlike
 from tests.faults.oracle.verdict import Verdict, judge_rows, judge_state, judge_topics
@@ -154,7 +155,7 @@ class Made:
     """Outputs as a perfect job would have written them, to be spoilt."""
 
     def __init__(self) -> None:
-        rows = rows_of(arranged(SMALL))
+        rows = rows_of(list(inputs.written(SMALL)))
         self.truth: Truth = truth_of(rows, GRACE_MS)
         t = self.truth
         fields = ("order", "account", "shop", "amount_sat", "n", "sum_sat")
@@ -319,3 +320,53 @@ def test_what_is_put_aside_is_compared() -> None:
     letters = [Aside("dl", "t", 0, 1), Aside("dl", "t", 0, 1)]
     verdict.aside("dead_letters", {("t", 0, 1), ("t", 0, 2)}, letters)
     assert {"lost": 1, "doubled": 1} == verdict.counts
+
+
+# The long form ------------------------------------------------------------------------------------
+
+
+class Shelf:
+    """Topics in memory, by name."""
+
+    def __init__(self, made: Made) -> None:
+        self.rows = {name: list(rows) for name, rows in made.topics.items()}
+        for row in rows_of(list(inputs.written(SMALL))):
+            self.rows.setdefault(row.topic, []).append(row)
+
+    def each(self, topic: str, partition: int) -> list[Row]:
+        """The rows of a partition."""
+        return [row for row in self.rows[topic] if row.partition == partition]
+
+    def values(self, topic: str, partition: int) -> list[tuple[int, Any]]:
+        """Offsets and values."""
+        return [(row.offset, row.value) for row in self.each(topic, partition)]
+
+
+def judged_long(shelf: Any) -> Verdict:
+    """What the long form says of topics."""
+    truth, verdict = Long(), Verdict()
+    truth.read(shelf)
+    assert [] == truth.unlike(inputs.written(SMALL))
+    judge_long(verdict, truth, shelf)
+    return verdict
+
+
+def test_the_long_form_finds_the_same() -> None:
+    """Perfect is clean; a lost, a doubled and a wrong output are found."""
+    shelf = Shelf(Made())
+    assert judged_long(shelf).clean
+    tallies = shelf.rows["fault.tallies"]
+    shelf.rows["fault.tallies"] = tallies[1:]
+    assert {"lost": 1} == judged_long(shelf).counts
+    shelf.rows["fault.tallies"] = [*tallies, tallies[0]]
+    assert {"doubled": 1} == judged_long(shelf).counts
+    shelf.rows["fault.tallies"] = [*tallies[1:], tallies[1]]
+    assert {"wrong": 1} == judged_long(shelf).counts
+
+
+def test_the_long_form_sees_an_input_that_lacks_a_record() -> None:
+    """And one whose order is another."""
+    shelf, truth = Shelf(Made()), Long()
+    shelf.rows[ORDERS] = shelf.rows[ORDERS][1:]
+    truth.read(shelf)  # type: ignore[arg-type]
+    assert 1 == len(truth.unlike(inputs.written(SMALL)))
