@@ -41,6 +41,10 @@ test: $(VENV)/.dev ## Set up and run the tests: make test ARGS="-k joins"
 test-deep: $(VENV)/.dev ## The tests with many more generated examples
 	@STREAMS_DEEP=1 $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/.dev ## Break Kafka and the workers in every way: make faults ARGS="--only zombie" (90 minutes)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 .PHONY: record-demo
 record-demo: $(VENV)/.dev ## Make the demo's recording again, from fresh real servers
 	@$(BIN)/python -m tests.demo.record_demo $(ARGS)

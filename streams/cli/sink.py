@@ -10,7 +10,7 @@ import typer
 
 from streams.cli.errors import ExitCode, UserError
 from streams.cli.live import end_asked
-from streams.cli.options import current
+from streams.cli.options import OwnTopicsOption, current
 
 if TYPE_CHECKING:
     from streams.ops.sinking import SinkDriver
@@ -28,6 +28,7 @@ def sink(
     topic: Annotated[
         list[str] | None, typer.Option(help="Topics; by default all derived ones. Repeatable.")
     ] = None,
+    module: OwnTopicsOption = None,
     until_end: Annotated[
         bool, typer.Option("--until-end", help="End when all that is there has been written.")
     ] = False,
@@ -54,11 +55,12 @@ def sink(
       streams sink parquet -o directory=out --topic alerts --until-end
       streams sink postgres -o uri=postgresql://app@db.example:5432/risk
       streams sink webhook -o url=https://example.org/hook -o secret=env:HOOK --topic alerts
+      streams sink duckdb -o path=own.duckdb --module my.steps --topic my.matches
     """
     from streams.cli.naming import find_typed  # noqa: PLC0415
     from streams.topics import DERIVED  # noqa: PLC0415
 
-    chosen = [find_typed(one) for one in topic] if topic else list(DERIVED)
+    chosen = [find_typed(one, module) for one in topic] if topic else list(DERIVED)
     settings = dict(_setting(text) for text in option or ())
     driver = _driver(name, settings, chosen, group, give_up_after, from_now)
     asked = end_asked()

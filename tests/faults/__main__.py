@@ -1,0 +1,62 @@
+"""``python -m tests.faults``: run the suite, and write its table.
+
+::
+
+    python -m tests.faults                         everything: at most 90 minutes
+    python -m tests.faults --only zombie --seeds 1
+    python -m tests.faults --only kill_at_random --env STREAMS_ENGINE__DELIVERY=at_least_once
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tests.faults.catalog import BY_NAME, FAULTS
+from tests.faults.report import line_of, write
+from tests.faults.suite import Fault, run
+from tests.postgres import PostgresServer
+
+
+def main() -> None:
+    """Run what was asked for; ends with an error where a run is not clean."""
+    asked = _asked()
+    chosen = [BY_NAME[name] for name in asked.only] if asked.only else FAULTS
+    outcomes, began = [], time.monotonic()
+    postgres = PostgresServer("-c", "fsync=off")
+    postgres.start()
+    try:
+        for fault in chosen:
+            for seed in range(asked.first, asked.first + (asked.seeds or fault.seeds)):
+                outcome = run(_with(fault, asked.env), seed, postgres, asked.scale)
+                outcomes.append(outcome)
+                print(line_of(outcome), flush=True)
+                write(outcomes, asked.out, time.monotonic() - began)
+    finally:
+        postgres.close()
+    print((asked.out / "faults.md").read_text())
+    if not all(outcome.clean for outcome in outcomes):
+        sys.exit("not every run was clean")
+
+
+def _with(fault: Fault, words: list[str]) -> Fault:
+    """The fault with more in its workers' environment: a delivery that must be found wanting."""
+    more = dict(word.split("=", 1) for word in words)
+    return fault._replace(environment={**fault.environment, **more})
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser.add_argument("--only", nargs="*", choices=BY_NAME, metavar="FAULT")
+    parser.add_argument("--seeds", type=int, help="seeds of each fault; by default its own number")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--env", nargs="*", default=[], metavar="NAME=VALUE", help="of workers")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the length of the load")
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

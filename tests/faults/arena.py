@@ -1,0 +1,398 @@
+"""One run: broker, workers, sink, load and watcher; what a fault script acts on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, written
+from tests.faults.oracle.long import Long, judge_long
+from tests.faults.oracle.reading import Topics, sizes, table
+from tests.faults.oracle.truth import Truth, truth_of, unlike
+from tests.faults.oracle.verdict import Verdict, judge_rows, judge_state, judge_topics
+from tests.faults.tail import Tail
+from tests.kafka.world import Supervisor, Worker
+from tests.postgres import PostgresServer
+
+ROOT = Path(__file__).parents[2]
+MODULE = "tests.faults.job"
+CHANGELOG = "streams-tests_faults_job-by_account-changelog"
+TABLES = {"fault.tallies": "fault_tallies_live", "fault.shop_windows": "fault_shop_windows_live"}
+ENGINE: dict[str, str] = {
+    "STREAMS_PARTITIONS": str(PARTITIONS),
+    "STREAMS_ENGINE__LATENESS_MS": "2000",
+    "STREAMS_ENGINE__RETRACT_GRACE_MS": "15000",
+    "STREAMS_ENGINE__SESSION_TIMEOUT_MS": "3000",
+    "STREAMS_ENGINE__CHECKPOINT_MS": "200",
+    "STREAMS_LOG_FORMAT": "json",
+}
+SETTLED_S = 1.5
+"""How long nothing may change before a run counts as over."""
+QUIET_S = 10.0
+STALL_S = 120.0
+"""How long nothing may change before what is missing counts as lost."""
+WAIT_S = 90.0
+
+
+class Broker(Protocol):
+    """A Kafka that can be started, and broken."""
+
+    @property
+    def bootstrap(self) -> str: ...
+
+
+class Outcome(msgspec.Struct):
+    """One line of the table."""
+
+    fault: str
+    seed: int
+    events: int = 0
+    lost: int = 0
+    doubled: int = 0
+    wrong: int = 0
+    recovery_ms: list[int] = []
+    """Of each fault of the run: until every task had written again."""
+    seconds: float = 0.0
+    rate: float = 0.0
+    """Events a second that the load reached."""
+    exits: dict[str, int] = {}
+    """How often workers ended with each exit code."""
+    silence_ms: int = 0
+    """The longest time under load in which some task gave nothing."""
+    stop_ms: int = 0
+    """How long the slowest worker took to stop at the end."""
+    checked: dict[str, int] = {}
+    notes: list[str] = []
+    error: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is lost, doubled or wrong, and the run came to its end."""
+        return not (self.lost or self.doubled or self.wrong or self.error)
+
+
+class Failed(Exception):
+    """A run did not come to its end, or broke a promise that is not about records."""
+
+
+class Employer(Supervisor):
+    """Starts a worker again whenever it ends, unless it is to wait with that."""
+
+    def __init__(self, start: Callable[[], Worker]) -> None:
+        self.hold = threading.Event()
+        """While it is set, the next worker is not started."""
+
+        def begin() -> Worker:
+            while self.hold.is_set():
+                time.sleep(0.02)
+            return start()
+
+        super().__init__(begin)
+
+    def await_deaths(self, number: int) -> None:
+        """Wait until so many workers have ended."""
+        until(f"{number} workers have ended", lambda: len(self.codes) >= number)
+
+
+class Arena:
+    """The processes of one run; every one is ended by its process id."""
+
+    def __init__(
+        self, folder: Path, broker: Broker, fault: str, shape: Shape,
+        postgres: PostgresServer | None, environment: dict[str, str] | None = None,
+        long: bool = False,
+    ) -> None:  # fmt: skip
+        self.long = long
+        self.folder, self.broker, self.shape, self.postgres = folder, broker, shape, postgres
+        self.environment = {**ENGINE, **(environment or {})}
+        self.chance = random.Random(shape.seed * 7919 + 1)
+        self.outcome = Outcome(fault, shape.seed)
+        self.crew: list[Employer] = []
+        self.loose: list[Worker] = []
+        self.began = time.monotonic()
+        self.bootstrap = broker.bootstrap
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        self.schema = f"{fault}_{shape.seed}"
+        self.tables = {topic: f'"{self.schema}".{name}' for topic, name in TABLES.items()}
+        self._undo = ExitStack()
+        self._count = 0
+        self.plans: Iterator[dict[str, str]] = iter(())
+        """More environment of the next workers."""
+        self.load: Worker | None = None
+        self.sink: Supervisor | None = None
+        self.faults: list[int] = []
+        """When something was broken (ms)."""
+
+    # Processes ------------------------------------------------------------------------------------
+
+    def spawn(self, name: str, argv: Sequence[str], **environment: str) -> Worker:
+        """Start a Python module as a process of this run."""
+        self._count += 1
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        own = {"STREAMS_BROKER": self.bootstrap, "PYTHONPATH": path}
+        return Worker(
+            [sys.executable, "-m", *argv],
+            self.folder / f"{name}-{self._count}.log",
+            {**os.environ, **self.environment, **own, **environment},
+        )
+
+    def worker(self, *options: str, **environment: str) -> Worker:
+        """Start a worker of the job that nobody starts again."""
+        argv = ["streams", "worker", "--module", MODULE, "--create-topics", "--wait", "60"]
+        made = self.spawn("worker", [*argv, *options], **environment)
+        self.loose.append(made)
+        return made
+
+    def employ(self, workers: int = 1, **environment: str) -> None:
+        """Start workers that are started again whenever they end."""
+        for _ in range(workers):
+            supervisor = Employer(lambda: self.worker(**environment, **next(self.plans, {})))
+            supervisor.start()
+            self.crew.append(supervisor)
+            until("the topics are there", self._topics_there)
+
+    def _topics_there(self) -> bool:
+        try:
+            found = self.admin.list_topics(timeout=5)
+        except KafkaException:
+            return False
+        return {ORDERS, VISITS, "fault.shop_windows", "late_records"} <= found.topics.keys()
+
+    def begin(self, workers: int = 1, **environment: str) -> None:
+        """Start everything, and wait until the tasks have written their first outputs."""
+        self.employ(workers, **environment)
+        self.tail = Tail(self.bootstrap, PARTITIONS)
+        self.tail.start()
+        self._undo.callback(self.tail.stop)
+        shape = json.dumps(self.shape._asdict())
+        self.load = self.spawn("load", ["tests.faults.load", self.bootstrap, shape])
+        if self.postgres is not None:
+            self.sink = Supervisor(self._sink)
+            self.sink.start()
+        until("the outputs begin", lambda: self.loaded or len(self.tail.seen) >= 2 * PARTITIONS)
+
+    def _sink(self) -> Worker:
+        assert self.postgres is not None
+        topics = [word for name in TABLES for word in ("--topic", name)]
+        target = ["-o", f"uri={self.postgres.uri}", "-o", f"schema={self.schema}"]
+        made = self.spawn(
+            "sink", ["streams", "sink", "postgres", *target, "--module", MODULE, *topics]
+        )
+        self.loose.append(made)
+        return made
+
+    # Faults ---------------------------------------------------------------------------------------
+
+    def pause(self, low: float, high: float) -> None:
+        """Let a random time pass, as the next fault comes when it comes."""
+        time.sleep(self.chance.uniform(low, high))
+
+    def broke(self) -> None:
+        """Note that something is broken from now on."""
+        self.faults.append(time.time_ns() // 1_000_000)
+
+    def pid(self, number: int = 0) -> int:
+        """Process id of a worker."""
+        return self.crew[number].worker.process.pid
+
+    def kill(self, number: int = 0, sign: signal.Signals = signal.SIGKILL) -> Worker:
+        """End a worker with a signal; its supervisor starts the next one, which is returned."""
+        supervisor = self.crew[number]
+        old = supervisor.worker
+        self.broke()
+        old.process.send_signal(sign)
+        until("the next worker", lambda: supervisor.worker is not old)
+        return supervisor.worker
+
+    def ended(self, worker: Worker, seconds: float = WAIT_S) -> int | None:
+        """Wait until a worker has ended by itself, and return its exit code."""
+        until("the worker ends", lambda: worker.process.poll() is not None, seconds)
+        return worker.process.returncode
+
+    def recovered(self, seconds: float = WAIT_S) -> None:
+        """Wait until every task has written since the last fault, while the load goes on."""
+        at = self.faults[-1]
+
+        def all_wrote() -> bool:
+            ends = [moments[-1][1] for moments in list(self.tail.seen.values())]
+            return all(end > at for end in ends) or self.loaded
+
+        until("all tasks write again", all_wrote, seconds)
+
+    def shares(self) -> int:
+        """How many members of the workers' group have partitions."""
+        name = f"streams.{MODULE.replace('.', '_')}"
+        try:
+            found = self.admin.describe_consumer_groups([name], request_timeout=5)[name].result(10)
+        except KafkaException:
+            return 0
+        return sum(bool(m.assignment and m.assignment.topic_partitions) for m in found.members)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the load has ended."""
+        return self.load is not None and self.load.process.poll() is not None
+
+    # The end --------------------------------------------------------------------------------------
+
+    def finish(self) -> Outcome:
+        """Wait for the end of the load and of what it causes, stop, and judge."""
+        assert self.load is not None
+        code = self.load.process.wait(self.shape.seconds * 4 + 300)
+        loaded_ms = time.time_ns() // 1_000_000
+        said = self.load.log.read_text()
+        if code:
+            raise Failed(f"the load failed: {said[-500:]}")
+        acked, seconds = said.split("acked ")[1].split()[:2]
+        self.outcome.rate = round(int(acked) / float(seconds))
+        topics = Topics(self.bootstrap)
+        self._undo.callback(topics.close)
+        judge = self._judge_long if self.long else self._judge
+        verdict = judge(topics, loaded_ms)
+        return self._told(verdict)
+
+    def _end(self, loaded_ms: int) -> None:
+        """Everything is there: stop, and note how it went."""
+        self.outcome.silence_ms = self.tail.silence_ms(loaded_ms)
+        self.outcome.recovery_ms = [self.tail.recovery_ms(at) for at in self.faults]
+        self._stop()
+
+    def _judge(self, topics: Topics, loaded_ms: int) -> Verdict:
+        truth = self._truth(topics)
+        self._settle(truth)
+        self._end(loaded_ms)
+        verdict = Verdict()
+        judge_topics(verdict, truth, topics.rows)
+        judge_state(verdict, truth, topics.entries(CHANGELOG))
+        verdict.aside("dead_letters", truth.dead, topics.messages("dead_letters"))
+        verdict.aside("late_records", truth.late, topics.messages("late_records"))
+        if self.postgres is not None:
+            self._judge_sink(verdict, truth)
+        return verdict
+
+    def _judge_long(self, topics: Topics, loaded_ms: int) -> Verdict:
+        """The same by sums of digests, since the input does not fit into memory."""
+        until("quiet", lambda: time.monotonic() - self.tail.changed > QUIET_S, STALL_S)
+        self._end(loaded_ms)
+        truth, verdict = Long(), Verdict()
+        truth.read(topics)
+        self.outcome.events = truth.events
+        unfit = truth.unlike(written(self.shape))
+        if unfit:
+            raise Failed(f"the input is not what was to be written: {unfit[:3]}")
+        judge_long(verdict, truth, topics)
+        return verdict
+
+    def _truth(self, topics: Topics) -> Truth:
+        rows = [row for name in (ORDERS, VISITS) for row in topics.rows(name)]
+        unfit = unlike(list(written(self.shape)), rows)
+        if unfit:
+            raise Failed(f"the input is not what was to be written: {unfit[:3]}")
+        self.outcome.events = len(rows)
+        grace = int(self.environment["STREAMS_ENGINE__RETRACT_GRACE_MS"])
+        return truth_of(rows, grace)
+
+    def _settle(self, truth: Truth) -> None:
+        """Wait until all is there that has to be, or nothing has come for long."""
+        expected = {
+            "fault.tallies": len(truth.tallies),
+            "fault.met": len(truth.met),
+            "fault.shop_tallies": len(truth.shops),
+            "fault.shop_windows": len(truth.windows),
+            "dead_letters": len(truth.dead),
+            "late_records": len(truth.late),
+        }
+        rows = {self.tables["fault.tallies"]: len(truth.tallies)}
+        rows[self.tables["fault.shop_windows"]] = len(truth.windows)
+        sized, since = dict[str, int](), time.monotonic()
+        while True:
+            time.sleep(0.2)
+            complete = all(self.tail.net[name] >= count for name, count in expected.items())
+            if complete and self.postgres is not None:
+                now = sizes(self.postgres.uri, rows) if self.postgres.process else {}
+                if now != sized:
+                    sized, since = now, time.monotonic()
+                complete = all(now.get(name, -1) >= count for name, count in rows.items())
+            quiet = time.monotonic() - max(self.tail.changed, since)
+            if quiet > (SETTLED_S if complete else STALL_S):
+                return
+
+    def _stop(self) -> None:
+        codes: list[int] = []
+        for supervisor in self.crew:
+            supervisor.stopping.set()
+            supervisor.join()
+        for supervisor in self.crew:
+            began = time.monotonic()
+            ended = supervisor.worker.end(seconds=30)
+            self.outcome.stop_ms = max(
+                self.outcome.stop_ms, round((time.monotonic() - began) * 1000)
+            )
+            codes += [*supervisor.codes, ended]
+        for code in codes:
+            name = signal.Signals(-code).name if code < 0 else str(code)
+            self.outcome.exits[name] = self.outcome.exits.get(name, 0) + 1
+        self.outcome.notes += [words for worker in self.loose if (words := _last_words(worker))]
+        if self.sink is not None:
+            self.sink.stop()
+
+    def _judge_sink(self, verdict: Verdict, truth: Truth) -> None:
+        assert self.postgres is not None
+        of_tallies = ("order", "account", "shop", "amount_sat", "n", "sum_sat")
+        tallies = table(self.postgres.uri, self.tables["fault.tallies"], of_tallies)
+        of_windows = ("shop", "window_end_ts", "n", "sum_sat")
+        windows = table(self.postgres.uri, self.tables["fault.shop_windows"], of_windows)
+        judge_rows(verdict, truth, tallies, windows)
+
+    def _told(self, verdict: Verdict) -> Outcome:
+        told = self.outcome
+        told.lost, told.doubled = verdict.counts["lost"], verdict.counts["doubled"]
+        told.wrong, told.checked = verdict.counts["wrong"], dict(verdict.checked)
+        if not verdict.clean:
+            told.notes.append(str(verdict))
+        told.seconds = round(time.monotonic() - self.began, 1)
+        return told
+
+    def close(self) -> None:
+        """End what is still running."""
+        for supervisor in (*self.crew, *([self.sink] if self.sink else [])):
+            supervisor.stopping.set()
+        for worker in (*self.loose, *([self.load] if self.load else [])):
+            worker.clean_up()
+        for supervisor in (*self.crew, *([self.sink] if self.sink else [])):
+            supervisor.join(10)
+            supervisor.worker.clean_up()
+        self._undo.close()
+
+
+def _last_words(worker: Worker) -> str:
+    """Why a worker ended by itself, in its own words."""
+    code = worker.process.poll()
+    if code is None or code <= 0:
+        return ""
+    lines = worker.log.read_text(errors="replace").splitlines()
+    said = [line for line in lines if line.startswith(("streams:", "error:"))]
+    return f"exit {code}: {said[-1][:300] if said else lines[-1:]}"
+
+
+def until(what: str, condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:
+    """Wait for a condition and return what it gave; raises Failed with its name."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise Failed(f"did not happen within {seconds:g} s: {what}")
+        time.sleep(0.1)
+    return found

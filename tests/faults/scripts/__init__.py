@@ -1,0 +1,1 @@
+"""What breaks: one function a fault, one file a kind."""

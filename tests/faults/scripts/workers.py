@@ -1,0 +1,106 @@
+"""Workers that are killed, stopped, frozen, and too many."""
+
+from __future__ import annotations
+
+import random
+import time
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+
+from tests.faults.arena import Arena, Failed, until
+
+EXIT_FENCED = 3
+STOP_S = 10
+HUNG_S = 45.0
+"""The promise is 30 s; a busy machine takes longer to say so."""
+FROZEN_S = 6.0
+"""Longer than the session of a worker."""
+
+
+def kill_at_random(arena: Arena) -> None:
+    """``kill -9`` whenever it comes, while the load goes on.
+
+    ::
+
+        worker   |-----x |---x |------x ...
+        input    |-------------------------|
+    """
+    while not arena.loaded:
+        arena.pause(0.5, 5)
+        if not arena.loaded:
+            arena.kill()
+            if arena.chance.random() < 0.6:  # else the next one may come while it recovers
+                arena.recovered()
+
+
+def rolling_restarts(arena: Arena) -> None:
+    """Three workers are told to stop, one after the other; each must end within 10 s with 0.
+
+    ::
+
+        first    |----| |-------------------
+        second   |-------| |----------------
+        third    |----------| |-------------
+    """
+    until("all share", lambda: arena.shares() == 3)
+    for number in range(len(arena.crew)):
+        arena.pause(0.5, 2)
+        old, began = arena.crew[number].worker, time.monotonic()
+        arena.kill(number, SIGTERM)
+        took = time.monotonic() - began
+        if old.process.returncode or took > STOP_S:
+            raise Failed(f"a worker told to stop ended with {old.process.returncode}, {took:.1f} s")
+        arena.recovered()
+        until("the new one has its share", lambda: arena.loaded or arena.shares() == 3)
+
+
+def rebalance_storm(arena: Arena) -> None:
+    """Workers come and go, kindly or not, every two seconds."""
+    while not arena.loaded:
+        arena.pause(1.5, 2.5)
+        number = arena.chance.randrange(len(arena.crew))
+        arena.kill(number, arena.chance.choice((SIGKILL, SIGTERM, SIGTERM)))
+    arena.faults = arena.faults[-1:]
+
+
+def zombie(arena: Arena) -> None:
+    """A worker is frozen with a transaction open, another takes over, and the first wakes up.
+
+    ::
+
+        first    |------| SIGSTOP           SIGCONT |x exit 3
+        second   |------------------------------------------>
+    """
+    until("both share", lambda: arena.shares() == 2)
+    while not arena.loaded:
+        arena.pause(0.5, 2)
+        frozen = arena.crew[0].worker
+        arena.broke()
+        frozen.process.send_signal(SIGSTOP)
+        arena.recovered()
+        time.sleep(1)
+        frozen.process.send_signal(SIGCONT)
+        code = arena.ended(frozen, 30)
+        if code != EXIT_FENCED:
+            raise Failed(f"the worker that woke up ended with {code}")
+        until("both share", lambda: arena.loaded or arena.shares() == 2)
+
+
+def hangs(seed: int) -> list[dict[str, str]]:
+    """The environment of a worker one of whose checkpoints never ends."""
+    stage = random.Random(seed).choice(("outputs", "changelog", "commit"))
+    return [{"STREAMS_TEST_FAULT": f"hang@before:{stage}#{40 + seed}"}]
+
+
+def hung_worker(arena: Arena) -> None:
+    """A checkpoint of one task never ends: the worker has to see it and end, within 30 s.
+
+    ::
+
+        worker   |--------| hangs       |x     |-------------->
+        input    |------------------------------------|
+    """
+    worker = arena.crew[0].worker
+    until("it hangs", lambda: "STREAMS_TEST_FAULT: hang" in worker.log.read_text())
+    arena.broke()
+    arena.ended(worker, HUNG_S)
+    arena.recovered()

@@ -1,0 +1,69 @@
+"""The faults by name, and how one is run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException
+
+from streams.broker import EmbeddedBroker
+from tests.faults.arena import Arena, Broker, Failed, Outcome
+from tests.faults.inputs import Shape
+from tests.faults.oracle.reading import Unread
+from tests.postgres import PostgresServer
+
+SHORT = {"group.min.session.timeout.ms": "1000"}
+Play = Callable[[Arena], None]
+
+
+class Fault(NamedTuple):
+    """One way to break things."""
+
+    name: str
+    play: Play
+    """Breaks things while the load goes on."""
+    seconds: float = 20.0
+    workers: int = 1
+    seeds: int = 2
+    shape: Mapping[str, Any] = {}
+    environment: Mapping[str, str] = {}
+    plans: Callable[[int], list[dict[str, str]]] = lambda seed: []
+    """More environment of the first workers, one after the other, for a seed."""
+    prepare: Play = lambda arena: None
+    """What is done before anything else of ours runs."""
+    broker: Callable[[Path], Any] = lambda folder: EmbeddedBroker(extra=SHORT)
+    """A context manager that gives a ``Broker``, made for the run's folder."""
+    sink: bool = True
+    long: bool = False
+    """Whether its input is too long for memory."""
+    in_ci: bool = False
+
+
+def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -> Outcome:
+    """Run a fault once; what goes wrong is told in the outcome. Keeps the logs of a bad run."""
+    folder = Path(tempfile.mkdtemp(prefix=f"streams-fault-{fault.name}-"))
+    shape = Shape(seed=seed, seconds=fault.seconds * scale, **fault.shape)
+    with ExitStack() as undo:
+        broker: Broker = undo.enter_context(fault.broker(folder))
+        sink = postgres if fault.sink else None
+        arena = Arena(folder, broker, fault.name, shape, sink, dict(fault.environment), fault.long)
+        undo.callback(arena.close)
+        try:
+            arena.plans = iter(fault.plans(seed))
+            fault.prepare(arena)
+            arena.begin(fault.workers)
+            fault.play(arena)
+            outcome = arena.finish()
+        except (Failed, AssertionError, Unread, KafkaException) as error:
+            outcome = arena.outcome
+            outcome.error = f"{type(error).__name__}: {str(error)[:2000]}"
+    if outcome.clean:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        outcome.notes.append(f"logs in {folder}")
+    return outcome
