@@ -35,7 +35,7 @@ from mode import Service
 
 from schemas.wire import Codec
 from streams.engine import transport
-from streams.engine.application import build_app
+from streams.engine.application import Application, build_app
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import build
 from tests.engine.world import OBSERVED, steps
@@ -106,6 +106,7 @@ OVERRIDES = [
     (transport.ConsumerThread, consumer.ConsumerThread, "on_partitions_assigned"),
     (transport.ConsumerThread, driver.AIOKafkaConsumerThread, "highwater"),
     (transport.ConsumerThread, driver.AIOKafkaConsumerThread, "_commit"),
+    (transport.ConsumerThread, consumer.ConsumerThread, "on_partitions_revoked"),
     (transport.Consumer, driver.Consumer, "_new_consumer_thread"),
     (transport.Consumer, driver.Consumer, "verify_event_path"),
     (transport.Consumer, consumer.Consumer, "_drain_messages"),
@@ -115,6 +116,8 @@ OVERRIDES = [
     (transport.Consumer, consumer.Consumer, "force_commit"),
     (transport.Consumer, driver.Consumer, "on_stop"),
     (transport.Consumer, Service, "on_start"),
+    (Application, App, "stop"),
+    (Application, Service, "_crash"),
 ]
 
 
