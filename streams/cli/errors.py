@@ -89,6 +89,7 @@ _TYPED = {
     ("streams.registry.errors", "Incompatible"): ExitCode.INCOMPATIBLE,
     ("streams.registry.errors", "RegistryError"): ExitCode.REGISTRY,
     ("streams.engine.placing", "WrongPlace"): ExitCode.TOPICS,
+    ("streams.engine.durability", "NotKept"): ExitCode.TOPICS,
     ("streams.engine.topology", "TopologyError"): ExitCode.CONFIG,
     ("confluent_kafka", "KafkaException"): ExitCode.BROKER,
 }

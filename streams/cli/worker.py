@@ -71,6 +71,7 @@ def worker(
       streams worker --only join_entities,follow_lifecycle
       streams worker --module my.steps --create-topics --health 127.0.0.1:8080
     """
+    from streams.engine.durability import look  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.modules import select  # noqa: PLC0415
 
@@ -84,6 +85,8 @@ def worker(
     app.checked = True
     facts = {"application": selection.application, "sub_topologies": list(selection.names)}
     report("worker", {**facts, "steps": [step.name for step in selection.part.steps]})
+    for finding in look(selection, settings):
+        report("durability", finding.facts)
     if settings.delivery == "at_least_once":
         report("delivery", {"at_least_once": "a crash may repeat outputs, or orphan a correction"})
     _run(app)

@@ -17,6 +17,7 @@ from faust.tables.manager import TableManager
 from platformdirs import user_cache_dir
 
 from schemas.wire import Codec
+from streams.engine.durability import look
 from streams.engine.fingerprint import client_id, conflict
 from streams.engine.guard import attempt
 from streams.engine.mover import EXIT_MOVER, EXIT_STALLED, EXIT_TOPICS, end_process
@@ -114,6 +115,8 @@ class Application(faust.App):
         loop, settings = asyncio.get_running_loop(), self.flow.settings
         try:
             await loop.run_in_executor(None, check, self.selection, settings)
+            for finding in await loop.run_in_executor(None, look, self.selection, settings):
+                self.flow.report("durability", finding.facts)
         except (WrongTopics, WrongPlace) as error:
             end_process(EXIT_TOPICS, str(error))
         except WrongSelection as error:

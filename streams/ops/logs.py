@@ -31,6 +31,7 @@ LEVELS = {
     "checkpoint": "debug",
     "checkpoint_put_back": "warning",
     "misplaced": "warning",
+    "durability": "warning",
     "breaker_open": "error",
     "breaker_closed": "warning",
 }

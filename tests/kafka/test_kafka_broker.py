@@ -45,6 +45,16 @@ def test_missing_topics_are_refused(world: World) -> None:
         assert "streams topics apply" in said
 
 
+def test_a_changelog_that_would_forget_is_refused(world: World) -> None:
+    """State that retention deletes would be missing after the next start: exit code 7, a remedy."""
+    log = world.settings.changelog(world.topology.subs[0].name)
+    world.alter_topic(log, "cleanup.policy", "delete")
+    for worker in (world.worker("--wait", "30"), world.faust_worker()):
+        said = refusal(worker, EXIT_TOPICS)
+        assert f"topic {log} is a changelog and forgets state by age" in said
+        assert f"--topic {log} --add-config cleanup.policy=compact" in said
+
+
 def test_a_worker_survives_a_broker_that_is_away(
     world: World, busy: Busy, broker: EmbeddedBroker
 ) -> None:

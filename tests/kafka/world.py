@@ -17,6 +17,12 @@ from typing import Any, NamedTuple
 import msgspec
 import tomli_w
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.envelope import Event
@@ -258,6 +264,13 @@ class World:
         self.delete_topics([name])
         self.admin.client.create_topics([NewTopic(name, partitions, 1)])[name].result(WAIT_S)
         until("the topic is there", lambda: name in self.admin.partitions())
+
+    def alter_topic(self, name: str, setting: str, value: str) -> None:
+        """Set one of a topic's settings."""
+        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        wanted = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+        for future in self.admin.client.incremental_alter_configs([wanted]).values():
+            future.result(WAIT_S)
 
     # Workers --------------------------------------------------------------------------------------
 

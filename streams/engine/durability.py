@@ -1,0 +1,135 @@
+"""Settings of topics under which something acknowledged can be lost: seen before anything is read.
+
+Refused is what would lose or change results without anybody noticing: a changelog that forgets, an
+election that gives up acknowledged records, a topic that nobody can write. What only narrows the
+margin is told. Sources: KIP-106 (unclean election), Kafka's documentation of the settings named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
+
+from streams.engine.precheck import TIMEOUT_SECONDS, WrongTopics, admin_client
+from streams.engine.selection import Selection
+from streams.engine.settings import EngineSettings
+
+
+class NotKept(WrongTopics):
+    """A topic under whose settings something acknowledged would be lost."""
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(f"{cause}: {remedy}")
+        self.cause, self.remedy = cause, remedy
+
+
+class Kept(NamedTuple):
+    """How a broker keeps a topic."""
+
+    name: str
+    replicas: int
+    settings: Mapping[str, str]
+    changelog: bool = False
+    append_time: bool = False
+    """Whether the topic is declared to be stamped by the broker."""
+
+    def says(self, name: str) -> str:
+        """One of its settings."""
+        return self.settings.get(name, "")
+
+
+class Finding(NamedTuple):
+    """What is wrong with a topic, and what helps."""
+
+    topic: str
+    cause: str
+    remedy: str
+    fatal: bool
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """It as a line of a log."""
+        return {"topic": self.topic, "cause": self.cause, "remedy": self.remedy}
+
+
+def findings(topics: Iterable[Kept]) -> list[Finding]:
+    """What is wrong with these topics, the fatal first."""
+    found = [finding for topic in topics for finding in _findings(topic)]
+    return sorted(found, key=lambda finding: (not finding.fatal, finding.topic))
+
+
+UNSYNCED = "may elect a leader that lacks acknowledged records"
+UNWRITABLE = "has fewer replicas than it wants in sync, so nobody can write to it"
+ALONE = "acknowledges what a single broker has"
+FORGETS = "is a changelog and forgets state by age"
+CLOCKS = (
+    "carries its producers' clocks: where one is wrong, retention deletes too early, and records "
+    "without ce_time have a wrong time"
+)
+
+
+def _findings(topic: Kept) -> Iterable[Finding]:
+    least = int(topic.says("min.insync.replicas") or 1)
+    if topic.replicas > 1 and topic.says("unclean.leader.election.enable") == "true":
+        yield _set(topic, UNSYNCED, "unclean.leader.election.enable=false", True)
+    if least > topic.replicas:
+        yield _set(topic, UNWRITABLE, f"min.insync.replicas={topic.replicas}", True)
+    if least < 2 < topic.replicas:
+        yield _set(topic, ALONE, "min.insync.replicas=2", False)
+    if topic.changelog and topic.says("cleanup.policy") not in ("", "compact"):
+        yield _set(topic, FORGETS, "cleanup.policy=compact", True)
+    if topic.append_time and topic.says("message.timestamp.type") == "CreateTime":
+        yield _set(topic, CLOCKS, "message.timestamp.type=LogAppendTime", False)
+
+
+def _set(topic: Kept, cause: str, setting: str, fatal: bool) -> Finding:
+    line = f"kafka-configs --alter --topic {topic.name} --add-config {setting}"
+    return Finding(topic.name, cause, f"set {setting} ({line})", fatal)
+
+
+def look(selection: Selection, settings: EngineSettings) -> list[Finding]:
+    """What is not fatal of the topics of this selection; raises NotKept for what is.
+
+    A principal that may not see the settings of a topic sees nothing wrong with it. Raises
+    KafkaException when no broker answers.
+    """
+    client = admin_client(settings)
+    needed = {t.name: t.append_time for s in selection.run for t in (*s.inputs, *s.outputs)}
+    logs = {settings.changelog(sub.name) for sub in selection.run}
+    listed = client.list_topics(timeout=TIMEOUT_SECONDS).topics
+    names = sorted((needed.keys() | logs) & listed.keys())
+    configs = _configs(client, names)
+    found = findings(
+        Kept(
+            name,
+            min(len(partition.replicas) for partition in listed[name].partitions.values()),
+            configs.get(name, {}),
+            name in logs,
+            needed.get(name, False),
+        )
+        for name in names
+    )
+    if found and found[0].fatal:
+        raise NotKept(f"topic {found[0].topic} {found[0].cause}", found[0].remedy)
+    return found
+
+
+def _configs(client: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    found: dict[str, dict[str, str]] = {}
+    for resource, future in client.describe_configs(asked).items() if asked else ():
+        try:
+            answer: dict[str, Any] = future.result(TIMEOUT_SECONDS)
+        except KafkaException as error:
+            if not error.args[0].name().endswith("AUTHORIZATION_FAILED"):
+                raise
+            continue
+        found[resource.name] = {name: str(entry.value) for name, entry in answer.items()}
+    return found

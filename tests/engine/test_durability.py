@@ -1,0 +1,59 @@
+"""Settings of topics under which something acknowledged can be lost are seen at the start."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.engine.durability import Kept, findings
+
+SAFE = {
+    "min.insync.replicas": "2",
+    "unclean.leader.election.enable": "false",
+    "cleanup.policy": "compact",
+    "message.timestamp.type": "LogAppendTime",
+}
+
+
+def kept(replicas: int = 3, changelog: bool = True, **settings: str) -> Kept:
+    """A topic that is safe but for what is named (with _ for dots)."""
+    said = {name.replace("_", "."): value for name, value in settings.items()}
+    return Kept("t", replicas, {**SAFE, **said}, changelog, append_time=True)
+
+
+def test_safe_topics_are_not_mentioned() -> None:
+    """Three replicas of which two are in sync, no unclean election, compacted, broker's time."""
+    assert [] == findings([kept(), kept(changelog=False, cleanup_policy="delete")])
+
+
+def test_a_single_broker_is_as_safe_as_it_can_be() -> None:
+    """The embedded broker has one replica of everything: nothing could be set to help."""
+    said = {"min_insync_replicas": "1", "unclean_leader_election_enable": "true"}
+    assert [] == findings([kept(1, **said)])
+
+
+@pytest.mark.parametrize(
+    ("topic", "setting", "fatal"),
+    [
+        (kept(unclean_leader_election_enable="true"), "unclean.leader.election.enable=false", True),
+        (kept(2, min_insync_replicas="3"), "min.insync.replicas=2", True),
+        (kept(cleanup_policy="delete"), "cleanup.policy=compact", True),
+        (kept(cleanup_policy="compact,delete"), "cleanup.policy=compact", True),
+        (kept(min_insync_replicas="1"), "min.insync.replicas=2", False),
+        (kept(message_timestamp_type="CreateTime"), "message.timestamp.type=LogAppendTime", False),
+    ],
+)
+def test_what_can_lose_something_is_named_with_its_remedy(
+    topic: Kept, setting: str, fatal: bool
+) -> None:
+    """The line that mends it can be pasted; what would lose results in silence is fatal."""
+    (finding,) = findings([topic])
+    assert (fatal, True) == (
+        finding.fatal,
+        f"kafka-configs --alter --topic t --add-config {setting})" in finding.remedy,
+    )
+
+
+def test_the_fatal_come_first() -> None:
+    """So that a refusal names what has to be mended."""
+    found = findings([kept(min_insync_replicas="1"), kept(cleanup_policy="delete")])
+    assert [True, False] == [finding.fatal for finding in found]
