@@ -20,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from streams.engine.precheck import TIMEOUT_SECONDS, WrongTopics, admin_client
 from streams.engine.selection import Selection
 from streams.engine.settings import EngineSettings
+from streams.tuning import DAY_MS
 
 
 class NotKept(WrongTopics):
@@ -39,6 +40,8 @@ class Kept(NamedTuple):
     changelog: bool = False
     append_time: bool = False
     """Whether the topic is declared to be stamped by the broker."""
+    local: bool = False
+    """Whether a copy of it on local disk may lag behind by half a day."""
 
     def says(self, name: str) -> str:
         """One of its settings."""
@@ -69,6 +72,9 @@ UNSYNCED = "may elect a leader that lacks acknowledged records"
 UNWRITABLE = "has fewer replicas than it wants in sync, so nobody can write to it"
 ALONE = "acknowledges what a single broker has"
 FORGETS = "is a changelog and forgets state by age"
+REVIVES = (
+    "forgets deletions before a copy on local disk has read them, so that they would live again"
+)
 CLOCKS = (
     "carries its producers' clocks: where one is wrong, retention deletes too early, and records "
     "without ce_time have a wrong time"
@@ -85,6 +91,8 @@ def _findings(topic: Kept) -> Iterable[Finding]:
         yield _set(topic, ALONE, "min.insync.replicas=2", False)
     if topic.changelog and topic.says("cleanup.policy") not in ("", "compact"):
         yield _set(topic, FORGETS, "cleanup.policy=compact", True)
+    if topic.local and int(topic.says("delete.retention.ms") or DAY_MS) < DAY_MS:
+        yield _set(topic, REVIVES, f"delete.retention.ms={DAY_MS}", True)
     if topic.append_time and topic.says("message.timestamp.type") == "CreateTime":
         yield _set(topic, CLOCKS, "message.timestamp.type=LogAppendTime", False)
 
@@ -113,6 +121,7 @@ def look(selection: Selection, settings: EngineSettings) -> list[Finding]:
             configs.get(name, {}),
             name in logs,
             needed.get(name, False),
+            settings.store == "rocks" and name in logs,
         )
         for name in names
     )

@@ -11,13 +11,14 @@ SAFE = {
     "unclean.leader.election.enable": "false",
     "cleanup.policy": "compact",
     "message.timestamp.type": "LogAppendTime",
+    "delete.retention.ms": "86400000",
 }
 
 
 def kept(replicas: int = 3, changelog: bool = True, **settings: str) -> Kept:
     """A topic that is safe but for what is named (with _ for dots)."""
     said = {name.replace("_", "."): value for name, value in settings.items()}
-    return Kept("t", replicas, {**SAFE, **said}, changelog, append_time=True)
+    return Kept("t", replicas, {**SAFE, **said}, changelog, append_time=True, local=changelog)
 
 
 def test_safe_topics_are_not_mentioned() -> None:
@@ -38,6 +39,7 @@ def test_a_single_broker_is_as_safe_as_it_can_be() -> None:
         (kept(2, min_insync_replicas="3"), "min.insync.replicas=2", True),
         (kept(cleanup_policy="delete"), "cleanup.policy=compact", True),
         (kept(cleanup_policy="compact,delete"), "cleanup.policy=compact", True),
+        (kept(delete_retention_ms="1000"), "delete.retention.ms=86400000", True),
         (kept(min_insync_replicas="1"), "min.insync.replicas=2", False),
         (kept(message_timestamp_type="CreateTime"), "message.timestamp.type=LogAppendTime", False),
     ],
