@@ -58,6 +58,17 @@ class Place(NamedTuple):
     partition: int
 
 
+class Gone(RuntimeError):
+    """Records were deleted before they were read, or their topic was made anew."""
+
+    def __init__(self, message: Message, after: int) -> None:
+        super().__init__(
+            f"{message.topic()}/{message.partition()} has no offset {after} any more, where its "
+            "task stands: records were deleted before they were read, or the topic was made anew. "
+            "Keep them longer, and make the results anew (docs/how-to/recover.md)"
+        )
+
+
 class Session:
     """One assignment: what was fetched in an older one is stale; knows what is in flight."""
 
@@ -247,9 +258,12 @@ class Mover(threading.Thread):
         self._obey()  # nobody may wait for a stopped thread
 
     def _fail(self, error: Exception) -> None:
-        if not self.stopped:
-            known = isinstance(error, WireError)
-            end_process(EXIT_MOVER, f"{'' if known else 'reading from Kafka failed: '}{error}")
+        if self.stopped:
+            return
+        if isinstance(error, Gone):
+            end_process(EXIT_BROKEN_CHAIN, str(error))
+        known = isinstance(error, WireError)
+        end_process(EXIT_MOVER, f"{'' if known else 'reading from Kafka failed: '}{error}")
 
     def _obey(self) -> None:
         while not self.commands.empty():
@@ -328,6 +342,8 @@ def _sift(run: list[Message], after: int) -> tuple[list[Message], int | None]:
                 good.append(message)
         elif error.code() == KafkaError._PARTITION_EOF:
             end = message.offset()
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise Gone(message, after)
         elif not error.retriable():
             doing = f"read topic {message.topic()}"
             raise no_right(error, doing) or KafkaException(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from tests.kafka.world import Busy, Supervisor, Worker, World, until
 
 pytestmark = pytest.mark.kafka
 
-EXIT_FENCED, EXIT_BROKER, EXIT_TOPICS = 3, 4, 7
+EXIT_FENCED, EXIT_BROKER, EXIT_BROKEN_CHAIN, EXIT_TOPICS = 3, 4, 5, 7
 AWAY_SECONDS = 10
 
 
@@ -95,3 +96,24 @@ def test_faust_without_a_broker_says_so(world: World) -> None:
     said = refusal(world.faust_worker(), EXIT_BROKER)
     assert "no Kafka broker answers at 127.0.0.1:9" in said
     assert "streams broker start" in said
+
+
+def test_records_that_were_deleted_unread_are_no_silent_gap(world: World, busy: Busy) -> None:
+    """A position that retention has passed ends the worker: nobody skips what it has not read.
+
+    ::
+
+        input     0 ........ position ........ deleted up to here ......
+        worker    stopped    |  starts: exit 5, names topic and offset
+    """
+    player = world.play(busy.recording, speed=busy.slow)
+    worker = world.worker()
+    until("it works", world.standing.counts)
+    assert 0 == worker.end()
+    player.finish()
+    name = topics.transactions.name
+    world.delete_records(name)
+    worker = world.worker("--wait", "30")
+    assert EXIT_BROKEN_CHAIN == worker.process.wait(60)
+    last = worker.log.read_text().splitlines()[-1]
+    assert re.search(rf"streams: {name}/\d has no offset \d+ any more, where its task stands", last)

@@ -8,9 +8,13 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGSTOP
 
+import pytest
+
 from streams.broker import EmbeddedBroker
 from streams.engine.mover import EXIT_FENCED, EXIT_STALLED
 from tests.kafka.world import DEMO, Busy, World, until
+
+pytestmark = pytest.mark.kafka
 
 STALL_MS = 4000
 ENDS_S = 20

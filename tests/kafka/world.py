@@ -272,6 +272,12 @@ class World:
         for future in self.admin.client.incremental_alter_configs([wanted]).values():
             future.result(WAIT_S)
 
+    def delete_records(self, name: str) -> None:
+        """Delete everything that a topic has so far, as retention would."""
+        places = [TopicPartition(name, p, -1) for p in range(self.settings.partitions)]
+        for future in self.admin.client.delete_records(places).values():
+            future.result(WAIT_S)
+
     # Workers --------------------------------------------------------------------------------------
 
     def worker(self, *options: str, **environment: str) -> Worker:
