@@ -67,6 +67,9 @@ class Record(msgspec.Struct, frozen=True):
     def headers(self) -> Headers:
         return self.raw_headers
 
+    def set_headers(self, value: Headers) -> None:
+        self.raw_headers[:] = value
+
     def timestamp(self) -> tuple[int, int]:
         return (2, self.append_ts)
 

@@ -30,6 +30,7 @@ class Message(Protocol):
     def key(self) -> Any: ...
     def value(self) -> Any: ...
     def headers(self) -> Any: ...
+    def set_headers(self, value: Any) -> None: ...
     def timestamp(self) -> tuple[int, int]: ...
 
 
@@ -43,12 +44,20 @@ def is_control(message: Message) -> bool:
 def headers_of(message: Message) -> Headers:
     """The headers of a record; ``UNREADABLE`` alone where a name is not UTF-8.
 
-    Kafka takes such a name from anybody, and confluent-kafka raises SystemError when it meets one.
+    Kafka takes such a name from anybody. Who asks confluent-kafka for it gets a SystemError, and
+    who asks a second time ends the process, so nobody may ask for headers in another way first.
     """
     try:
-        return list(message.headers() or ())
+        return message.headers() or []
     except SystemError:
-        return [(UNREADABLE, b"")]
+        return unreadable(message)
+
+
+def unreadable(message: Message) -> Headers:
+    """Let a record have headers that can be read, in place of those that cannot."""
+    found: Headers = [(UNREADABLE, b"")]
+    message.set_headers(found)
+    return found
 
 
 class Letter(msgspec.Struct, frozen=True):

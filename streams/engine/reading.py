@@ -11,7 +11,7 @@ from schemas.headers import REPLAY_FOR, REPLAYS, WRITER, from_headers
 from schemas.ids import digester
 from schemas.validate import validate
 from schemas.wire import Codec
-from streams.engine.guard import Message, as_bytes
+from streams.engine.guard import Message, as_bytes, headers_of, unreadable
 from streams.topics import Topic
 
 Read = Callable[[Message], Event]
@@ -36,7 +36,12 @@ def reader(topic: Topic, codec: Codec, taker: bytes = b"") -> Read:
     keyed, places = topic.by != "any", _Places(topic.name)
 
     def read(message: Message) -> Event:
-        headers, append_ts = message.headers(), message.timestamp()[1]
+        append_ts = message.timestamp()[1]
+        try:
+            headers = message.headers()
+        except SystemError as error:
+            unreadable(message)
+            raise BadHeaders("the name of a header is not UTF-8") from error
         found = dict(headers) if headers else headers
         if found and REPLAY_FOR in found and found[REPLAY_FOR] != taker:
             raise Elsewhere(f"written back for {found[REPLAY_FOR]!r}")
@@ -76,7 +81,7 @@ class _Places(dict[int | None, Callable[..., str]]):
 
 def carries_writer(message: Message) -> bool:
     """Whether a record names the writer whose watermark covers it; one written back has none."""
-    names = {name for name, _ in message.headers() or ()}
+    names = {name for name, _ in headers_of(message)}
     return WRITER in names and REPLAYS not in names
 
 

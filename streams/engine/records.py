@@ -15,7 +15,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from joins.outcome import Late
 from schemas.envelope import Event
-from streams.engine.guard import Message
+from streams.engine.guard import Message, headers_of
 from streams.engine.progress import Progress
 from streams.topics import Topic
 
@@ -58,7 +58,7 @@ class Records:
     @cached_property
     def records(self) -> list[Record]:
         """The records, one object each."""
-        headers = [message.headers() for message in self.messages]
+        headers = [headers_of(message) for message in self.messages]
         return [*map(Record, self.keys, self.values, self.times, headers)]
 
     def _column(self, of_kafka: Callable[..., Any], name: str) -> list[Any]:

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from joins.clock import NEG_INF, POS_INF
 from schemas.headers import WRITER, texts
 from streams.engine.ends import Ends
-from streams.engine.guard import Counts
+from streams.engine.guard import Counts, headers_of
 from streams.engine.mover import READ, Place
 from streams.engine.plan import planned_selection
 from streams.engine.precheck import groups
@@ -278,8 +278,7 @@ def _transactions(
 
 
 def _transaction(place: Place, first: Message, settings: EngineSettings) -> OpenTransaction:
-    headers: Any = first.headers()
-    writer = texts(headers).get(WRITER)
+    writer = texts(headers_of(first)).get(WRITER)
     age = max(0.0, time.time() - first.timestamp()[1] / 1000)
     offset = first.offset() or 0
     named = None if writer is None else transactional_id(writer, settings)

@@ -52,6 +52,9 @@ class _Original:
     def headers(self) -> Any:
         return self._letter.own
 
+    def set_headers(self, value: Any) -> None:
+        """They can be read already."""
+
     def timestamp(self) -> tuple[int, int]:
         return (1, self._letter.number("timestamp") or self._letter.append_ts)
 

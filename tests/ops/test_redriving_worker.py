@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -14,7 +13,7 @@ from confluent_kafka import Producer
 from streams.ops.letter_scan import Scanner
 from streams.ops.letters import DEAD, Letter, letter_of
 from tests.kafka.world import Worker, World, until
-from tests.ops.own import streams
+from tests.ops.own import python, streams
 
 pytestmark = pytest.mark.kafka
 
@@ -44,6 +43,24 @@ def tell(batch, state, emit):
 step = Step("tell", (seen,), (told,), tell, version=3)
 """
 OPTIONS = ("--module", "shaky")
+NAMELESS = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+
+class Name(str):
+    def encode(self, *how):
+        return b"\\xff\\xfe"
+
+
+async def main():
+    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1]) as producer:
+        await producer.send_and_wait("shaky.seen", b"v", b"k", headers=[(Name("x"), b"1")])
+
+
+asyncio.run(main())
+"""
+"""Writes a header whose name is not UTF-8, which Kafka takes."""
 FORGED = [("streams-unreadable", b"\xff"), ("dl.cause", b"own"), ("own", b"x")]
 
 
@@ -74,14 +91,9 @@ def settle(world: World, folder: Path) -> None:
 
 def streams_ok(world: World, folder: Path, *args: str, code: int = 0) -> str:
     """Standard output of a command that ends with this code."""
-    ended = streams_with(world, folder, *args)
+    ended = streams(world, folder, *args)
     assert (code, False) == (ended.returncode, "Traceback" in ended.stderr), ended.stderr
-    found: str = ended.stdout
-    return found
-
-
-def streams_with(world: World, folder: Path, *args: str) -> Any:
-    return streams(world, folder, *args)
+    return ended.stdout
 
 
 def told(world: World, folder: Path) -> Counter[str]:
@@ -121,7 +133,7 @@ def test_what_a_bug_refused_takes_effect_once_it_is_repaired(world: World, folde
     settle(world, folder)
     found = letters(world)
     assert [0, 0, 1, 1] == sorted(letter.replays or 0 for letter in found)
-    assert {1, 2} == set(Counter((x.key, x.value) for x in found).values()) | {1}
+    assert [2, 2] == list(Counter((x.key, x.value) for x in found).values())
     assert 0 == worker.end()
     worker = work(world, "0")
     streams_ok(world, folder, "dlq", "redrive", "--step", "tell")
@@ -146,7 +158,7 @@ def test_poison_goes_round_so_often_and_no_more(world: World, folder: Path) -> N
         streams_ok(world, folder, "dlq", "redrive", "--reason", "not_framed")
         settle(world, folder)
         assert [*range(replays + 1)] == sorted(x.replays or 0 for x in letters(world))
-    ended = streams_with(world, folder, "dlq", "redrive", "--reason", "not_framed")
+    ended = streams(world, folder, "dlq", "redrive", "--reason", "not_framed")
     assert (8, True) == (ended.returncode, "1 quarantined" in ended.stderr), ended.stderr
     found = letters(world)
     assert {(b"\xfe", b"\xff poison")} == {(x.key, x.value) for x in found}
@@ -156,4 +168,22 @@ def test_poison_goes_round_so_often_and_no_more(world: World, folder: Path) -> N
     assert (4, 3, 1, 0) == (row["letters"], row["redriven"], row["quarantined"], row["open"])
     shown = streams_ok(world, folder, "dlq", "show", str(found[0].origin), "--json")
     assert "redriven" == json.loads(shown)["state"]
+    assert 0 == worker.end()
+
+
+def test_a_header_name_that_is_no_text_stops_nobody(world: World, folder: Path) -> None:
+    """Worker, listing and redrive go on; what cannot be written back as it was is not."""
+    worker = work(world, "0")
+    ended = python(folder, "-c", NAMELESS, world.bootstrap, AIOKAFKA_NO_EXTENSIONS="1")
+    assert 0 == ended.returncode, ended.stderr
+    (folder / "seen.ndjson").write_text(json.dumps({"payload": {"who": "a"}, "timestamp": 1}))
+    streams_ok(world, folder, "produce", "shaky.seen", "--file", "seen.ndjson", *OPTIONS)
+    settle(world, folder)
+    assert {"a": 1} == told(world, folder)
+    (letter,) = letters(world)
+    assert (b"k", b"v", False) == (letter.key, letter.value, letter.readable)
+    streams_ok(world, folder, "dlq", "show", letter.address)
+    streams_ok(world, folder, "consume", "shaky.seen", *OPTIONS, "--from-beginning", "--until-end")
+    ended = streams(world, folder, "dlq", "redrive", "--all")
+    assert (8, True) == (ended.returncode, "1 headers_lost" in ended.stderr), ended.stderr
     assert 0 == worker.end()
