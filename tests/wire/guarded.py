@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
@@ -43,6 +44,8 @@ from tests.wire.certificates import ELSEWHERE, Authority
 PASSWORD = "c0rrect-horse+battery/staple="
 PLAIN_USERS = ("worker", "plain")
 AUDIENCE = "kafka"
+REAUTH_MS = 2000
+"""After which the broker asks again who it is, of tokens and SCRAM-SHA-256, or hangs up."""
 _LISTENERS = {
     "sasl_ssl": "SASL_SSL", "sasl": "SASL_PLAINTEXT", "mutual": "SSL", "elsewhere": "SASL_SSL"
 }  # fmt: skip
@@ -101,6 +104,16 @@ class Guarded:
         for future in self.admin.delete_acls(filters).values():
             future.result(10)
 
+    def take_all(self) -> None:
+        """Take all rights away."""
+        anything: Any = None  # no name, of nobody, from nowhere: the client's hints leave it out
+        every = AclBindingFilter(
+            ResourceType.ANY, anything, ResourcePatternType.ANY, anything, anything,
+            AclOperation.ANY, AclPermissionType.ANY,
+        )  # fmt: skip
+        for future in self.admin.delete_acls([every]).values():
+            future.result(10)
+
     def allow_all(self, principal: str) -> None:
         """Every right there is, for tests of the way in."""
         kinds = [
@@ -140,6 +153,8 @@ class Guarded:
             f"{inside}.plain.sasl.jaas.config": plain,
             f"{inside}.oauthbearer.sasl.jaas.config": _OAUTH,
             f"{inside}.oauthbearer.sasl.server.callback.handler.class": validator,
+            f"{inside}.oauthbearer.connections.max.reauth.ms": str(REAUTH_MS),
+            f"{inside}.scram-sha-256.connections.max.reauth.ms": str(REAUTH_MS),
             "sasl.oauthbearer.jwks.endpoint.url": jwks,
             "sasl.oauthbearer.expected.audience": AUDIENCE,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
