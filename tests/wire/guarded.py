@@ -39,6 +39,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from streams.broker import EmbeddedBroker
+from tests.kafka.world import until
 from tests.wire.certificates import ELSEWHERE, Authority
 
 PASSWORD = "c0rrect-horse+battery/staple="
@@ -90,19 +91,21 @@ class Guarded:
                 future.result(10)
 
     def allow(self, bindings: Iterable[AclBinding]) -> None:
-        """Give rights."""
-        for future in self.admin.create_acls(list(bindings)).values():
+        """Give rights; the broker has them when it returns."""
+        found = list(bindings)
+        for future in self.admin.create_acls(found).values():
             future.result(10)
+        until("the broker has the rights", lambda: all(map(self._known, found)))
 
     def take(self, bindings: Iterable[AclBinding]) -> None:
         """Take rights away."""
-        filters = [
-            AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host,
-                             b.operation, b.permission_type)
-            for b in bindings
-        ]  # fmt: skip
-        for future in self.admin.delete_acls(filters).values():
+        found = list(bindings)
+        for future in self.admin.delete_acls(list(map(_only, found))).values():
             future.result(10)
+        until("the broker forgot the rights", lambda: not any(map(self._known, found)))
+
+    def _known(self, binding: AclBinding) -> bool:
+        return bool(self.admin.describe_acls(_only(binding)).result(10))
 
     def take_all(self) -> None:
         """Take all rights away."""
@@ -113,6 +116,7 @@ class Guarded:
         )  # fmt: skip
         for future in self.admin.delete_acls([every]).values():
             future.result(10)
+        until("the broker forgot all", lambda: not self.admin.describe_acls(every).result(10))
 
     def allow_all(self, principal: str) -> None:
         """Every right there is, for tests of the way in."""
@@ -167,6 +171,12 @@ class Guarded:
             found[f"{prefix}.scram-sha-512.sasl.jaas.config"] = _SCRAM
         found[f"{inside}.scram-sha-256.sasl.jaas.config"] = _SCRAM
         return found
+
+
+def _only(b: AclBinding) -> AclBindingFilter:
+    """What finds this right alone."""
+    pattern, may = b.resource_pattern_type, b.permission_type
+    return AclBindingFilter(b.restype, b.name, pattern, b.principal, b.host, b.operation, may)
 
 
 class Issuer:
