@@ -31,9 +31,6 @@ app = typer.Typer(
 )
 
 
-app.command()(acls)
-
-
 @app.command("list")
 def list_(output: OutputOption = "table") -> None:
     """List every topic: what it carries, its key, how it is kept. No broker is needed.
@@ -95,6 +92,9 @@ def apply(module: ModulesOption = None, output: OutputOption = "table") -> None:
     changed = apply_with(admin, topology)
     _show([_done(planned) for planned in changed], output)
     typer.echo(f"{len(changed)} topics changed", err=True)
+
+
+app.command()(acls)
 
 
 def _done(planned: Planned) -> Planned:

@@ -32,7 +32,7 @@ class Fetch:
     """
 
     def __init__(self, bootstrap: str, kafka: Mapping[str, Any], group: str | None, timeout: float):
-        self.bootstrap, self.timeout = bootstrap, timeout
+        self.bootstrap, self.timeout, self.kafka = bootstrap, timeout, kafka
         config = {**DEFAULTS, "bootstrap.servers": bootstrap, **kafka}
         if group is not None:
             config["group.id"] = group
@@ -50,7 +50,7 @@ class Fetch:
     def partitions(self, topic: str) -> int:
         """Partition count; raises NoTopic or Unavailable."""
         ask = partial(self.consumer.list_topics, topic)
-        found = patiently(ask, self.bootstrap, self.timeout).topics[topic]
+        found = patiently(ask, self.bootstrap, self.timeout, self.kafka).topics[topic]
         if found.error is not None and found.error.code() in REFUSED:
             raise explained(KafkaException(found.error), self.bootstrap)
         if found.error is not None:
@@ -68,7 +68,7 @@ class Fetch:
         try:
             for place in places:
                 ask = partial(asker.get_watermark_offsets, TopicPartition(*place))
-                self.ends[place] = patiently(ask, self.bootstrap, self.timeout)[1]
+                self.ends[place] = patiently(ask, self.bootstrap, self.timeout, self.kafka)[1]
         finally:
             asker.close()
 
@@ -133,7 +133,7 @@ class Fetch:
         """The group's positions, of those partitions where it has one."""
         asked = [TopicPartition(*place) for place in places]
         ask = partial(self.consumer.committed, asked)
-        found = patiently(ask, self.bootstrap, self.timeout)
+        found = patiently(ask, self.bootstrap, self.timeout, self.kafka)
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
     def commit(self, positions: Mapping[Place, int]) -> None:

@@ -99,7 +99,7 @@ class Intake:
 
     def _resolve(self, places: list[Place], start: Start) -> dict[Place, int]:
         ask = partial(resolve, self.fetch.consumer, places, start)
-        return patiently(ask, self.settings.bootstrap, self.settings.timeout)
+        return patiently(ask, self.settings.bootstrap, self.settings.timeout, self.settings.kafka)
 
     def _given(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(p.topic, p.partition) for p in partitions]

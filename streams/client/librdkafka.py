@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -10,8 +11,22 @@ from confluent_kafka import KafkaError, KafkaException
 
 from streams.client.errors import BadOption, ClientError, NoTopic, Unavailable
 from streams.client.options import LOG
+from streams.wire.approach import refusal
 
 R = TypeVar("R")
+_NAMES = {
+    "kafka.protocol": "security.protocol",
+    "kafka.mechanism": "sasl.mechanism",
+    "kafka.user": "sasl.username",
+    "STREAMS_KAFKA__PASSWORD(_FILE)": "sasl.password",
+    "kafka.ca_location": "ssl.ca.location",
+    "kafka.certificate_location": "ssl.certificate.location",
+    "kafka.key_location": "ssl.key.location",
+    "kafka.key_password": "ssl.key.password",
+    "kafka.check_hostname=false": "ssl.endpoint.identification.algorithm=none",
+}
+"""What the settings are called in ``kafka={...}``."""
+_OURS = re.compile("|".join(map(re.escape, _NAMES)))
 AGAIN_SECONDS = 0.1
 ATTEMPT_SECONDS = 5.0
 NEW_SECONDS = 10.0
@@ -62,11 +77,14 @@ def passes(error: KafkaError) -> bool:
     return own or error.retriable()
 
 
-def patiently(ask: Callable[[float], R], bootstrap: str, timeout: float) -> R:
+def patiently(
+    ask: Callable[[float], R], bootstrap: str, timeout: float, kafka: Mapping[str, Any]
+) -> R:
     """Ask the broker, each time for some seconds, until it answers; raises Unavailable.
 
     A broker that is away is logged and waited for until ``timeout``, a topic that this client has
-    not heard of yet for ten seconds; raises NoTopic then.
+    not heard of yet for ten seconds; raises NoTopic then. One that refuses us by what ``kafka``
+    says of TLS and SASL is not waited for.
     """
     began, said = time.monotonic(), False
     while True:
@@ -79,9 +97,18 @@ def patiently(ask: Callable[[float], R], bootstrap: str, timeout: float) -> R:
             if not passing or time.monotonic() - began > patience:
                 raise explained(error, bootstrap) from error
             if code in _AWAY and not said:
+                require(bootstrap, kafka)
                 LOG.warning("%s; waiting up to %s s", explained(error, bootstrap), timeout)
                 said = True
         time.sleep(AGAIN_SECONDS)
+
+
+def require(bootstrap: str, kafka: Mapping[str, Any]) -> None:
+    """Raise Unavailable where the broker refuses us, or we do not trust it."""
+    found = refusal({**kafka, "bootstrap.servers": bootstrap})
+    if found is not None:
+        remedy = _OURS.sub(lambda name: _NAMES[name.group()], found.remedy)
+        raise Unavailable(_OURS.sub(lambda name: _NAMES[name.group()], found.cause), remedy)
 
 
 def explained(error: KafkaException, bootstrap: str) -> ClientError:

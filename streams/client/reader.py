@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from schemas.wire import Codec
 from streams.client.decode import LETTERS, Read, is_control, read_message
 from streams.client.librdkafka import passes
-from streams.wire.errors import groupless
+from streams.wire.errors import groupless, no_right
 
 OPTIONS: dict[str, Any] = {
     "group.id": "streams-reader",
@@ -40,8 +40,11 @@ class Reader:
         self._next: dict[tuple[str, int], int] = {}
 
     def partitions(self, topic: str) -> int:
-        """Partition count of a topic; 0 when there is none. Raises KafkaException."""
+        """Partition count of a topic; 0 when there is none. Raises KafkaException, or NoRight."""
         found = self.consumer.list_topics(topic, timeout=15).topics.get(topic)
+        refused = no_right(found.error if found is not None else None, f"see topic {topic}")
+        if refused is not None:
+            raise refused
         return len(found.partitions) if found is not None and found.error is None else 0
 
     def start(self, offsets: dict[tuple[str, int], int]) -> None:

@@ -13,7 +13,7 @@ from confluent_kafka import Producer as Librdkafka
 from schemas.headers import Headers
 from streams.client.compose import Composed
 from streams.client.errors import BadOption, ClientError, Fenced, NotDelivered, NoTopic
-from streams.client.librdkafka import client_of, patiently
+from streams.client.librdkafka import REFUSED, client_of, explained, patiently
 from streams.topics import Topic
 
 OPTIONS: dict[str, Any] = {
@@ -64,7 +64,7 @@ class Sender:
             if name in _OURS:
                 raise BadOption(f"kafka={{{name!r}: ...}} is the client's own setting",
                                 "leave it out")  # fmt: skip
-        self.bootstrap, self.timeout = bootstrap, timeout
+        self.bootstrap, self.timeout, self.kafka = bootstrap, timeout, kafka
         config = {**OPTIONS, "delivery.timeout.ms": round(timeout * 1000), **kafka}
         config["bootstrap.servers"] = bootstrap
         if transactional_id is not None:
@@ -85,7 +85,9 @@ class Sender:
         """Partition count, asked for once; raises NoTopic or Unavailable."""
         if topic not in self._counts:
             ask = partial(self.librdkafka.list_topics, topic)
-            found = patiently(ask, self.bootstrap, self.timeout).topics[topic]
+            found = patiently(ask, self.bootstrap, self.timeout, self.kafka).topics[topic]
+            if found.error is not None and found.error.code() in REFUSED:
+                raise explained(KafkaException(found.error), self.bootstrap)
             if found.error is not None:
                 raise NoTopic(
                     f"the broker at {self.bootstrap} has no topic {topic} ({found.error.str()})",

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
@@ -38,11 +39,14 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from streams.broker import EmbeddedBroker
+from tests.kafka.world import until
 from tests.wire.certificates import ELSEWHERE, Authority
 
 PASSWORD = "c0rrect-horse+battery/staple="
 PLAIN_USERS = ("worker", "plain")
 AUDIENCE = "kafka"
+REAUTH_MS = 2000
+"""After which the broker asks again who it is, of tokens and SCRAM-SHA-256, or hangs up."""
 _LISTENERS = {
     "sasl_ssl": "SASL_SSL", "sasl": "SASL_PLAINTEXT", "mutual": "SSL", "elsewhere": "SASL_SSL"
 }  # fmt: skip
@@ -87,19 +91,32 @@ class Guarded:
                 future.result(10)
 
     def allow(self, bindings: Iterable[AclBinding]) -> None:
-        """Give rights."""
-        for future in self.admin.create_acls(list(bindings)).values():
+        """Give rights; the broker has them when it returns."""
+        found = list(bindings)
+        for future in self.admin.create_acls(found).values():
             future.result(10)
+        until("the broker has the rights", lambda: all(map(self._known, found)))
 
     def take(self, bindings: Iterable[AclBinding]) -> None:
         """Take rights away."""
-        filters = [
-            AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host,
-                             b.operation, b.permission_type)
-            for b in bindings
-        ]  # fmt: skip
-        for future in self.admin.delete_acls(filters).values():
+        found = list(bindings)
+        for future in self.admin.delete_acls(list(map(_only, found))).values():
             future.result(10)
+        until("the broker forgot the rights", lambda: not any(map(self._known, found)))
+
+    def _known(self, binding: AclBinding) -> bool:
+        return bool(self.admin.describe_acls(_only(binding)).result(10))
+
+    def take_all(self) -> None:
+        """Take all rights away."""
+        anything: Any = None  # no name, of nobody, from nowhere: the client's hints leave it out
+        every = AclBindingFilter(
+            ResourceType.ANY, anything, ResourcePatternType.ANY, anything, anything,
+            AclOperation.ANY, AclPermissionType.ANY,
+        )  # fmt: skip
+        for future in self.admin.delete_acls([every]).values():
+            future.result(10)
+        until("the broker forgot all", lambda: not self.admin.describe_acls(every).result(10))
 
     def allow_all(self, principal: str) -> None:
         """Every right there is, for tests of the way in."""
@@ -140,6 +157,8 @@ class Guarded:
             f"{inside}.plain.sasl.jaas.config": plain,
             f"{inside}.oauthbearer.sasl.jaas.config": _OAUTH,
             f"{inside}.oauthbearer.sasl.server.callback.handler.class": validator,
+            f"{inside}.oauthbearer.connections.max.reauth.ms": str(REAUTH_MS),
+            f"{inside}.scram-sha-256.connections.max.reauth.ms": str(REAUTH_MS),
             "sasl.oauthbearer.jwks.endpoint.url": jwks,
             "sasl.oauthbearer.expected.audience": AUDIENCE,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -152,6 +171,12 @@ class Guarded:
             found[f"{prefix}.scram-sha-512.sasl.jaas.config"] = _SCRAM
         found[f"{inside}.scram-sha-256.sasl.jaas.config"] = _SCRAM
         return found
+
+
+def _only(b: AclBinding) -> AclBindingFilter:
+    """What finds this right alone."""
+    pattern, may = b.resource_pattern_type, b.permission_type
+    return AclBindingFilter(b.restype, b.name, pattern, b.principal, b.host, b.operation, may)
 
 
 class Issuer:

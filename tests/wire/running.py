@@ -1,4 +1,4 @@
-"""The command line on the guarded broker: what a user types, with all that it prints."""
+"""Commands and workers on the guarded broker, and the tests' own hands, which may do everything."""
 
 from __future__ import annotations
 
@@ -7,11 +7,33 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.kafka.world import ROOT, Worker
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from schemas.wire import Codec
+from streams.client import fold, read_all
+from streams.config import Config
+from streams.engine.own_types import teach
+from streams.engine.rights import Right, of_worker
+from streams.engine.selection import Selection
+from streams.engine.settings import EngineSettings, settings_of
+from streams.ops.admin import Admin
+from streams.ops.modules import select
+from streams.ops.own_topics import topology_with
+from streams.ops.produce import open_sender, produce, records
+from streams.tuning import EngineTuning
+from streams.wire.settings import WireSettings
+from tests.kafka.world import ROOT, Worker, until
+from tests.wire.counting import counts, said
 from tests.wire.guarded import PASSWORD, Guarded
 
 MODULE = "tests.wire.counting"
@@ -21,18 +43,44 @@ class Ended(NamedTuple):
     """How a command ended."""
 
     code: int
-    out: str
-    err: str
+    printed: str
     seconds: float
 
 
-class Shell:
-    """Runs commands as one user, in a folder of its own; keeps everything that was printed."""
+class Shop:
+    """An application of the module's steps with fresh topics; ``environment`` says the way in."""
 
     def __init__(self, guarded: Guarded, folder: Path, application: str) -> None:
         self.guarded, self.folder, self.application = guarded, folder, application
-        self.printed: list[str] = []
-        folder.mkdir(parents=True, exist_ok=True)
+        self.codec, self.sent, self.started = teach(Codec()), 0, list[Worker]()
+        self.config = Config(
+            application=application,
+            partitions=2,
+            engine=EngineTuning(session_timeout_ms=2000, checkpoint_ms=100),
+        )
+        self.admin = Admin(settings_of(self.config, guarded.broker.bootstrap))
+        present = self.admin.partitions()
+        if present:
+            for future in self.admin.client.delete_topics(list(present)).values():
+                future.result(10)
+            until("no topics", lambda: not self.admin.partitions())
+        self.admin.apply(topology_with(self.config, [MODULE]))
+
+    @property
+    def selection(self) -> Selection:
+        """What a worker of the module runs."""
+        return select(self.config, MODULE)
+
+    def settings(self, wire: WireSettings, listener: str = "sasl_ssl") -> EngineSettings:
+        """The engine's settings for a way in."""
+        config = Config(application=self.application, partitions=2, kafka=wire)
+        return settings_of(config, self.guarded.addresses[listener])
+
+    @property
+    def wire(self) -> WireSettings:
+        """The way in of ``worker``."""
+        ca = str(self.guarded.authority.ca)
+        return WireSettings("SASL_SSL", user="worker", password=PASSWORD, ca_location=ca)
 
     def environment(self, listener: str = "sasl_ssl", **wire: str) -> dict[str, str]:
         """Ours without what the tester has set, and the way in."""
@@ -47,10 +95,8 @@ class Shell:
             "password_file": str(secret),
             **wire,
         }
-        named = {f"STREAMS_KAFKA__{name.upper()}": value for name, value in way.items() if value}
-        return {
-            **kept,
-            **named,
+        named = {f"STREAMS_KAFKA__{name.upper()}": value for name, value in way.items()}
+        own = {
             "PYTHONPATH": str(ROOT),
             "STREAMS_BROKER": self.guarded.addresses.get(listener, listener),
             "STREAMS_APPLICATION": self.application,
@@ -58,43 +104,70 @@ class Shell:
             "STREAMS_ENGINE__SESSION_TIMEOUT_MS": "2000",
             "STREAMS_ENGINE__CHECKPOINT_MS": "100",
         }
+        return {**kept, **named, **own}
 
-    def run(
-        self, *words: str, seconds: float = 30, stdin: str = "", environment: Mapping[str, str]
-    ) -> Ended:
+    def run(self, *words: str, environment: Mapping[str, str], seconds: float = 30) -> Ended:
         """Run ``streams`` to its end."""
         began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "streams", *words],
-            input=stdin,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             cwd=self.folder,
             env=dict(environment),
             timeout=seconds,
             check=False,
         )
-        self.printed += [done.stdout, done.stderr]
-        return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+        return Ended(done.returncode, done.stdout, time.monotonic() - began)
 
-    def start(self, *words: str, environment: Mapping[str, str], name: str = "worker") -> Worker:
-        """Start ``streams`` in the background."""
-        argv = [sys.executable, "-m", "streams", *words]
-        return Worker(argv, self.folder / f"{name}.log", dict(environment))
+    def start(self, environment: Mapping[str, str], *words: str) -> Worker:
+        """Start a worker and wait until it has its tasks."""
+        argv = [sys.executable, "-m", "streams", *words, "worker", "--module", MODULE]
+        log = self.folder / f"worker-{len(self.started)}.log"
+        worker = Worker(argv, log, dict(environment))
+        self.started.append(worker)
+        until("both tasks are recovered", lambda: log.read_text().count("task_recovered") == 2)
+        return worker
 
-    def say(self, words: Sequence[str], first: int, environment: Mapping[str, str]) -> Ended:
-        """Produce one event a word, numbered from ``first``."""
+    def say(self, words: Sequence[str]) -> None:
+        """Write an event a word."""
         lines = [
-            json.dumps({"payload": {"word": word, "number": number}})
-            for number, word in enumerate(words, first)
+            json.dumps({"payload": {"word": word, "number": number}}).encode()
+            for number, word in enumerate(words, self.sent)
         ]
-        argv = ("produce", "wire.said", "--module", MODULE)
-        return self.run(*argv, stdin="\n".join(lines), environment=environment)
+        self.sent += len(words)
+        sender = open_sender(self.guarded.broker.bootstrap, said)
+        found = records(lines, said, self.codec, lambda: time.time_ns() // 1_000_000)
+        assert len(words) == produce(found, sender).produced
 
-    def counts(self, environment: Mapping[str, str]) -> dict[str, int]:
+    def counted(self) -> dict[str, int]:
         """What readers of committed records see by now."""
-        argv = ("consume", "wire.counts", "--module", MODULE, "--from-beginning", "--until-end")
-        ended = self.run(*argv, "-o", "ndjson", environment=environment)
-        assert 0 == ended.code, ended.err
-        rows = map(json.loads, ended.out.splitlines())
-        return {row["payload"]["word"]: row["payload"]["count"] for row in rows}
+        reads = read_all(self.guarded.broker.bootstrap, counts.name, self.codec)
+        return {value.word: value.count for value in fold(reads).values()}
+
+    def close(self) -> None:
+        """End what was started."""
+        for worker in self.started:
+            worker.clean_up()
+
+
+def bindings(rights: Iterable[Right], principal: str = "User:worker") -> list[AclBinding]:
+    """The rights as Kafka's client takes them."""
+    return [
+        AclBinding(
+            ResourceType[right.kind.upper().replace(" ", "_")],
+            right.name,
+            ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL,
+            principal,
+            "*",
+            AclOperation[right.operation],
+            AclPermissionType.ALLOW,
+        )
+        for right in rights
+    ]
+
+
+def worker_rights(shop: Shop) -> list[Right]:
+    """What a worker of the module needs."""
+    return of_worker(shop.selection, shop.settings(WireSettings()))
