@@ -32,7 +32,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[str]:
         recovery = f"{waits[len(waits) // 2]:.1f} ({waits[-1]:.1f})" if waits else "-"
         sums = [sum(getattr(run, kind) for run in runs) for kind in ("lost", "doubled", "wrong")]
         broken = sum(bool(run.error) for run in runs)
-        said = f"{name}{f' ({broken} not ended)' if broken else ''}"
+        said = f"{name} (**{broken} of {len(runs)} not judged**)" if broken else name
         events = sum(run.events for run in runs)
         stop = max(run.stop_ms for run in runs) / 1000
         cells = [said, len(runs), f"{events:,}", *sums, recovery, f"{stop:.1f}"]
