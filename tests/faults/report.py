@@ -14,7 +14,7 @@ HEAD = "| fault | seeds | events | lost | doubled | wrong | recovery, median (mo
 
 def line_of(outcome: Outcome) -> str:
     """One run, for whoever watches."""
-    waits = [round(ms / 1000, 1) for ms in outcome.recovery_ms]
+    waits = [round(ms / 1000, 1) for ms in outcome.recovery_ms if ms >= 0]
     words = (
         f"{outcome.fault} seed {outcome.seed}: {outcome.events} events at {outcome.rate:g}/s, lost "
         f"{outcome.lost}, doubled {outcome.doubled}, wrong {outcome.wrong}; recovery {waits} s; "
