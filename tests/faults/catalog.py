@@ -76,7 +76,9 @@ FAULTS: tuple[Fault, ...] = (
         seeds=5,
         broker=three,
     ),
-    Fault("zombie", workers.zombie, workers=2, seeds=5, in_ci=True),
+    Fault(
+        "zombie", workers.zombie, seconds=25, workers=2, seeds=5, plans=workers.freezes, in_ci=True
+    ),
     # 11 and 12: state
     Fault("state_gone", state.state_gone, prepare=state.on_disk),
     Fault("disk_full", state.disk_full, prepare=state.on_disk),
