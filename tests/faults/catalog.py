@@ -76,12 +76,15 @@ FAULTS: tuple[Fault, ...] = (
         seeds=5,
         broker=three,
     ),
-    Fault("zombie", workers.zombie, workers=2, seeds=5, in_ci=True),
+    Fault(
+        "zombie", workers.zombie, seconds=25, workers=2, seeds=5, plans=workers.freezes, in_ci=True
+    ),
     # 11 and 12: state
     Fault("state_gone", state.state_gone, prepare=state.on_disk),
     Fault("disk_full", state.disk_full, prepare=state.on_disk),
     Fault("changelog_compacted", state.compacted, seconds=40, plans=state.torn, broker=cleaning),
     Fault("changelog_truncated", state.truncated, prepare=state.on_disk),
+    Fault("changelog_lost", state.truncated_alone),
     # 13 and 14: the chain, the target
     Fault(
         "reorg",

@@ -21,9 +21,6 @@ from streams import Step, Topic, event_type, join_step
 from streams.engine.step import derived, retraction
 from tests.faults.inputs import LATENESS_MS, NEAR_MS, WINDOW_MS
 
-__all__ = ["Met", "Order", "ShopTally", "ShopWindow", "Tally", "Visit", "steps"]
-
-
 FAILS_ONCE = int(os.environ.get("FAULT_FAILS_ONCE", "0"))
 """Both counting steps raise at their first try of orders whose amount this divides."""
 VERSION = int(os.environ.get("FAULT_VERSION", "1"))
@@ -31,7 +28,7 @@ VERSION = int(os.environ.get("FAULT_VERSION", "1"))
 _tried: set[tuple[str, str]] = set()
 
 
-class Order(Value, frozen=True):
+class FaultOrder(Value, frozen=True):
     """An account orders at a shop."""
 
     order: str
@@ -40,7 +37,7 @@ class Order(Value, frozen=True):
     amount_sat: int
 
 
-class Visit(Value, frozen=True):
+class FaultVisit(Value, frozen=True):
     """An account is seen at a place."""
 
     visit: str
@@ -48,7 +45,7 @@ class Visit(Value, frozen=True):
     place: str
 
 
-class Tally(Value, frozen=True):
+class FaultTally(Value, frozen=True):
     """An order, with the number and sum of its account's orders up to it."""
 
     order: str
@@ -59,7 +56,7 @@ class Tally(Value, frozen=True):
     sum_sat: int
 
 
-class Met(Value, frozen=True):
+class FaultMet(Value, frozen=True):
     """An order and a visit of one account that are near each other."""
 
     order: str
@@ -67,7 +64,7 @@ class Met(Value, frozen=True):
     account: str
 
 
-class ShopTally(Value, frozen=True):
+class FaultShopTally(Value, frozen=True):
     """An order, with the number and sum of its shop's orders up to it."""
 
     order: str
@@ -77,7 +74,7 @@ class ShopTally(Value, frozen=True):
     sum_sat: int
 
 
-class ShopWindow(Value, frozen=True):
+class FaultShopWindow(Value, frozen=True):
     """The orders of a shop in one window."""
 
     shop: str
@@ -86,12 +83,12 @@ class ShopWindow(Value, frozen=True):
     sum_sat: int
 
 
-event_type("fault.order.v1", Order, lambda v: v.account)
-event_type("fault.visit.v1", Visit, lambda v: v.account)
-event_type("fault.tally.v1", Tally, lambda v: v.shop)
-event_type("fault.met.v1", Met, lambda v: v.account)
-event_type("fault.shop_tally.v1", ShopTally, lambda v: v.shop)
-event_type("fault.shop_window.v1", ShopWindow, lambda v: v.shop)
+event_type("fault.order.v1", FaultOrder, lambda v: v.account)
+event_type("fault.visit.v1", FaultVisit, lambda v: v.account)
+event_type("fault.tally.v1", FaultTally, lambda v: v.shop)
+event_type("fault.met.v1", FaultMet, lambda v: v.account)
+event_type("fault.shop_tally.v1", FaultShopTally, lambda v: v.shop)
+event_type("fault.shop_window.v1", FaultShopWindow, lambda v: v.shop)
 
 
 def _source(name: str, type_name: str) -> Topic[Any]:
@@ -151,23 +148,23 @@ def _look_at(step: str, value: Any) -> None:
         raise RuntimeError(f"{step} fails at its first try of {value.order}")
 
 
-def _tally(order: Order, n: int, total: int) -> Tally:
-    return Tally(order.order, order.account, order.shop, order.amount_sat, n, total)
+def _tally(order: FaultOrder, n: int, total: int) -> FaultTally:
+    return FaultTally(order.order, order.account, order.shop, order.amount_sat, n, total)
 
 
-def _shop_tally(tally: Tally, n: int, total: int) -> ShopTally:
-    return ShopTally(tally.order, tally.shop, tally.amount_sat, n, total)
+def _shop_tally(tally: FaultTally, n: int, total: int) -> FaultShopTally:
+    return FaultShopTally(tally.order, tally.shop, tally.amount_sat, n, total)
 
 
-def _met(result: Matched | Unmatched) -> Met:
+def _met(result: Matched | Unmatched) -> FaultMet:
     order: Any = result.members["left"]
     visit: Any = result.members["right"]
-    return Met(order.value.order, visit.value.visit, order.value.account)
+    return FaultMet(order.value.order, visit.value.visit, order.value.account)
 
 
-def _window(result: Matched | Unmatched) -> ShopWindow:
+def _window(result: Matched | Unmatched) -> FaultShopWindow:
     assert isinstance(result, Matched)
-    return ShopWindow(result.key, result.ts + 1, result.value["n"], result.value["sum"])
+    return FaultShopWindow(result.key, result.ts + 1, result.value["n"], result.value["sum"])
 
 
 steps = (

@@ -14,7 +14,7 @@ HEAD = "| fault | seeds | events | lost | doubled | wrong | recovery, median (mo
 
 def line_of(outcome: Outcome) -> str:
     """One run, for whoever watches."""
-    waits = [round(ms / 1000, 1) for ms in outcome.recovery_ms]
+    waits = [round(ms / 1000, 1) for ms in outcome.recovery_ms if ms >= 0]
     words = (
         f"{outcome.fault} seed {outcome.seed}: {outcome.events} events at {outcome.rate:g}/s, lost "
         f"{outcome.lost}, doubled {outcome.doubled}, wrong {outcome.wrong}; recovery {waits} s; "
@@ -32,7 +32,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[str]:
         recovery = f"{waits[len(waits) // 2]:.1f} ({waits[-1]:.1f})" if waits else "-"
         sums = [sum(getattr(run, kind) for run in runs) for kind in ("lost", "doubled", "wrong")]
         broken = sum(bool(run.error) for run in runs)
-        said = f"{name}{f' ({broken} not ended)' if broken else ''}"
+        said = f"{name} (**{broken} of {len(runs)} not judged**)" if broken else name
         events = sum(run.events for run in runs)
         stop = max(run.stop_ms for run in runs) / 1000
         cells = [said, len(runs), f"{events:,}", *sums, recovery, f"{stop:.1f}"]

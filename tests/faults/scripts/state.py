@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from tests.faults.arena import CHANGELOG, Arena, Failed
+from tests.faults.arena import CHANGELOG, Arena, Failed, until
 from tests.faults.inputs import PARTITIONS
 
 EXIT_STATE = 5
@@ -98,6 +98,16 @@ def compacted(arena: Arena) -> None:
         arena.crew[0].await_deaths(number)
         arena.broke()
     arena.recovered()
+    until("the cleaner has removed what was first", lambda: _first(arena) > 0)
+
+
+def _first(arena: Arena) -> int:
+    """The offset of the first record of the first changelog."""
+    reader = Consumer({"bootstrap.servers": arena.bootstrap, "group.id": "first"})
+    reader.assign([TopicPartition(CHANGELOG, 0, 0)])
+    message = until("a record", lambda: reader.poll(0.5))
+    reader.close()
+    return int(message.offset())
 
 
 def torn(seed: int) -> list[dict[str, str]]:
