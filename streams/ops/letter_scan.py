@@ -53,6 +53,7 @@ class Scanner:
             lambda timeout: self.consumer.list_topics(timeout=timeout),
             self.bootstrap,
             TIMEOUT_SECONDS,
+            self.options,
         )
         return {name: len(topic.partitions) for name, topic in found.topics.items()}
 
@@ -68,7 +69,7 @@ class Scanner:
     def _span(self, place: TopicPartition, since: int | None) -> tuple[int, int]:
         ends = partial(self.consumer.get_watermark_offsets, place)
         low, high = patiently(
-            lambda timeout: ends(timeout=timeout), self.bootstrap, TIMEOUT_SECONDS
+            lambda timeout: ends(timeout=timeout), self.bootstrap, TIMEOUT_SECONDS, self.options
         )
         if since is None:
             return low, high
@@ -110,6 +111,7 @@ class Scanner:
             lambda timeout: self.consumer.get_watermark_offsets(place, timeout=timeout),
             self.bootstrap,
             TIMEOUT_SECONDS,
+            self.options,
         )
         if not low <= offset < high:
             return None
