@@ -1,12 +1,12 @@
-"""``python -m tests.simulation --seed 7 [--scheme NAME] [--runs N]``: play runs, print the first wrong."""
+"""``python -m tests.simulation --seed 7 [--scheme NAME] [--runs N]``: play runs again."""
 
 from __future__ import annotations
 
 import argparse
 import time
 
-from tests.simulation.running import modelled, seeded
 from tests.simulation.plain import CLAIMED
+from tests.simulation.running import modelled, seeded
 from tests.simulation.schemes import RIGHT, ROCKS
 from tests.simulation.wrong import WRONG
 

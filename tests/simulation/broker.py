@@ -1,9 +1,9 @@
 """A model of Kafka: logs of partitions, transactions with their markers, fencing, compaction.
 
 What a broker has acknowledged is never lost (acks=all). A transaction is decided at once, by its
-coordinator; its markers come to the partitions later, one by one, and until then readers of committed
-records wait in front of it. A request names the epoch and the transaction it belongs to, and one that
-is late is refused (transaction.version 2, as Apache Kafka 4 has it).
+coordinator; its markers come to the partitions later, one by one, and until then readers of
+committed records wait in front of it. A request names the epoch and the transaction that it belongs
+to, and one that is late is refused (transaction.version 2, as Apache Kafka 4 has it).
 """
 
 from __future__ import annotations

@@ -32,6 +32,11 @@ def timed_out() -> KafkaException:
     return KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer", False, True, False))
 
 
+def out_of_order() -> KafkaException:
+    """There is no transaction."""
+    return KafkaException(KafkaError(KafkaError._STATE, "no transaction", False, False, False))
+
+
 def refused() -> KafkaException:
     """A record was refused: the transaction has to be aborted."""
     code = KafkaError.NOT_ENOUGH_REPLICAS
@@ -46,6 +51,7 @@ class Producer:
         self.epoch, self.serial = -1, 0
         self.queue: list[tuple[Place, Content]] = []
         self.failed: KafkaException | None = None
+        self.under_way = False
 
     def list_topics(self, topic: str, timeout: float) -> None:
         """Asked for to be connected."""
@@ -56,6 +62,7 @@ class Producer:
         try:
             self.epoch = self.broker.init(self.id)
         except Concurrent:
+            self.owner.stop("the markers are not there yet")
             raise timed_out() from None
         self.owner.note(f"has {self.id}, epoch {self.epoch}")
         self.owner.point("has the id")
@@ -65,7 +72,7 @@ class Producer:
         if self.failed is not None and self.failed.args[0].fatal():
             raise self.failed
         self.serial += 1
-        self.failed = None
+        self.failed, self.under_way = None, True
         self.owner.producing = self
 
     def produce(
@@ -121,6 +128,8 @@ class Producer:
     def abort_transaction(self, timeout: float) -> None:
         if self.failed is not None and self.failed.args[0].fatal():
             raise self.failed
+        if not self.under_way:
+            raise out_of_order()
         self.queue = []
         self._end(commit=False)
         self.failed = None
@@ -141,7 +150,7 @@ class Producer:
         self.owner.note(f"{word} done")
         self.owner.point(f"answer to the {word}")
         self._lose(f"to the {word}")
-        self.owner.producing = None
+        self.owner.producing, self.under_way = None, False
 
     def _lose(self, what: str) -> None:
         if self.owner.world.plan.rarely("an answer is lost"):

@@ -1,4 +1,4 @@
-"""A model of a task's database on disk: it outlives a process; a machine may lose its newest writes.
+"""A model of a task's database on disk: it outlives a process, not always a machine.
 
 With the interface of ``streams.engine.disk``: the engine's store on disk runs on it.
 """

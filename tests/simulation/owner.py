@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streams.engine.mover import EXIT_BROKEN_CHAIN, EXIT_FENCED, Chunk, Place, Session
-from streams.engine.runner import Runner, settle
+from streams.engine.runner import settle
 from streams.engine.stages import Stage, When
 from streams.testing import Record
 from tests.simulation import inputs
@@ -146,8 +146,11 @@ class Owner:
         """Anything may happen here; the owner may be dead afterwards."""
         if not self.alive:
             raise Died
-        if self.world.plan.go_on():
-            return
+        if not self.world.plan.go_on():
+            self.stop(what)
+
+    def stop(self, what: str) -> None:
+        """Something has to happen first."""
         self.note(f"... {what}")
         self.strand.pause()
         if not self.alive:
@@ -162,6 +165,8 @@ class Owner:
         self.in_pool = stage in IN_POOL and (when, stage) != ("after", Stage.KEEP)
         self.replaying = stage is Stage.REPLAY and when == "before"
         self.point(f"{when} {stage}")
+        if self.world.failures and self.world.failures[0][:2] == (when, stage):
+            raise self.world.failures.pop(0)[2]
 
     def _live(self) -> None:
         try:
@@ -179,7 +184,8 @@ class Owner:
         self.process.alive = False
         if code == EXIT_BROKEN_CHAIN and FULL not in words:
             self.world.wrong.append(f"{self}: {words}")
-        if code == EXIT_FENCED and self.world.fenced_last.get(self.task) is self:
+        taken = "_FENCED" in words
+        if code == EXIT_FENCED and taken and self.world.fenced_last.get(self.task) is self:
             self.world.wrong.append(f"{self} was fenced, and nobody has its task: {words}")
 
     def _life(self) -> None:

@@ -234,7 +234,7 @@ def _tags(content: Content) -> tuple[int, int]:
 
 
 def _last_position(entries: list[Entry]) -> tuple[dict[int, int], Record | None]:
-    """The position record of the newest epoch that has one: what it says is committed, and itself."""
+    """The position record of the newest epoch that has one: what it says is done, and itself."""
     best: tuple[int, int, Content] | None = None
     for offset, content, _ in entries:
         key = content.key or b""

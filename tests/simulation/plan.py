@@ -19,6 +19,8 @@ class Plan:
     """Decides; ``calm`` ends all faults, so that the run can come to its end."""
 
     calm = False
+    rests = False
+    """Whether there are no more faults once there is nothing else to do."""
 
     @property
     def spent(self) -> bool:
@@ -76,7 +78,8 @@ class Seeded(Plan):
     def choose(self, actions: Sequence[Action]) -> Action:
         faults = [a for a in actions if a.kind in FAULTS]
         others = [a for a in actions if a.kind not in FAULTS]
-        strikes = faults and self._may() and (not others or self._draw() < self.fault_share)
+        idle = all(a.kind == "clean" for a in others)
+        strikes = faults and self._may() and (idle or self._draw() < self.fault_share)
         allowed = faults if strikes else others
         weights = [self.weights[a.kind] for a in allowed]
         found = self.random.choices(allowed, weights)[0]
@@ -97,45 +100,55 @@ class Seeded(Plan):
 
 
 class Listed(Plan):
-    """Plays a list of choices, then the first of what there is; keeps how many there were.
+    """Plays a list of choices, then goes on without any; keeps how many there were to choose from.
 
-    Everything that is not simply going on costs one of ``deviations``; when none is left, there is no
-    choice any more. So the lists that ``next_list`` gives are all orders with so many deviations.
+    Where there is a choice, one of ``kinds`` may happen instead of what comes by itself: that many
+    ``deviations``, each at every point. ``next_list`` leads through all of these runs.
     """
 
     def __init__(self, choices: Sequence[int], deviations: int, kinds: frozenset[str]) -> None:
         self.given, self.left, self.kinds = list(choices), deviations, kinds
         self.made: list[tuple[int, int]] = []
         """What was chosen, of how many."""
+        self._paused, self.rests = False, True
 
     @property
     def spent(self) -> bool:
         return self.calm or self.left == 0
 
     def _pick(self, many: int) -> int:
-        if self.left == 0 or self.calm or many < 2:
+        if many < 2:
             return 0
         at = len(self.made)
         found = self.given[at] if at < len(self.given) else 0
         self.made.append((found, many))
+        return found
+
+    def _deviates(self, many: int) -> int:
+        """0, or which one of so many others happens now."""
+        found = 0 if self.spent else self._pick(many + 1)
         self.left -= found > 0
         return found
 
     def go_on(self) -> bool:
-        return self._pick(2) == 0
+        self._paused = self._deviates(1) == 1
+        return not self._paused
 
     def choose(self, actions: Sequence[Action]) -> Action:
-        allowed = [a for a in actions if a.kind in ("run", "restart", "source") or self._may(a)]
-        return allowed[self._pick(len(allowed))]
-
-    def _may(self, action: Action) -> bool:
-        return not self.calm and action.kind in self.kinds and self.left > 0
+        others = [a for a in actions if a.kind in self.kinds]
+        usual = [a for a in actions if a.kind not in FAULTS and a.kind != "clean"]
+        if self._paused and others:
+            self._paused = False
+            return others[self._pick(len(others))]
+        which = self._deviates(len(others))
+        first = next((a for a in usual if a.kind == "mark"), usual[0])
+        return others[which - 1] if which else first
 
     def small(self, many: int) -> int:
         return many - 1
 
     def rarely(self, what: str) -> bool:
-        return what in self.kinds and self._pick(2) == 1
+        return what in self.kinds and self._deviates(1) == 1
 
     def next_list(self) -> list[int] | None:
         """The choices of the next run in order; None after the last."""

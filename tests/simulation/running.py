@@ -15,10 +15,9 @@ from tests.simulation.client import Reader, transactions_of
 from tests.simulation.disk import Batch, Disk
 from tests.simulation.oracle import Violation
 from tests.simulation.owner import Owner, end_process
-from tests.simulation.plan import Plan, Seeded
+from tests.simulation.plan import Listed, Plan, Seeded
 from tests.simulation.schemes import RIGHT, Scheme
 from tests.simulation.world import Size, World
-
 
 DOUBT = rocks._doubt
 
@@ -94,8 +93,20 @@ def play(plan: Plan, scheme: Scheme = RIGHT, size: Size | None = None) -> Verdic
     return Verdict(violation, world.trace, frozenset(world.happened))
 
 
+def listed(
+    deviations: int, kinds: frozenset[str], size: Size, scheme: Scheme = RIGHT
+) -> Iterator[tuple[list[int], Verdict]]:
+    """All runs with so many deviations of these kinds, each with its list of choices."""
+    choices: list[int] | None = []
+    while choices is not None:
+        plan = Listed(choices, deviations, kinds)
+        verdict = play(plan, scheme, size)
+        yield [choice for choice, _ in plan.made], verdict
+        choices = plan.next_list()
+
+
 def seeded(seed: int, scheme: Scheme = RIGHT) -> Verdict:
     """The run of a seed."""
     plan = Seeded(seed, scheme.often)
-    size = Size(plan.small(16) + 2, tasks=1 + plan.small(2), machines=1 + plan.small(2))
+    size = Size(plan.small(16) + 2, 1 + plan.small(2), 1 + plan.small(2))
     return play(plan, scheme, size)

@@ -24,7 +24,7 @@ class Scheme:
     name: str
     why: str = ""
     """Why it is wrong; empty where it is not."""
-    runs: int = 200
+    runs: int = 2000
     """Within how many seeds it is found out."""
     often: tuple[str, ...] = ()
     """What has to happen often for that."""

@@ -1,4 +1,4 @@
-"""One run: workers that own tasks by turns, a broker below them, and all that may happen to both."""
+"""One run: workers that own tasks by turns, a broker below them, and what happens to both."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.simulation.owner import Owner
 from tests.simulation.plan import FAULTS, Action, Plan
 
 if TYPE_CHECKING:
+    from streams.engine.stages import Stage, When
     from tests.simulation.client import Producer
     from tests.simulation.disk import Folder
     from tests.simulation.schemes import Scheme
@@ -66,6 +67,8 @@ class World:
         self.generation = 0
         self.wrong: list[str] = []
         """What owners found wrong."""
+        self.failures: list[tuple[When, Stage, BaseException]] = []
+        """Stages that are to fail, in this order, each of them once."""
         self.happened: set[str] = set()
         """Kinds of faults that there were."""
 
@@ -98,8 +101,10 @@ class World:
             raise Violation(f"no end is reached: {self._stand()}")
         actions = self._actions()
         if self.plan.calm and not actions:
+            if self.finished:
+                return
             raise Violation(f"nothing goes on: {self._stand()}")
-        if self.plan.spent and all(a.kind in IDLE for a in actions):
+        if (self.plan.spent or self.plan.rests) and all(a.kind in IDLE for a in actions):
             self._calm_down()
             return
         chosen = self.plan.choose(actions)

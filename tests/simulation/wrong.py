@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from streams.engine.checkpoint import Fenced, Transactions, Written
@@ -215,32 +215,62 @@ class Forgetful(Producer):
 
 
 WRONG = (
-    Scheme("replay-before-fence", "what the old one commits meanwhile is missed",
-           take_over=replay_then_fence),
+    Scheme(
+        "replay-before-fence", "what the old one commits meanwhile is missed",
+        take_over=replay_then_fence,
+    ),
     Scheme("seek-before-fence", "the position moves on meanwhile", take_over=seek_then_fence),
     Scheme("seek-to-the-hint", "it is behind the state", take_over=seek_to_the_hint),
-    Scheme("resume-before-end-of-replay", "results of a state that never was",
-           take_over=resume_then_replay),
-    Scheme("stale-chunks", "records between position and chunk are lost",
-           take_over=keep_stale_chunks, come_back=come_back_to_stale_chunks),
-    Scheme("parked-and-fenced-again", "somebody else went on meanwhile",
-           come_back=fence_and_come_back, often=("group",)),
+    Scheme(
+        "resume-before-end-of-replay", "results of a state that never was",
+        take_over=resume_then_replay,
+    ),
+    Scheme(
+        "stale-chunks", "records between position and chunk are lost",
+        take_over=keep_stale_chunks, come_back=come_back_to_stale_chunks, often=("group",),
+    ),
+    Scheme(
+        "parked-and-fenced-again", "somebody else went on meanwhile",
+        come_back=fence_and_come_back, often=("group",),
+    ),
     Scheme("id-of-the-worker", "the new owner does not fence the old", id_of=id_of_the_worker),
     Scheme("one-id-for-two-tasks", "they fence each other", id_of=one_id),
-    Scheme("replay-uncommitted", "aborted state is taken over", reads_committed=False, often=("crash", "send")),
+    Scheme(
+        "replay-uncommitted", "aborted state is taken over",
+        reads_committed=False, often=("crash", "send"),
+    ),
     Scheme("inputs-uncommitted", "aborted inputs count", inputs_committed=False),
-    Scheme("position-after-transaction", "state ahead of it counts twice", runner=PositionAfter, often=("crash",)),
+    Scheme(
+        "position-after-transaction", "state ahead of it counts twice",
+        runner=PositionAfter, often=("crash",),
+    ),
     Scheme("position-before-outputs", "results are lost", runner=PositionFirst),
     Scheme("outputs-before-state", "results are doubled", runner=OutputsFirst),
-    Scheme("changelog-outside-transaction", "torn state counts twice", runner=ChangelogOutside),
-    Scheme("no-put-back", "what a failed checkpoint took is lost", runner=NotPutBack, often=("rare",)),
-    Scheme("disk-before-commit", "the disk is ahead", runner=KeptFirst, store="rocks",
-           often=("crash", "group")),
-    Scheme("disk-trusted-for-ever", "deletions are missed", trusts_for_ever=True, store="rocks",
-           often=("day", "group")),
-    Scheme("unanswered-commit-failed", "it may have been done", transactions=GivesUp, often=("rare",)),
-    Scheme("fenced-tries-again", "its state is not that of the log", transactions=TriesAgain, often=("group", "freeze")),
-    Scheme("refused-record-missing", "the position moves on without it", producer=Forgetful, often=("rare",)),
+    Scheme("changelog-outside-transaction", "torn state counts", runner=ChangelogOutside),
+    Scheme(
+        "no-put-back", "what a failed checkpoint took is lost",
+        runner=NotPutBack, often=("rare",),
+    ),
+    Scheme(
+        "disk-before-commit", "the disk is ahead",
+        runner=KeptFirst, store="rocks", often=("crash", "group"),
+    ),
+    Scheme(
+        "disk-trusted-for-ever", "deletions are missed",
+        trusts_for_ever=True, store="rocks", often=("day", "group"),
+    ),
+    Scheme(
+        "unanswered-commit-failed", "it may have been done",
+        transactions=GivesUp, often=("rare",),
+    ),
+    Scheme(
+        "fenced-tries-again", "its state is not that of the log",
+        transactions=TriesAgain, often=("group", "freeze"),
+    ),
+    Scheme(
+        "refused-record-missing", "the position moves on without it",
+        producer=Forgetful, often=("rare",),
+    ),
     *PLAIN,
 )  # fmt: skip
 """Each with why it is wrong."""
