@@ -122,7 +122,7 @@ def test_a_stage_fails_as_what_it_talks_to_fails(stage: Stage) -> None:
         ("kill", "ACTION@WHEN:STAGE#N"),
         ("kill@during:commit", "ACTION@WHEN:STAGE#N"),
         ("kill@before:commit#0", "ACTION@WHEN:STAGE#N"),
-        ("kill@before:comit", "there is no stage 'comit', there are fence"),
+        ("kill@before:done", "there is no stage 'done', there are fence"),
         ("raise@before:kept", "kept cannot fail"),
         ("kill=3@before:commit", "only hang takes seconds"),
     ],
@@ -136,6 +136,6 @@ def test_a_fault_that_is_none_is_refused(text: str, words: str) -> None:
 
 def test_a_worker_that_was_told_nonsense_does_not_begin() -> None:
     """It ends with the code of a wrong setting and one line."""
-    process = _start("kill@before:comit")
+    process = _start("kill@before:done")
     out, err = process.communicate(timeout=60)
     assert ("", 6, 1) == (out, process.returncode, len(err.splitlines()))
