@@ -26,8 +26,13 @@ class Anchor(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def parse(cls, text: str) -> Anchor:
-        """Read ``network/height/block hash``; raises ValueError on anything else."""
+        """Read ``network/height/block hash``; raises ValueError on anything else.
+
+        A height is digits that fit 64 bits: a greater one could be read, but never be stored.
+        """
         network, height, block_hash = text.split("/")
+        if not (height.isascii() and height.isdigit() and len(height) <= 18):
+            raise ValueError(f"not a height: {height[:40]!r}")
         return cls(network, int(height), block_hash)
 
 

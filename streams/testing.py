@@ -90,7 +90,9 @@ class DeadLetter(msgspec.Struct, frozen=True):
     def of(cls, record: Record) -> DeadLetter:
         """What the headers of a dead letter say."""
         said = ((name, value or b"") for name, value in record.raw_headers)
-        why = {name: value.decode() for name, value in said if name.startswith("dl.")}
+        why = {
+            name: value.decode(errors="replace") for name, value in said if name.startswith("dl.")
+        }
         key = (record.raw_key or b"").decode(errors="replace")
         origin = (why["dl.topic"], int(why["dl.partition"]), int(why["dl.offset"]))
         return cls(why["dl.step"], why["dl.cause"], why["dl.detail"], key, origin)

@@ -17,6 +17,7 @@ from schemas.events import ModelSnapshot
 from streams import topics
 from streams.config import Config
 from streams.engine.step import Batch, Emit, Rows, Step
+from streams.models.logistic import MAX_VALUE
 
 if TYPE_CHECKING:
     from streams.models.learner import Learner
@@ -35,6 +36,10 @@ def _keeping(boundary: int, undo: int) -> Step:
     def process(batch: Batch, state: Store, emit: Emit) -> None:
         reopened: dict[str, tuple[int, Event]] = {}
         for event in batch:
+            wrong = _unlearnable(event)
+            if wrong is not None:  # on a timer it would stop the worker: there is none to blame
+                emit.refuse(event, "bad_value", wrong)
+                continue
             window = event.ts - event.ts % boundary
             place = ("example", event.key, window, event.ts, event.id)
             if event.op == "retract":
@@ -58,6 +63,14 @@ def _keeping(boundary: int, undo: int) -> Step:
 
     bind = partial(_keeping, boundary)
     return Step(NAME, (topics.examples,), (topics.models,), process, advance, bind=bind)
+
+
+def _unlearnable(event: Event) -> str | None:
+    """Why a learner would not take an example."""
+    if event.key != event.value.model_id:
+        return "the key of an example is its model"
+    wrong = [name for name, value in event.value.values.items() if not abs(value) <= MAX_VALUE]
+    return f"{wrong[0][:80]} is no number to learn from" if wrong else None
 
 
 def _relearn(

@@ -116,7 +116,7 @@ def _untag(code: int, data: memoryview) -> Any:
             return tuple(_unpack.decode(data))
         name, *fields = _unpack.decode(data)
         return _CLASSES[name](*fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"a state record holds no class of ours: {error!r}") from error
 
 
@@ -155,8 +155,10 @@ def _due_bytes(due: int) -> bytes:
 def decode_value(data: bytes) -> Any:
     """The state value of ``encode_value``'s bytes; raises ValueError for what it never wrote."""
     if data[:1] != b"\xc1":
-        return _unpack.decode(data)
+        return _plain(data)
     if data[1:2] == b"\0" and len(data) >= _DUE.size:
+        if data[_DUE.size : _DUE.size + 2] == b"\xc1\0":
+            raise ValueError("a state record with a time in a time")
         return Timed(decode_value(data[_DUE.size :]), _DUE.unpack_from(data)[2])
     try:
         end = 2 + data[1]
@@ -166,9 +168,17 @@ def decode_value(data: bytes) -> Any:
             found.value = msgspec.convert(found.value, _CLASSES[inner])
         for field in _HELD.get(outer, ()):
             _revive(getattr(found, field))
-    except (LookupError, AttributeError) as error:
+    except (LookupError, AttributeError, RecursionError) as error:
         raise ValueError(f"a state record holds no class of ours: {error!r}") from error
     return found
+
+
+def _plain(data: bytes) -> Any:
+    """What was written with tags; raises ValueError."""
+    try:
+        return _unpack.decode(data)
+    except RecursionError as error:
+        raise ValueError("a state record that is nested too deep") from error
 
 
 def due_of(data: bytes) -> int | None:
@@ -186,7 +196,7 @@ def encode_key(key: Key) -> bytes:
 
 def decode_key(data: bytes) -> Key:
     """The state key of ``encode_key``'s bytes."""
-    return tuple(_unpack.decode(data))
+    return tuple(_plain(data))
 
 
 def encode_changes(changes: Changes) -> Iterator[tuple[bytes, bytes | None]]:

@@ -25,10 +25,13 @@ from river import linear_model, optim, preprocessing, utils
 
 from schemas.events import Example, ModelSnapshot, Weight
 from schemas.ids import digest_id
-from streams.models.logistic import calibrated, probability, recalibrate, standardise
-
-MAX_VALUE = 1e100
-"""No feature comes near; beyond, the square of a value would spoil its variance for good."""
+from streams.models.logistic import (
+    MAX_VALUE,
+    calibrated,
+    probability,
+    recalibrate,
+    standardise,
+)
 
 
 class LearnerError(ValueError):

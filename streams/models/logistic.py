@@ -14,6 +14,9 @@ LOGIT_BOUND = 30.0
 MIN_SLOPE = 0.05
 """The calibration may flatten scores but never turn their order round."""
 
+MAX_VALUE = 1e100
+"""No feature comes near; beyond, the square of a value would spoil its variance for good."""
+
 
 def standardise(value: float, mean: float, variance: float) -> float:
     """Standard deviations from the mean, bounded; 0 where the feature has never varied.

@@ -5,6 +5,7 @@ Whoever wrote them may be a stranger: a header may be missing, or hold anything.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -128,15 +129,23 @@ def parted(message: Message, prefix: str) -> tuple[dict[str, bytes], Headers]:
     """The headers of a letter: those of the reason, and the record's own."""
     why: dict[str, bytes] = {}
     own: Headers = []
-    cut = len(prefix)
     for name, raw in headers_of(message):
-        if name.startswith(OWN):
-            own.append((name[len(OWN) :], raw))
-        elif name.startswith(prefix):
-            why.setdefault(name[cut:], raw or b"")
+        reason, short = _named(name, prefix)
+        if reason:
+            why.setdefault(short, raw or b"")
         else:
-            own.append((name, raw))
+            own.append((short, raw))
     return why, own
+
+
+@lru_cache(4096)
+def _named(name: str, prefix: str) -> tuple[bool, str]:
+    """Whether a header is one of the reason, and its name without what it begins with."""
+    if name.startswith(OWN):
+        return False, name[len(OWN) :]
+    if name.startswith(prefix):
+        return True, name[len(prefix) :]
+    return False, name
 
 
 def letter_of(message: Message, kind: Kind) -> Letter:

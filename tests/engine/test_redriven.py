@@ -147,13 +147,16 @@ class Nameless(Record, frozen=True):
         return self.raw_headers
 
 
+@pytest.mark.parametrize("key", [b"k", None])
 @pytest.mark.parametrize("value", [CODEC.encode("ml.label.v1", label(1)), b"\x01", b"", None])
-def test_headers_that_nobody_can_read_are_poison_and_no_crash(value: bytes | None) -> None:
+def test_headers_that_nobody_can_read_are_poison_and_no_crash(
+    value: bytes | None, key: bytes | None
+) -> None:
     """The record is a letter that says so; those around it are processed."""
     world = driver()
     at(world, 0, 1)
     place = (OBSERVED.name, 0, 1)
-    world.log[OBSERVED.name, 0].append(Nameless(place, b"k", value, [], T0))
+    world.log[OBSERVED.name, 0].append(Nameless(place, key, value, [], T0))
     at(world, 0, 2)
     assert [1, 2] == subjects(world)
     (letter,) = letters(world, DEAD)

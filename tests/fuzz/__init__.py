@@ -1,0 +1,1 @@
+"""Mutations of real records against every decoder and every guard."""
