@@ -45,7 +45,7 @@ from tests.wire.certificates import BY_NAME, Authority
 PASSWORD = "c0rrect-horse+battery/staple="
 PLAIN_USERS = ("worker", "plain")
 AUDIENCE = "kafka"
-REAUTH_MS = 2000
+REAUTH_MS = 4000
 """After which the broker asks again who it is, of tokens and SCRAM-SHA-256, or hangs up."""
 _LISTENERS = {
     "sasl_ssl": "SASL_SSL", "sasl": "SASL_PLAINTEXT", "mutual": "SSL", "elsewhere": "SASL_SSL"
