@@ -28,7 +28,8 @@ _NAMES = {
 """What the settings are called in ``kafka={...}``."""
 _OURS = re.compile("|".join(map(re.escape, _NAMES)))
 AGAIN_SECONDS = 0.1
-ATTEMPT_SECONDS = 5.0
+FIRST_SECONDS, ATTEMPT_SECONDS = 1.0, 5.0
+"""The first answer comes soon, or there is no way in; then a broker may be slow."""
 NEW_SECONDS = 10.0
 
 REFUSED = (
@@ -86,18 +87,20 @@ def patiently(
     not heard of yet for ten seconds; raises NoTopic then. One that refuses us by what ``kafka``
     says of TLS and SASL is not waited for.
     """
-    began, said = time.monotonic(), False
+    began, asked, said = time.monotonic(), 0, False
     while True:
         try:
-            return ask(min(ATTEMPT_SECONDS, timeout))
+            asked += 1
+            return ask(min(FIRST_SECONDS if asked == 1 else ATTEMPT_SECONDS, timeout))
         except KafkaException as error:
             code = error.args[0].code()
             patience = min(timeout, NEW_SECONDS) if code in GONE else timeout
             passing = code in (*_MOVING, *_AWAY, *GONE)
             if not passing or time.monotonic() - began > patience:
                 raise explained(error, bootstrap) from error
-            if code in _AWAY and not said:
+            if code in _AWAY and asked == 1:
                 require(bootstrap, kafka)
+            elif code in _AWAY and not said:
                 LOG.warning("%s; waiting up to %s s", explained(error, bootstrap), timeout)
                 said = True
         time.sleep(AGAIN_SECONDS)

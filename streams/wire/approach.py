@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -25,7 +25,7 @@ CONNECT_SECONDS = 3.0
 SASL_SECONDS = 6.0
 LOOK_SECONDS = 0.05
 ASK_SECONDS = 0.5
-MOST_BYTES = 1 << 20
+MOST_BYTES, MOST_BROKERS = 1 << 20, 5
 _HANDSHAKE, _API_VERSIONS = 17, 18
 _ILLEGAL_STATE = 34
 """What a port without SASL says to a SASL handshake."""
@@ -54,7 +54,24 @@ def refusal(kafka: Mapping[str, Any]) -> WireError | None:
         break
     else:
         return None
-    return _sasl(kafka) if "SASL" in _protocol(kafka) else None
+    if _protocol(kafka) == "PLAINTEXT":
+        return None
+    found = _come_in(kafka)
+    return found if isinstance(found, WireError) else _advertised(kafka, found, address)
+
+
+def _advertised(
+    kafka: Mapping[str, Any], brokers: Iterable[Address], known: Address
+) -> WireError | None:
+    """The same for the names that brokers go by, which may be others than those we know."""
+    for address in sorted(set(brokers) - {known})[:MOST_BROKERS]:
+        try:
+            _walk(kafka, address)
+        except WireError as error:
+            return error
+        except OSError:
+            continue
+    return None
 
 
 def parsed(text: str) -> Address:
@@ -203,8 +220,8 @@ def lets_in(kafka: Mapping[str, Any]) -> bool:
     return True
 
 
-def _sasl(kafka: Mapping[str, Any]) -> WireError | None:
-    """What the broker says to who we say we are: librdkafka's own words for it."""
+def _come_in(kafka: Mapping[str, Any]) -> WireError | list[Address]:
+    """The brokers, or what the first one says to who we say we are, in librdkafka's words."""
     if "oauth_cb" in kafka:
         try:
             kafka["oauth_cb"]("")
@@ -222,8 +239,8 @@ def _sasl(kafka: Mapping[str, Any]) -> WireError | None:
             if said.code() == KafkaError._AUTHENTICATION:
                 return words.refused(kafka, said.str())
         try:
-            client.list_topics("-", timeout=ASK_SECONDS)
-            return None
+            brokers = client.list_topics("-", timeout=ASK_SECONDS).brokers.values()
         except KafkaException:
             continue
-    return None
+        return [(broker.host, broker.port) for broker in brokers]
+    return []

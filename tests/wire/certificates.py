@@ -22,7 +22,7 @@ HERE: tuple[x509.GeneralName, ...] = (
     x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
     x509.DNSName("localhost"),
 )
-ELSEWHERE: tuple[x509.GeneralName, ...] = (x509.DNSName("broker.example"),)
+BY_NAME: tuple[x509.GeneralName, ...] = (x509.DNSName("localhost"),)
 
 
 class Authority:

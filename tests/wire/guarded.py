@@ -7,7 +7,7 @@ listener       protocol         who comes in
 ``sasl_ssl``   SASL_SSL         PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
 ``sasl``       SASL_PLAINTEXT   SCRAM-SHA-512 only
 ``mutual``     SSL              who has a certificate of the authority
-``elsewhere``  SASL_SSL         SCRAM-SHA-512; its certificate is for another host
+``elsewhere``  SASL_SSL         SCRAM-SHA-512; its certificate is for localhost alone
 =============  ===============  ===========================================================
 """
 
@@ -40,12 +40,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from streams.broker import EmbeddedBroker
 from tests.kafka.world import until
-from tests.wire.certificates import ELSEWHERE, Authority
+from tests.wire.certificates import BY_NAME, Authority
 
 PASSWORD = "c0rrect-horse+battery/staple="
 PLAIN_USERS = ("worker", "plain")
 AUDIENCE = "kafka"
-REAUTH_MS = 2000
+REAUTH_MS = 4000
 """After which the broker asks again who it is, of tokens and SCRAM-SHA-256, or hangs up."""
 _LISTENERS = {
     "sasl_ssl": "SASL_SSL", "sasl": "SASL_PLAINTEXT", "mutual": "SSL", "elsewhere": "SASL_SSL"
@@ -151,7 +151,7 @@ class Guarded:
             "ssl.truststore.location": str(authority.ca),
             "listener.name.mutual.ssl.client.auth": "required",
             "listener.name.elsewhere.ssl.keystore.location": str(
-                authority.chain("elsewhere", ELSEWHERE)
+                authority.chain("elsewhere", BY_NAME)
             ),
             f"{inside}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
             f"{inside}.plain.sasl.jaas.config": plain,

@@ -127,7 +127,8 @@ class Shop:
         log = self.folder / f"worker-{len(self.started)}.log"
         worker = Worker(argv, log, dict(environment))
         self.started.append(worker)
-        until("both tasks are recovered", lambda: log.read_text().count("task_recovered") == 2)
+        until("a task is recovered", lambda: worker.said("task_recovered"))
+        until("both are", lambda: log.read_text().count("task_recovered") == 2)
         return worker
 
     def say(self, words: Sequence[str]) -> None:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaException
 from msgspec import structs
 
 from schemas.events import Label
+from schemas.wire import Codec
 from streams.client import Consumer, Producer, Unavailable
 from streams.ops import rights
+from streams.ops.live import BITCOIN_WRITES
 from streams.ops.own_topics import topology_with
+from streams.sources.writer import SourceWriter
 from streams.topics import alerts, labels
 from streams.wire.mapping import librdkafka
 from tests.cli.cli_support import Cli
@@ -154,6 +158,24 @@ def test_rights_of_the_other_roles_carry_them(guarded: Guarded, inside: Cli, sho
         ended = inside(*may, stdin=LABEL)
         assert 0 == ended.code, (may, ended.err)
         assert 0 != inside(*may_not, stdin=LABEL).code, (may, may_not)
+    guarded.allow_all("User:worker")
+
+
+def test_a_source_writes_with_its_rights(guarded: Guarded, shop: Shop) -> None:
+    """With the rights of a source it begins, commits, and goes on where it stood; under another
+    name it does not begin."""
+    settings = shop.settings(shop.wire)
+    guarded.take_all()
+    guarded.allow(bindings(rights.of_source("bitcoin", "one", shop.selection, settings)))
+    for cursor in (None, "here"):
+        writer = SourceWriter("bitcoin-one", BITCOIN_WRITES, settings, Codec())
+        assert cursor == writer.open()
+        writer.commit("here", 1)
+        writer.close()
+    other = SourceWriter("bitcoin-two", BITCOIN_WRITES, settings, Codec())
+    with pytest.raises(KafkaException, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
+        other.open()
+    other.close()
     guarded.allow_all("User:worker")
 
 

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from streams.ops.target import NoBroker, require_broker
+from streams.wire import approach
 from streams.wire.approach import refusal
 from streams.wire.mapping import librdkafka
 from streams.wire.settings import WireSettings
@@ -125,6 +126,9 @@ def test_a_certificate_of_another_host(way: Way) -> None:
     """A certificate for another host is not mistaken for an untrusted one."""
     said = named(way.kafka("elsewhere"))
     assert "is for another host than 127.0.0.1" in said and "kafka.check_hostname" in said
+    port = way.guarded.addresses["elsewhere"].rpartition(":")[2]
+    said = named(way.kafka(f"localhost:{port}"))  # right, but the broker calls itself 127.0.0.1
+    assert f"the broker at 127.0.0.1:{port} is for another host than 127.0.0.1" in said
 
 
 def test_tls_and_plaintext_mixed_up(way: Way) -> None:
@@ -173,8 +177,9 @@ def test_tokens_that_brokers_do_not_take(way: Way) -> None:
     assert "holds no token that says when it expires" in named(way.kafka(token="garbage"))
 
 
-def test_who_is_away_or_slow_is_not_refused(way: Way) -> None:
-    """A port where nobody listens, and one that hangs up or says nothing, may come right."""
+def test_who_is_away_or_slow_is_not_refused(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port where nobody listens, and one that says nothing, may come right."""
+    monkeypatch.setattr(approach, "CONNECT_SECONDS", 0.5)
     with closing(socket.socket()) as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"

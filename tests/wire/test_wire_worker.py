@@ -57,9 +57,9 @@ def test_mutual_tls(shop: Shop) -> None:
 
 
 def test_tokens_of_an_endpoint_outlive_their_time(shop: Shop) -> None:
-    """With tokens of three seconds, and a broker that asks again after two, a worker counts on
+    """With tokens of six seconds, and a broker that asks again after four, a worker counts on
     for two lives of a token; no token is in its log."""
-    with Endpoint(shop.guarded.issuer, seconds=3) as endpoint:
+    with Endpoint(shop.guarded.issuer, seconds=6) as endpoint:
         way = {
             "mechanism": "OAUTHBEARER",
             "oauth_url": endpoint.url,
