@@ -84,7 +84,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("disk_full", state.disk_full, prepare=state.on_disk),
     Fault("changelog_compacted", state.compacted, seconds=40, plans=state.torn, broker=cleaning),
     Fault("changelog_truncated", state.truncated, prepare=state.on_disk),
-    Fault("changelog_lost", state.truncated_alone),
+    Fault("changelog_lost", state.truncated_alone, judged=False),
     # 13 and 14: the chain, the target
     Fault(
         "reorg",
