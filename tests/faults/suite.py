@@ -27,7 +27,7 @@ class Fault(NamedTuple):
     name: str
     play: Play
     """Breaks things while the load goes on."""
-    seconds: float = 20.0
+    seconds: float = 15.0
     workers: int = 1
     seeds: int = 2
     shape: Mapping[str, Any] = {}
