@@ -27,9 +27,10 @@ LOADING = frozenset(
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
         KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
     }
 )
-"""A broker that has just started does not know its groups for a moment."""
+"""A broker that has just started does not know its groups for a moment; a busy one is slow."""
 REMEDY = {
     "missing": "create them with `streams topics apply`",
     "partitions": "topics that are joined need equal partition counts: set `partitions` to what "

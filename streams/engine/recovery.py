@@ -11,6 +11,7 @@ from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
 from streams.engine.mover import READ
 from streams.engine.stages import Stage
+from streams.engine.stores import StateLost
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
@@ -51,7 +52,7 @@ class Reader:
     """Reads the changelog of a task on Kafka."""
 
     def __init__(self, kafka: dict[str, Any], changelog: str, partition: int) -> None:
-        self._consumer = Consumer({**READ, **kafka, "auto.offset.reset": "earliest"})
+        self._consumer = Consumer({**READ, **kafka})
         self._topic, self._partition = changelog, partition
 
     def ends(self) -> tuple[int, int]:
@@ -61,15 +62,29 @@ class Reader:
         return found
 
     def read(self, recovery: Recovery, start: int, wanted: Callable[[], bool]) -> bool:
-        """Read to the end, for as long as that is ``wanted``; whether it was reached."""
+        """Read to the end, for as long as that is ``wanted``; whether it was reached.
+
+        Raises StateLost where the log does not hold ``start`` any more: records go by compaction
+        only, which moves no beginning, so what was there is gone and nobody can tell what it was.
+        """
         self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
         while wanted():
             for message in self._consumer.consume(5000, 0.05):
                 if _is_end(message):
                     return True
-                if message.error() is None:
+                error = message.error()
+                if error is None:
                     recovery.take(*_record(message))
+                elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                    raise StateLost(self._cut_off(start))
         return False
+
+    def _cut_off(self, start: int) -> str:
+        return (
+            f"the changelog {self._topic}/{self._partition} does not hold offset {start} any more, "
+            "so its records were deleted, not compacted; see that its cleanup.policy is compact, "
+            "and make the state anew from the sources, as docs/how-to/operate.md has it"
+        )
 
     def close(self) -> None:
         """Leave the broker."""

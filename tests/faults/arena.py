@@ -44,7 +44,7 @@ SETTLED_S = 1.5
 QUIET_S = 10.0
 STALL_S = 120.0
 """How long nothing may change before what is missing counts as lost."""
-WAIT_S = 90.0
+WAIT_S = 150.0
 
 
 class Broker(Protocol):

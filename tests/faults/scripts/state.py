@@ -143,7 +143,11 @@ def truncated_alone(arena: Arena) -> None:
     old.process.wait(20)
     _cut_off(arena)
     refused = arena.worker()
-    arena.ended(refused, 30)
+    code = arena.ended(refused)
+    said = refused.log.read_text()
+    if code != EXIT_STATE or "does not hold offset" not in said:
+        raise Failed(f"a worker whose changelog was cut off ended with {code}: {said[-500:]}")
+    arena.outcome.notes.append("refused with exit code 5, as it must be")
 
 
 def _cut_off(arena: Arena) -> None:
