@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.structs import TopicPartition
 
 from streams.engine.checkpoint import Transactions
@@ -152,6 +153,19 @@ def _ask(kafka: Mapping[str, Any], question: Callable[[Any], Awaitable[T]]) -> T
             f"the brokers do not tell who has transactions open ({type(error).__name__})",
             "they must be Kafka 3.0 or later, and let us DESCRIBE transactional ids",
         ) from error
+
+
+def requests_known(kafka: Mapping[str, Any]) -> frozenset[int]:
+    """Numbers of the requests that every broker answers; raises CannotAsk."""
+
+    async def known(client: Any) -> frozenset[int]:
+        found: list[set[int]] = []
+        for broker in client.cluster.brokers():
+            answer = await client.send(broker.nodeId, ApiVersionRequest())
+            found.append({key for key, *_ in answer.api_versions})
+        return frozenset(set.intersection(*found)) if found else frozenset()
+
+    return _ask(kafka, known)
 
 
 async def _transactions(client: Any) -> list[Transaction]:
