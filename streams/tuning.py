@@ -57,6 +57,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A worker that makes no progress for so long, though its broker answers, ends; at least ten
     times ``checkpoint_ms``. A batch has up to 2,000 records: steps that take longer for it need
     more."""
+    held_ms: int = 10_000
+    """Time for which an input may stand at a transaction that is not over, of anybody; then the
+    worker says whose it is (``held_by_transaction``)."""
     retries: int = 2
     """How often a failing record is tried again before it is dead-lettered."""
     breaker: int = 100

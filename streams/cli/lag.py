@@ -21,7 +21,10 @@ COLUMNS = (
 TASK = (
     "sub_topology", "partition", "watermark", "age_s", "declared", "delay_s", "paused", "no_effect",
 )  # fmt: skip
-TRANSACTION = ("topic", "partition", "offset", "age_s", "hung", "writer", "transactional_id")
+TRANSACTION = (
+    "topic", "partition", "offset", "age_s", "hung", "transactional_id", "writer", "producer_id",
+    "epoch", "state", "timeout_s", "coordinator", "remedy",
+)  # fmt: skip
 
 
 def lag(
@@ -42,6 +45,9 @@ def lag(
 
     Below, for each task: its watermark, what it has declared in its outputs and how much less that
     is (`delay_s`), and by step the retracts that found nothing to withdraw.
+
+    Transactions of anybody that have been open for more than 10 s at the end of an input come
+    last: whose they are, and how to end them. `streams transactions ls` shows all of the cluster.
 
     Examples:
       streams lag
@@ -72,6 +78,8 @@ def _print(found: Lag, output: Output) -> None:
 
     import msgspec  # noqa: PLC0415
 
+    from streams.ops.lag import LONG_SECONDS  # noqa: PLC0415
+
     if output == "json":
         print(json.dumps(msgspec.to_builtins(found)), flush=True)
         return
@@ -82,10 +90,10 @@ def _print(found: Lag, output: Output) -> None:
     show(rows, output, COLUMNS)
     if output == "table":
         _print_tasks(found)
-    hung: list[Row] = [msgspec.structs.asdict(t) for t in found.transactions if t.hung]
-    if hung and output == "table":
-        print("\nhung transactions: whoever reads committed data waits for them")
-        show(hung, "table", TRANSACTION)
+    long = [t for t in found.transactions if t.age_s > LONG_SECONDS]
+    if long and output == "table":
+        print("\nopen transactions: whoever reads committed data waits for them")
+        show([msgspec.structs.asdict(t) for t in long], "table", TRANSACTION)
     total = sum(row.lag for row in found.inputs)
     typer.echo(f"{total} offsets behind in {len(rows)} input partitions", err=True)
 

@@ -28,6 +28,9 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("streams.cli.demo:demo", "Play real Bitcoin input and show what comes out."),
     "worker": Entry("streams.cli.worker:worker", "Run a worker of the main job."),
     "lag": Entry("streams.cli.lag:lag", "Show what is left to read and what holds time back."),
+    "transactions": Entry(
+        "streams.cli.transactions:app", "Show whose transactions readers wait for; end one."
+    ),
     "broker": Entry("streams.cli.broker:app", "Start and stop the embedded Kafka broker."),
     "topics": Entry("streams.cli.topics:app", "List the topics; make a broker agree with them."),
     "source": Entry("streams.cli.source:app", "Fill the source topics from outside."),

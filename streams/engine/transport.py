@@ -34,6 +34,7 @@ from streams.engine.runner import Report, Runner, settle
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
 from streams.engine.topology import Topology
+from streams.engine.unable import unable
 from streams.wire.errors import no_right
 
 GC_THRESHOLDS = (50_000, 20, 100)
@@ -227,9 +228,9 @@ class Consumer(driver.Consumer):
             runner.timer.add_done_callback(_must_not_fail)
 
     def _refused(self, runner: Runner, error: BaseException) -> None:
-        """End with the name of the right that is missing, if it is one."""
+        """End with the name of the right, or of the ability, that is missing, if it is one."""
         id = self.flow.settings.transactional_id(runner.sub.name, runner.partition)
-        refused = no_right(error, f"begin task {runner} (transactional id {id})")
+        refused = no_right(error, f"begin task {runner} (transactional id {id})") or unable(error)
         if refused is not None:
             end_process(EXIT_MOVER, str(refused))
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException
 
 from schemas.compat import breaks
 from schemas.registry import locked_ids
@@ -21,12 +23,12 @@ from streams.broker.paths import cache_home, data_home
 from streams.config import Config
 from streams.engine.settings import settings_of
 from streams.ops.admin import Admin, OpsError, Planned
+from streams.ops.cluster import State, findings, look
 from streams.ops.target import require_broker, require_listener
 from streams.wire.errors import WireError
 from streams.wire.mapping import librdkafka
 from streams.wire.settings import WireSettings
 
-State = Literal["ok", "warn", "fail"]
 NOTHING = "nothing to do"
 FREE_BYTES = 2 << 30
 """Below it, topics of a few blocks and their changelogs may not fit."""
@@ -56,6 +58,7 @@ def checks(config: Config, bootstrap: str | None, warnings: Sequence[str] = ()) 
     found = broker(bootstrap, lambda address: require_broker(address, librdkafka(config.kafka)))
     yield found
     if bootstrap is not None and found.state == "ok":
+        yield from brokers({**librdkafka(config.kafka), "bootstrap.servers": bootstrap})
         yield from topics(config, bootstrap)
 
 
@@ -162,6 +165,17 @@ def broker(bootstrap: str | None, listens: Callable[[str], None] = require_liste
     except (OpsError, WireError) as error:
         return Check("broker", "fail", error.cause, error.remedy)
     return Check("broker", "ok", bootstrap)
+
+
+def brokers(kafka: Mapping[str, Any]) -> Iterator[Check]:
+    """The brokers can do what exactly-once delivery needs, and are set up for it."""
+    try:
+        cluster = look(kafka)
+    except KafkaException as error:
+        yield Check("brokers", "fail", error.args[0].str(), "see why they do not answer")
+        return
+    for said in findings(cluster):
+        yield Check(said.check, said.state, said.found, said.remedy or NOTHING)
 
 
 def secrets(warnings: Sequence[str]) -> Check:

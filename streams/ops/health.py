@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import structlog
@@ -23,8 +24,10 @@ from streams.engine.mover import EXIT_MOVER, EXIT_STALLED, Place, end_process
 from streams.engine.settings import EngineSettings
 from streams.engine.watchdog import NOTICE_SECONDS
 from streams.ops.admin import OpsError
+from streams.ops.held import Held
 from streams.ops.metrics import registry
 from streams.ops.outage import Outage
+from streams.ops.transactions import CannotAsk, holders
 from streams.ops.watching import Stalls, Watch, Worker
 from streams.wire.approach import refusal
 from streams.wire.errors import no_right
@@ -93,6 +96,7 @@ def ready(worker: Worker) -> list[Check]:
         _check("steps", not broken, "work", f"a step fails on everything in {broken}"),
         _check("assigned", settled, f"{len(wanted)} tasks", joining),
         _check("recovered", settled and not left, "all tasks", recovering if left else joining),
+        Check("inputs", True, worker.held_inputs.words() or "nobody holds them"),
     ]
 
 
@@ -109,7 +113,9 @@ class Looking(Service):
         super().__init__(**more)
         self.worker, self.stalls = worker, stalls
         self._kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
-        self._ends = Ends(self._kafka)
+        self._ends, self._stable = Ends(self._kafka), Ends(self._kafka, committed=True)
+        self._stands: dict[Place, int] | None = None
+        self._naming: asyncio.Task[None] | None = None
         self._first = Place(worker.selection.run[0].inputs[0].name, 0)
 
     @Service.task
@@ -121,6 +127,7 @@ class Looking(Service):
                 await asyncio.get_running_loop().run_in_executor(None, self._probe, inputs)
             self.stalls.look()
             self._end_if_stuck()
+            self._look_who_holds()
             number += 1
             await self.sleep(LOOK_SECONDS)
 
@@ -146,9 +153,28 @@ class Looking(Service):
             self.worker.outage.missed(error.args[0].name())
         else:
             self.worker.outage.answered()
+            with suppress(KafkaException):  # the next look tells whether it is away
+                self._stands = self._stable.ask(inputs, PROBE_SECONDS)
+
+    def _look_who_holds(self) -> None:
+        """Who keeps us waiting is asked beside the looks, which must not wait for it."""
+        held, stands, self._stands = self.worker.held_inputs, self._stands, None
+        if stands is None:
+            return
+        held.look(self.worker.ends, stands)
+        if held.unnamed() and (self._naming is None or self._naming.done()):
+            self._naming = asyncio.create_task(self._name(held))
+
+    async def _name(self, held: Held) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            held.tell(await loop.run_in_executor(None, holders, self._kafka, held.unnamed()))
+        except CannotAsk as error:
+            held.tell({}, error.cause)
 
     async def on_stop(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._ends.close)
+        for asking in (self._ends, self._stable):
+            await asyncio.get_running_loop().run_in_executor(None, asking.close)
 
 
 class Health(Service):

@@ -26,10 +26,13 @@ from streams.engine.settings import EngineSettings
 from streams.engine.tails import last_positions
 from streams.engine.topology import SubTopology
 from streams.ops.holding import holding
+from streams.ops.transactions import CannotAsk, Holder, holders, remedy
 
 TIMEOUT_SECONDS = 10.0
 HUNG_SECONDS = 60.0
 """`transaction.timeout.ms` of ours: what is open for longer is nobody's work any more."""
+LONG_SECONDS = 10.0
+"""What is open for longer is worth a line to people."""
 
 
 class InputLag(msgspec.Struct, frozen=True):
@@ -94,8 +97,18 @@ class OpenTransaction(msgspec.Struct, frozen=True):
     hung: bool
     """Whether it is older than any transaction of ours can be."""
     writer: str | None
-    """Who wrote the record, by its own headers."""
+    """Who wrote the record, by its own headers; None where it is none of ours."""
     transactional_id: str | None
+    """By the broker; where it does not tell, by the record's headers."""
+    producer_id: int | None
+    epoch: int | None
+    state: str | None
+    """By its coordinator; None where none knows it: then nobody will end it."""
+    timeout_s: float | None
+    """The age at which Kafka ends it by itself, within 10 s."""
+    coordinator: str | None
+    remedy: str
+    """How to end it now."""
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -270,19 +283,46 @@ def _transactions(
                     first.setdefault(
                         Place(message.topic() or "", message.partition() or 0), message
                     )
-        return [_transaction(place, first[place], settings) for place, _ in open_ if place in first]
+        who = _holders(kafka, list(first))
+        return [
+            _transaction(place, first[place], who.get(place), settings)
+            for place, _ in open_
+            if place in first
+        ]
     except KafkaException:
         return []  # it has ended meanwhile
     finally:
         consumer.close()
 
 
-def _transaction(place: Place, first: Message, settings: EngineSettings) -> OpenTransaction:
-    writer = texts(headers_of(first)).get(WRITER)
+def _holders(kafka: Mapping[str, Any], places: list[Place]) -> dict[Place, Holder]:
+    try:
+        return holders(kafka, places)
+    except CannotAsk:
+        return {}
+
+
+def _transaction(
+    place: Place, first: Message, holder: Holder | None, settings: EngineSettings
+) -> OpenTransaction:
+    writer, offset = texts(headers_of(first)).get(WRITER), first.offset() or 0
     age = max(0.0, time.time() - first.timestamp()[1] / 1000)
-    offset = first.offset() or 0
     named = None if writer is None else transactional_id(writer, settings)
-    return OpenTransaction(*place, offset, round(age, 1), age > HUNG_SECONDS, writer, named)
+    known = None if holder is None else holder.transaction
+    return OpenTransaction(
+        *place,
+        offset,
+        round(age, 1),
+        age > HUNG_SECONDS,
+        writer,
+        named if known is None else known.transactional_id,
+        None if holder is None else holder.producer_id,
+        None if holder is None else holder.epoch,
+        None if known is None else known.state,
+        None if known is None else known.timeout_s,
+        None if known is None else known.coordinator,
+        remedy(settings.bootstrap, place, offset, holder),
+    )
 
 
 def transactional_id(writer: str, settings: EngineSettings) -> str:

@@ -32,6 +32,7 @@ LEVELS = {
     "checkpoint_put_back": "warning",
     "misplaced": "warning",
     "durability": "warning",
+    "held_by_transaction": "warning",
     "breaker_open": "error",
     "breaker_closed": "warning",
 }

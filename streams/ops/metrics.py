@@ -73,6 +73,20 @@ FAMILIES: tuple[Family, ...] = (
         "Offsets between a task and its input's end, which is asked for every 5 s.",
     ),
     Family(
+        "streams_unstable_records",
+        "gauge",
+        INPUT,
+        "Offsets at an input's end that transactions still open, of anybody, keep from its readers "
+        "(high watermark less last stable offset); asked for every 5 s.",
+    ),
+    Family(
+        "streams_input_held_seconds",
+        "gauge",
+        (*INPUT, "by"),
+        "How long an input has stood at one open transaction, and its transactional id; absent "
+        "below engine.held_ms.",
+    ),
+    Family(
         "streams_input_watermark_milliseconds",
         "gauge",
         INPUT,
@@ -165,6 +179,7 @@ class WorkerCollector:
         """All families; called by the registry."""
         tasks = sorted(self._worker.tasks.items())
         yield from self._inputs(tasks)
+        yield from self._transactions(tasks)
         yield from self._input_times(tasks)
         yield from self._dispositions(tasks)
         yield from self._tasks(tasks)
@@ -182,6 +197,20 @@ class WorkerCollector:
                 if end is not None:  # not before the first look
                     lag.add_metric(labels, max(0, end - runner.task.position[topic]))
         yield from (read, lag)
+
+    def _transactions(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
+        names = ("streams_unstable_records", "streams_input_held_seconds")
+        unstable, waits = map(_family, names)
+        held = self._worker.held_inputs
+        long = held.long()
+        for (sub, partition), runner in tasks:
+            for place in (Place(topic, partition) for topic in runner.task.position):
+                labels = [sub, place.topic, str(partition)]
+                if place in held.unstable:
+                    unstable.add_metric(labels, held.unstable[place])
+                if place in long:
+                    waits.add_metric([*labels, held.by(place)], round(long[place], 1))
+        yield from (unstable, waits)
 
     def _dispositions(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
         names = ("streams_records_total", "streams_late_total", "streams_no_effect_total")

@@ -14,6 +14,7 @@ from typing import Any
 from streams.engine.mover import Place
 from streams.engine.runner import Report, Runner
 from streams.engine.selection import Selection
+from streams.ops.held import Held
 from streams.ops.outage import Outage
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -81,6 +82,9 @@ class Worker:
         self.selection: Selection = app.selection
         self.ends: dict[Place, int] = {}
         """The ends of the inputs, as they were at the last look."""
+        settings = app.flow.settings
+        self.held_inputs = Held(watch, settings.held_ms / 1000, settings.bootstrap)
+        """Those of them at which readers wait for a transaction of somebody."""
 
     @property
     def consumer(self) -> Any | None:

@@ -92,6 +92,23 @@ def credentials(kafka: Mapping[str, Any]) -> CredentialsT | None:
     )
 
 
+def aiokafka_settings(kafka: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a client of aiokafka; to be used on its event loop."""
+    found: dict[str, Any] = {"bootstrap_servers": str(kafka["bootstrap.servers"]).split(",")}
+    protocol = str(kafka.get("security.protocol", "PLAINTEXT")).upper()
+    found |= {"security_protocol": protocol, "ssl_context": tls_context(kafka)}
+    if not protocol.startswith("SASL"):
+        return found
+    if "oauth_cb" in kafka:
+        provider = _provider(kafka["oauth_cb"])
+        return found | {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": provider}
+    return found | {
+        "sasl_mechanism": kafka.get("sasl.mechanism", kafka.get("sasl.mechanisms")),
+        "sasl_plain_username": kafka.get("sasl.username"),
+        "sasl_plain_password": kafka.get("sasl.password"),
+    }
+
+
 def _provider(token_of: Any) -> Any:
     """aiokafka's way to a token, over librdkafka's."""
     from aiokafka.abc import AbstractTokenProvider  # noqa: PLC0415
