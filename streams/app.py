@@ -9,6 +9,7 @@ from streams.broker import default_bootstrap
 from streams.config import Config, load
 from streams.engine.application import Companion, build_app, no_report, say
 from streams.engine.own_types import teach
+from streams.engine.rerun import rerun
 from streams.engine.runner import Report
 from streams.engine.selection import Selection, whole
 from streams.engine.settings import settings_of
@@ -30,7 +31,7 @@ def make_app(
     Raises RegistryError when it cannot know its schema ids.
     """
     codec = teach(codec_for(config, lambda words: report("schema_ids", {"note": words})))
-    chosen = selection or whole(make_topology(config), config.application)
+    chosen = selection or rerun(whole(make_topology(config), config.id), config)
     return build_app(chosen, settings_of(config, bootstrap), codec, report, companions)
 
 

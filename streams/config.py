@@ -43,6 +43,19 @@ class ConfigError(ValueError):
     """A setting is wrong; the message names it, where it came from, and the remedy."""
 
 
+class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which run of the topology is meant; what `streams replay start` recorded of it."""
+
+    name: str = ""
+    """Its name; empty: the one that `streams replay switch` made the current one. `original` is the
+    first one, whose topics have the names of the code."""
+    source_partitions: int = 0
+    """Partitions of the sources, dead letters and late records, where the run has others; 0: the
+    same. Filled in from the record of the run."""
+    starts: dict[str, list[int]] = {}
+    """By source, the offset of each partition at which the run began. Filled in likewise."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -52,6 +65,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Partitions of every topic."""
     kafka: WireSettings = WireSettings()
     engine: EngineTuning = EngineTuning()
+    run: RunSettings = RunSettings()
     payments: PaymentSettings = PaymentSettings()
     entity_window_ms: int = 3_600_000
     """Size of the tumbling window in which an entity's activity, links and scores meet."""
@@ -71,6 +85,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a worker logs: ``auto`` is for people on a terminal, else JSON, one object a line."""
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     """The least that a worker logs; of the libraries below ``debug``, warnings and errors only."""
+
+    @property
+    def id(self) -> str:
+        """The application id of what runs: each run has one of its own."""
+        return f"{self.application}-{self.run.name}" if self.run.name else self.application
 
     def __repr__(self) -> str:
         """Without values: some are secret."""

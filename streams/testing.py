@@ -326,7 +326,13 @@ class TopologyDriver:
     def _checkpoint(self, place: tuple[str, int]) -> None:
         task = self.tasks[place]
         changelog = self._changelogs.setdefault(place, [])
-        encoder = Encoder("changelog", place[1], self.settings.partitions, task.writer)
+        encoder = Encoder(
+            "changelog",
+            place[1],
+            self.settings.partitions,
+            task.writer,
+            self.settings.aside_partitions,
+        )
         declare_to = tuple(t for t in task.sub.outputs if t.declared and not t.table)
         snapshot, refused = task.snapshot(), list[Record]()
         for topic, key, value, headers, partition in encoder.records(snapshot, declare_to):

@@ -51,6 +51,7 @@ def consume(
       streams consume ml.results --from-beginning --until-end --output csv > results.csv
       streams consume my.matches --module my.steps --from-beginning
     """
+    from streams.cli.runs import in_run  # noqa: PLC0415
     from streams.client import Reader  # noqa: PLC0415
     from streams.ops.consume import batches, start  # noqa: PLC0415
     from streams.ops.target import require_broker  # noqa: PLC0415
@@ -60,6 +61,8 @@ def consume(
     known = BY_TOPIC.get(topic) or own.get(topic)
     kafka = current().kafka()
     require_broker(bootstrap, kafka)
+    if known is not None:
+        topic = in_run([known], module)[0].name
     reader = Reader(bootstrap, current().codec(), {**kafka, "log_level": 0})
     try:
         places = _places(reader, topic, known, partition)

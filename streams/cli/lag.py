@@ -54,6 +54,7 @@ def lag(
       streams lag --only join_entities --watch 2
       streams lag --json
     """
+    from streams.cli.runs import run_config  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.lag import lag_of  # noqa: PLC0415
@@ -62,7 +63,7 @@ def lag(
     from streams.ops.target import require_broker  # noqa: PLC0415
 
     options = current()
-    config, bootstrap = options.config(), options.bootstrap()
+    config, bootstrap = run_config(module), options.bootstrap()
     selection, settings = select(config, module, only), settings_of(config, bootstrap)
     require_broker(bootstrap, settings.kafka)
     check(Admin(settings), selection)

@@ -27,6 +27,8 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("streams.cli.demo:demo", "Play real Bitcoin input and show what comes out."),
     "worker": Entry("streams.cli.worker:worker", "Run a worker of the main job."),
+    "replay": Entry("streams.cli.replay:app", "Do it all again beside what runs; switch over."),
+    "backfill": Entry("streams.cli.backfill:backfill", "Replay a part of the past."),
     "lag": Entry("streams.cli.lag:lag", "Show what is left to read and what holds time back."),
     "transactions": Entry(
         "streams.cli.transactions:app", "Show whose transactions readers wait for; end one."

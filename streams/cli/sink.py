@@ -58,9 +58,11 @@ def sink(
       streams sink duckdb -o path=own.duckdb --module my.steps --topic my.matches
     """
     from streams.cli.naming import find_typed  # noqa: PLC0415
+    from streams.cli.runs import in_run  # noqa: PLC0415
     from streams.topics import DERIVED  # noqa: PLC0415
 
     chosen = [find_typed(one, module) for one in topic] if topic else list(DERIVED)
+    chosen = in_run(chosen, module)
     settings = dict(_setting(text) for text in option or ())
     driver = _driver(name, settings, chosen, group, give_up_after, from_now)
     asked = end_asked()

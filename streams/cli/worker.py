@@ -9,6 +9,10 @@ import typer
 from streams.cli.options import current
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streams.config import Config
+    from streams.engine.application import Companion
     from streams.engine.runner import Report
     from streams.engine.selection import Selection
     from streams.engine.settings import EngineSettings
@@ -71,18 +75,25 @@ def worker(
       streams worker --only join_entities,follow_lifecycle
       streams worker --module my.steps --create-topics --health 127.0.0.1:8080
     """
-    from streams.engine.durability import look  # noqa: PLC0415
+    from streams.cli.runs import run_config  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.modules import select  # noqa: PLC0415
 
     options = current()
     given = {"health_listen": health, "log_level": log_level, "log_format": log_format}
     options.flags |= {name: value for name, value in given.items() if value is not None}
-    config, bootstrap = options.config(), options.bootstrap()
+    config, bootstrap = run_config(module, wait), options.bootstrap()
     selection, settings = select(config, module, only), settings_of(config, bootstrap)
-    app, report = _application(selection, settings)
+    app, report = application(config, selection, settings)
     _begin(selection, settings, wait, create_topics)
     app.checked = True
+    run(app, report, selection, settings)
+
+
+def run(app: Any, report: Report, selection: Selection, settings: EngineSettings) -> None:
+    """Say what runs, and run it until it is stopped; the process ends with the exit code."""
+    from streams.engine.durability import look  # noqa: PLC0415
+
     facts = {"application": selection.application, "sub_topologies": list(selection.names)}
     report("worker", {**facts, "steps": [step.name for step in selection.part.steps]})
     for finding in look(selection, settings):
@@ -92,7 +103,9 @@ def worker(
     _run(app)
 
 
-def _application(selection: Selection, settings: EngineSettings) -> tuple[Any, Report]:
+def application(
+    config: Config, selection: Selection, settings: EngineSettings, more: Iterable[Companion] = ()
+) -> tuple[Any, Report]:
     """The application, its logs and its health; nothing is connected yet."""
     from streams.app import make_app  # noqa: PLC0415
     from streams.ops.health import bind, companions  # noqa: PLC0415
@@ -100,12 +113,12 @@ def _application(selection: Selection, settings: EngineSettings) -> tuple[Any, R
     from streams.ops.outage import Flood, Outage  # noqa: PLC0415
     from streams.ops.watching import Watch  # noqa: PLC0415
 
-    config, outage = current().config(), Outage()
+    outage = Outage()
     set_up(config.log_format, config.log_level, secrets_of(config, settings.kafka), [Flood(outage)])
     watch = Watch(reporter())
     taken = None if config.health_listen is None else bind(config.health_listen)
     beside = companions(taken, watch, outage, settings)
-    return make_app(config, settings.bootstrap, watch, selection, beside), watch
+    return make_app(config, settings.bootstrap, watch, selection, [*beside, *more]), watch
 
 
 def _begin(selection: Selection, settings: EngineSettings, wait: int, create: bool) -> None:

@@ -73,9 +73,13 @@ class Snapshot(msgspec.Struct):
 class Encoder:
     """Turns a task's snapshot into Kafka records; runs in a thread, touches only what is frozen."""
 
-    def __init__(self, changelog: str, partition: int, partitions: int, writer: Writer) -> None:
+    def __init__(
+        self, changelog: str, partition: int, partitions: int, writer: Writer, aside: int = 0
+    ) -> None:
         self.changelog = changelog
         self.partition, self.partitions, self.writer = partition, partitions, writer
+        self._aside = aside or partitions
+        """Partitions of the topics of letters."""
         self._writer = str(writer).encode()
 
     def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
@@ -135,7 +139,7 @@ class Encoder:
             yield self.changelog, POSITION, position, None, self.partition
 
     def _letter(self, topic: Topic, letter: Letter) -> Written:
-        place = self.partition % self._count(topic)  # a task may have a number of its own
+        place = self.partition % self._aside  # a task may have a number of its own
         return topic.name, letter.key, letter.value, letter.headers, place
 
     def _too_large(self, topic: Topic, event: Event, value: bytes) -> Written:

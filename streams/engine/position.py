@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streams.engine.guard import Counts
+from streams.engine.upgrade import REMEDY, upgrade, upgrades_from
 
 if TYPE_CHECKING:
     from streams.engine.task import Task
@@ -35,7 +36,7 @@ def position_of(task: Task) -> dict[str, Any]:
 
 
 def stand_at(task: Task, position: dict[str, Any]) -> None:
-    """Let a task stand where the record stands; raises OtherVersion."""
+    """Let a task stand where the record stands; raises OtherVersion, UpgradeFailed."""
     for name in task.position.keys() & position["position"].keys():
         task.position[name] = position["position"][name]
         task.counts[name] = Counts(**position["counts"][name])
@@ -46,14 +47,17 @@ def stand_at(task: Task, position: dict[str, Any]) -> None:
     task.marks.load(position.get("told", {}), task.advanced)
     task.published = position["published"]
     task.said_idle = position["said_idle"]
-    _check_versions(task, position["steps"])
+    _bring_up(task, position["steps"])
 
 
-def _check_versions(task: Task, versions: dict[str, int]) -> None:
+def _bring_up(task: Task, versions: dict[str, int]) -> None:
+    """Upgrade the state of older versions; raises OtherVersion before anything is changed."""
+    known = {step.name: versions.get(step.name, step.version) for step in task.sub.steps}
     for step in task.sub.steps:
-        known = versions.get(step.name, step.version)
-        if known != step.version:
+        if upgrades_from(step, known[step.name]) is None:
             raise OtherVersion(
-                f"the state of step {step.name} is of version {known}, the code of version "
-                f"{step.version}: replay into a new application id"
+                f"the state of step {step.name} is of version {known[step.name]}, the code of "
+                f"version {step.version}: {REMEDY}"
             )
+    for step in task.sub.steps:
+        upgrade(task.store, step, known[step.name])

@@ -16,6 +16,8 @@ from streams.engine.selection import PART_SIGN, Selection, WrongSelection
 from streams.engine.settings import EngineSettings
 from streams.engine.storing import check_store
 from streams.engine.tails import last_positions
+from streams.engine.upgrade import REMEDY as OTHER_STATE
+from streams.engine.upgrade import upgrades_from
 
 TIMEOUT_SECONDS = 30
 ASK_SECONDS = 4
@@ -137,17 +139,16 @@ def _members(answer: Future[Any]) -> tuple[str, ...]:
 
 
 def check_state(selection: Selection, settings: EngineSettings) -> None:
-    """Raise WrongState where a changelog holds the state of another version of a step."""
+    """Raise WrongState where a changelog holds state of a version that the code cannot read."""
     kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
     logs = {settings.changelog(sub.name): sub for sub in selection.run}
     counts = {name: settings.tasks_of(sub) for name, sub in logs.items()}
     for place, position in last_positions(kafka, counts).items():
         for step in logs[place.topic].steps:
             known = position["steps"].get(step.name, step.version)
-            if known != step.version:
+            if upgrades_from(step, known) is None:
                 raise WrongState(
                     f"{place.topic} holds the state of step {step.name} of version {known}, the "
                     f"code is of version {step.version}",
-                    "run the version that wrote it, or replay: docs/how-to/operate.md, "
-                    "'A step's state changes its form'",
+                    OTHER_STATE,
                 )

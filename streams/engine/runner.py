@@ -55,7 +55,13 @@ class Runner:
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.task = Task(topology, sub, partition, settings, codec)
         self.changelog = settings.changelog(sub.name)
-        self.encoder = Encoder(self.changelog, partition, settings.partitions, self.task.writer)
+        self.encoder = Encoder(
+            self.changelog,
+            partition,
+            settings.partitions,
+            self.task.writer,
+            settings.aside_partitions,
+        )
         self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
         self.tx = Transactions(self.kafka, settings.transactional_id(sub.name, partition))
         exact = settings.delivery == "exactly_once"

@@ -8,10 +8,11 @@ import msgspec
 
 from streams.config import Config
 from streams.engine.topology import SubTopology
-from streams.topics import Topic
+from streams.topics import Topic, dead_letters, late_records
 from streams.tuning import EngineTuning
 from streams.wire.mapping import librdkafka
 
+ASIDE = (dead_letters, late_records)
 STALL_INTERVALS = 10
 """Checkpoints that may be missed."""
 
@@ -26,6 +27,12 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     """More librdkafka settings: TLS and SASL, as ``streams.wire.mapping`` says them."""
     partitions: int = 4
     """Partition count of every topic of the topology that does not say another."""
+    aside_partitions: int = 0
+    """The same of dead letters and late records, which all runs share; 0: as the others."""
+    run: str = ""
+    """Which run of the topology this is (``rerun``); empty: the first one."""
+    starts: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    """By input, the offset of each partition at which a task without a position begins."""
 
     @property
     def stall_s(self) -> float:
@@ -34,7 +41,14 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
 
     def count_of(self, topic: Topic) -> int:
         """How many partitions a topic has."""
-        return self.partitions if topic.partitions is None else topic.partitions
+        if topic.partitions is not None:
+            return topic.partitions
+        return (self.aside_partitions if topic in ASIDE else 0) or self.partitions
+
+    def start_of(self, topic: str, partition: int) -> int:
+        """Where a task begins that has no position yet."""
+        known = self.starts.get(topic, ())
+        return known[partition] if partition < len(known) else 0
 
     def tasks_of(self, sub: SubTopology) -> int:
         """How many tasks a sub-topology has: as many as each of its inputs has partitions."""
@@ -53,8 +67,11 @@ def settings_of(config: Config, bootstrap: str) -> EngineSettings:
     """The engine's settings from the configuration."""
     return EngineSettings(
         **msgspec.structs.asdict(config.engine),
-        application=config.application,
+        application=config.id,
         partitions=config.partitions,
         bootstrap=bootstrap,
         kafka=librdkafka(config.kafka),
+        aside_partitions=config.run.source_partitions,
+        run=config.run.name,
+        starts=config.run.starts,
     )

@@ -61,6 +61,9 @@ class Emit(Protocol):
 Process = Callable[[Any, "Scope", Emit], None]
 """Takes a ``Batch``, or ``Records`` where the topic carries original bytes."""
 Advance = Callable[[int, "Scope", Emit], None]
+Upgrade = Callable[[Any, Any], Any]
+"""From the key and value of an entry of the older version to its new value; None deletes it. The
+entries of a plain table have the keys (table, key)."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -76,6 +79,10 @@ class Step(msgspec.Struct, frozen=True):
     """The least event time of a result not yet emitted, corrections excepted."""
     version: int = 1
     """Raised when the step's state changes its form."""
+    upgrades: Mapping[int, Upgrade] = msgspec.field(default_factory=dict)
+    """By older version, what makes the next version's state of an entry; where one is missing, that
+    state is refused. What was emitted stays: an upgrade is for the form of state, not for results.
+    """
     times: Mapping[str, SideTime] = msgspec.field(default_factory=dict)
     """How the time of its inputs is told, by topic; what is not named here is as in the settings.
     Whether a topic is declared is the topic's own property."""

@@ -70,7 +70,9 @@ class Task:
         sub = topology.sub(sub.name)
         self.sub, self.partition, self.settings, self.codec = sub, partition, settings, codec
         self.store = new_store(settings, sub.name, partition)
-        self.position: dict[str, int] = {topic.name: 0 for topic in sub.inputs}
+        self.position: dict[str, int] = {
+            topic.name: settings.start_of(topic.name, partition) for topic in sub.inputs
+        }
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
         self.void: Counter[str] = Counter()
         """By step: retracts that found nothing to withdraw."""

@@ -11,7 +11,7 @@ from streams.engine.rights import check_rights
 from streams.engine.selection import Selection
 from streams.engine.storing import check_store
 from streams.ops.admin import Admin
-from streams.ops.own_topics import check, prepare
+from streams.ops.own_topics import check, needs_all, prepare
 
 AGAIN_SECONDS = 0.5
 
@@ -27,7 +27,7 @@ def until_it_may(
     check_store(admin.settings)
     deadline = time.monotonic() + seconds
     admin.wait(partial(_rights, admin, selection), seconds)
-    if selection.module is None:
+    if needs_all(selection, admin.settings):
         admin.wait(partial(admin.check, selection.topology), seconds)
     else:
         admin.wait(partial(prepare, admin, selection, create_topics), seconds)

@@ -157,7 +157,7 @@ class _Task:
         settings: EngineSettings,
         stand: Mapping[str, Any] | None,
     ) -> None:
-        self.sub, self.partition = sub, partition
+        self.sub, self.partition, self.settings = sub, partition, settings
         self.position: Mapping[str, int] = {} if stand is None else stand["position"]
         self.counts = {} if stand is None else stand["counts"]
         self.void: dict[str, int] = {} if stand is None else stand.get("void", {})
@@ -194,7 +194,7 @@ class _Task:
         hints: Mapping[tuple[str, Place], int],
     ) -> InputLag:
         place = Place(topic, self.partition)
-        position, mark, idle = self.position.get(topic, 0), *self._time(topic)
+        position, mark, idle = self._stands(topic), *self._time(topic)
         counts = Counts(**self.counts.get(topic, {}))
         return InputLag(
             self.sub.name,
@@ -214,6 +214,10 @@ class _Task:
             counts.late_retracts,
             counts.void_retracts,
         )
+
+    def _stands(self, topic: str) -> int:
+        """Its position, or where it will begin."""
+        return self.position.get(topic, self.settings.start_of(topic, self.partition))
 
     def _time(self, topic: str) -> tuple[int | None, bool]:
         if topic not in self.progress.timed:

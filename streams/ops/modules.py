@@ -18,6 +18,7 @@ from schemas.catalog import BY_NAME
 from streams.agents.pipeline import topology
 from streams.config import Config
 from streams.engine.guard import attempt
+from streams.engine.rerun import rerun
 from streams.engine.selection import EXIT_USAGE, Selection, WrongSelection, beside, only, whole
 from streams.engine.step import Step
 from streams.engine.topology import build
@@ -43,10 +44,11 @@ def select(config: Config, module: str | None = None, steps: str | None = None) 
     ``steps`` are names with commas between them. Raises TopologyError (BadModule, WrongSelection).
     """
     main = topology(config)
-    chosen = whole(main, config.application)
+    chosen = whole(main, config.id)
     if module is not None:
         own = build(load_steps(module))
-        chosen = beside(main, own, config.application, label_of(module))
+        chosen = beside(main, own, config.id, label_of(module))
+    chosen = rerun(chosen, config)
     if steps is None:
         return chosen
     return only(chosen, [name.strip() for name in steps.split(",")])

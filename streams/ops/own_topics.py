@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from streams.config import Config
 from streams.engine.selection import Selection
+from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology, Topology
 from streams.ops.admin import Admin, OpsError, Planned, wanted
 from streams.ops.modules import select
@@ -41,7 +42,12 @@ def check(admin: Admin, selection: Selection) -> None:
     The main job needs all of its topics. A module needs what its steps read and write, and where it
     puts records aside.
     """
-    admin.check(selection.part, STORED if selection.module is None else ASIDE)
+    admin.check(selection.part, STORED if needs_all(selection, admin.settings) else ASIDE)
+
+
+def needs_all(selection: Selection, settings: EngineSettings) -> bool:
+    """Whether all topics of the main job must be there, whether they are read or not."""
+    return selection.module is None and not settings.run
 
 
 def prepare(admin: Admin, selection: Selection, create: bool) -> list[str]:

@@ -1,0 +1,59 @@
+"""Which run a command is about: the one that ``run.name`` names, else the current one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from streams.cli.options import current
+
+if TYPE_CHECKING:
+    from streams.config import Config
+    from streams.ops.admin import Admin
+    from streams.ops.runs import Known
+    from streams.topics import Topic
+
+
+def run_config(module: str | None = None, wait: float = 0) -> Config:
+    """The configuration of the run that is meant; asks the broker which one is the current one.
+
+    ``wait``: seconds that the broker may be away. Raises NoRun, OpsError.
+    """
+    from streams.ops.runs import followed  # noqa: PLC0415
+
+    config = current().config()
+    return followed(config, known_runs(config, wait), module)
+
+
+def known_runs(config: Config, wait: float = 0) -> Known:
+    """All runs of the application."""
+    from streams.ops.runs import Runs  # noqa: PLC0415
+
+    admin = admin_of(config, wait)
+    admin.wait(admin.partitions, wait)
+    return Runs(admin, config.application).read()
+
+
+def admin_of(config: Config, wait: float = 0) -> Admin:
+    """Asks the broker; raises NoBroker where nobody listens, and nobody is to be waited for."""
+    from streams.engine.settings import settings_of  # noqa: PLC0415
+    from streams.ops.admin import Admin  # noqa: PLC0415
+    from streams.ops.target import require_broker  # noqa: PLC0415
+
+    settings = settings_of(config, current().bootstrap())
+    if not wait:
+        require_broker(settings.bootstrap, settings.kafka)
+    return Admin(settings)
+
+
+def in_run(topics: Iterable[Topic], module: str | None = None) -> list[Topic]:
+    """The topics as the run that is meant writes them; sources are what they are."""
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from streams.engine.rerun import name_in  # noqa: PLC0415
+
+    run = run_config(module).run.name
+    return [
+        t if t.source or t.event_type is None else replace(t, name=name_in(run, t.name))
+        for t in topics
+    ]

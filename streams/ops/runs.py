@@ -1,0 +1,158 @@
+"""Which runs of a topology there are, and which one readers are to take for the truth.
+
+A compacted topic of the application holds one record a run, and the name of the current one of the
+main job and of each module. It is made when the first replay begins; without it there is one run,
+the original, whose topics have the names of the code.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from streams.config import Config, RunSettings
+from streams.engine.mover import READ
+from streams.ops.admin import Admin, OpsError, Planned
+
+ORIGINAL = "original"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+READ_SECONDS, WRITE_SECONDS = 15.0, 15.0
+
+
+class NoRun(OpsError):
+    """There is no run of this name, or none may have it."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What a run is, from its first start on."""
+
+    name: str
+    module: str | None
+    """Whose steps it runs; None: the main job's."""
+    partitions: int
+    source_partitions: int
+    """Of the sources, where they have another count; else 0."""
+    starts: dict[str, list[int]]
+    """By source, the offset of each partition at which it began."""
+    partial: bool
+    """Whether anything lies before that."""
+    created_ms: int
+
+
+class Known(msgspec.Struct):
+    """All runs of an application."""
+
+    runs: dict[str, Run] = {}
+    current: dict[str, str] = {}
+    """By module (empty: the main job), the run that readers are to take."""
+
+    def current_of(self, module: str | None) -> str:
+        """The name of the current run."""
+        return self.current.get(module or "", ORIGINAL)
+
+    def run(self, name: str, module: str | None) -> Run:
+        """The run of this name; raises NoRun."""
+        found = self.runs.get(name)
+        if found is None:
+            some = ", ".join(sorted(self.runs)) or "none yet"
+            raise NoRun(f"there is no run {name}", f"`streams replay status` lists them ({some})")
+        if found.module != module:
+            whose = f"--module {found.module}" if found.module else "no --module"
+            raise NoRun(f"run {name} is not of these steps", f"use it with {whose}")
+        return found
+
+
+def check_name(name: str) -> None:
+    """Raise NoRun where a new run may not be named so."""
+    if name == ORIGINAL or not _NAME.fullmatch(name):
+        raise NoRun(
+            f"a run cannot be named {name!r}",
+            "use up to 31 small letters, digits and _, a letter first, such as v2",
+        )
+
+
+class Runs:
+    """Reads and writes that topic."""
+
+    def __init__(self, admin: Admin, application: str) -> None:
+        self.admin, self.topic = admin, f"{application}-runs"
+        self._kafka = {"bootstrap.servers": admin.settings.bootstrap, **admin.settings.kafka}
+
+    def read(self) -> Known:
+        """All runs; raises OpsError, KafkaException."""
+        known = Known({}, {})
+        if self.topic not in self.admin.partitions():
+            return known
+        for key, value in self._records():
+            kind, _, name = key.partition("/")
+            if kind == "run" and value is not None:
+                known.runs[name] = msgspec.json.decode(value, type=Run)
+            elif kind == "run":
+                known.runs.pop(name, None)
+            elif value is not None:
+                known.current[name] = value.decode()
+        return known
+
+    def _records(self) -> list[tuple[str, bytes | None]]:
+        consumer = Consumer({**READ, **self._kafka, "auto.offset.reset": "earliest"})
+        found: list[tuple[str, bytes | None]] = []
+        deadline = time.monotonic() + READ_SECONDS
+        try:
+            consumer.assign([TopicPartition(self.topic, 0, 0)])
+            while time.monotonic() < deadline:
+                for message in consumer.consume(500, 0.1):
+                    error = message.error()
+                    if error is None:
+                        found.append(((message.key() or b"").decode(), message.value()))
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        return found
+                    elif not error.retriable():
+                        raise KafkaException(error)
+        finally:
+            consumer.close()
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    def record(self, run: Run) -> None:
+        """Remember a run."""
+        self._write(f"run/{run.name}", msgspec.json.encode(run))
+
+    def forget(self, name: str) -> None:
+        """There is no such run any more."""
+        self._write(f"run/{name}", None)
+
+    def switch(self, name: str, module: str | None) -> None:
+        """From now on this is the current run."""
+        self._write(f"current/{module or ''}", name.encode())
+
+    def _write(self, key: str, value: bytes | None) -> None:
+        if self.topic not in self.admin.partitions():
+            settings = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
+            self.admin.create([Planned(self.topic, 1, settings, "missing")])
+        refused: list[KafkaError] = []
+
+        def told(error: KafkaError | None, message: Any) -> None:
+            if error is not None:
+                refused.append(error)
+
+        producer = Producer({**self._kafka, "enable.idempotence": True, "log_level": 2})
+        producer.produce(self.topic, value, key.encode(), on_delivery=told)
+        if producer.flush(WRITE_SECONDS) or refused:
+            raise OpsError(f"{self.topic} cannot be written", "see that the broker runs; try again")
+
+
+def applied(config: Config, run: Run) -> Config:
+    """The configuration of a run: its name, partitions and starts."""
+    settings = RunSettings(run.name, run.source_partitions, run.starts)
+    return msgspec.structs.replace(config, partitions=run.partitions, run=settings)
+
+
+def followed(config: Config, known: Known, module: str | None) -> Config:
+    """The configuration of the run that it names, else of the current one; raises NoRun."""
+    name = config.run.name or known.current_of(module)
+    if name == ORIGINAL:
+        return msgspec.structs.replace(config, run=RunSettings())
+    return applied(config, known.run(name, module))
