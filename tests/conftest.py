@@ -1,12 +1,19 @@
-"""A Kafka for all tests that need one."""
+"""What all tests have: generated examples without a time limit, and a Kafka for those that need it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streams.broker import BrokerError, EmbeddedBroker
+
+settings.register_profile(
+    "streams", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("streams")
+"""No test is about time: a busy machine may take as long as it takes."""
 
 
 @pytest.fixture(scope="session")
