@@ -1,4 +1,4 @@
-"""What all tests have: generated examples without a time limit, and a Kafka for those that need it."""
+"""What all tests have: generated examples without a time limit, and a Kafka where it is needed."""
 
 from __future__ import annotations
 
