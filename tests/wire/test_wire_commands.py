@@ -28,6 +28,8 @@ from tests.wire.certificates import Authority
 from tests.wire.guarded import PASSWORD, Guarded
 from tests.wire.running import MODULE, Shop, bindings
 
+pytestmark = pytest.mark.kafka
+
 __all__ = ["cli"]
 LABEL = json.dumps({"payload": {"subject": "ab" * 32, "illicit": True, "source": "test"}})
 NONE = "refuses user 'worker': wrong password or unknown user"

@@ -12,6 +12,8 @@ from tests.kafka.world import until
 from tests.wire.guarded import Guarded
 from tests.wire.running import MODULE, Shop, bindings, worker_rights
 
+pytestmark = pytest.mark.kafka
+
 
 @pytest.fixture(scope="module")
 def shop(guarded: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:

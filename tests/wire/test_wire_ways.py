@@ -19,6 +19,8 @@ from streams.wire.settings import WireSettings
 from tests.wire.certificates import Authority
 from tests.wire.guarded import PASSWORD, Guarded
 
+pytestmark = pytest.mark.kafka
+
 SECONDS = 6.0
 """In which each cause is named; measured: 0.0 to 1.1."""
 

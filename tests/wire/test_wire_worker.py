@@ -15,6 +15,8 @@ from tests.wire.endpoint import CLIENT, SECRET, Endpoint
 from tests.wire.guarded import PASSWORD, REAUTH_MS, Guarded
 from tests.wire.running import Shop
 
+pytestmark = pytest.mark.kafka
+
 
 @pytest.fixture(scope="module")
 def shop(guarded: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
