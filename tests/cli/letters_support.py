@@ -39,6 +39,7 @@ class Letters:
     def topic(self, partitions: int = 3, **settings: str) -> str:
         """A topic of its own."""
         name = f"t{next(_numbers)}.{time.monotonic_ns()}"
+        settings = {"retention.ms": "-1", **settings}  # the records of the tests are old
         future = self.admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name]
         future.result(30)
         deadline = time.monotonic() + 30

@@ -73,6 +73,17 @@ def test_a_record_keeps_its_time_where_its_topic_does(cli: Cli, letters: Letters
     assert [1_700_000_000_005] == [message.timestamp()[1] for message in letters.messages(topic)]
 
 
+def test_a_record_that_would_be_deleted_at_once_stays(cli: Cli, letters: Letters) -> None:
+    """A topic that deletes by its producers' times: older than it keeps is not written back."""
+    step, day = letters.step(), {"retention.ms": "86400000"}
+    stamped = letters.topic(1, **day, **{"message.timestamp.type": "LogAppendTime"})
+    for topic in (letters.topic(1, **day), stamped):
+        letters.dead(step, topic, 0, partition=0)
+    ended = redrive(cli, letters, "--step", step)
+    assert (8, {"too_old": 1, "redrive": 1}) == (ended.code, outcomes(ended))
+    assert 1 == len(letters.seen(stamped))
+
+
 def test_a_second_run_writes_nothing_twice(cli: Cli, letters: Letters) -> None:
     """What was written back is known, whatever chooses it the second time; new letters go."""
     step, topic = letters.step(), letters.topic()
