@@ -36,13 +36,13 @@ class Refused(ClientError, ValueError):
 
 
 class NotDelivered(ClientError):
-    """The broker does not have some of what was sent; ``ids`` are its events, ``code`` Kafka's."""
+    """The broker does not have some of what was sent; ``ids`` are its events."""
 
     def __init__(
-        self, cause: str, remedy: str, ids: tuple[str, ...] = (), code: int | None = None
+        self, cause: str, remedy: str, ids: tuple[str, ...] = (), kafka_code: int | None = None
     ) -> None:
         super().__init__(cause, remedy)
-        self.ids, self.code = ids, code
+        self.ids, self.kafka_code = ids, kafka_code
 
 
 class Fenced(ClientError):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class Verdicts(Protocol):
     """Told of every record that is left out, and why."""
 
+    reader: str
+    """Who it is to those who write a letter back: application and sub-topology."""
+
     def dead(
         self, topic: Topic, message: Message, step: str, cause: str, detail: str
     ) -> None: ...  # fmt: skip
@@ -42,12 +45,12 @@ class Admission:
         progress: Progress,
         scopes: Mapping[str, Scope],
         verdicts: Verdicts,
-        name: str = "",
     ) -> None:
         self._steps, self._scopes = sub.steps, scopes
         self._intake, self._progress, self._verdicts = intake, progress, verdicts
+        own = verdicts.reader.encode()
         typed = [topic for topic in sub.inputs if topic.event_type is not None]
-        self._readers = {topic.name: reader(topic, codec, name.encode()) for topic in typed}
+        self._readers = {topic.name: reader(topic, codec, own) for topic in typed}
         self.own_ids = _own_ids(sub)
         """Sources whose readers all tell repetitions by themselves, and how many these are."""
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from joins.outcome import Late
 from schemas.envelope import Event
 from schemas.errors import SchemaError, WrongSchema
 from schemas.headers import REPLAY_FOR, REPLAYS, WATERMARK, Headers
@@ -165,6 +166,22 @@ def dead_letter(
         ("dl.step", step.encode()),
         ("dl.detail", detail[:1000].encode(errors="replace")),
         *origin_headers("dl", message),
+        *reader,
+    ]
+    key, value = as_bytes(message.key()), as_bytes(message.value())
+    return letter(key, value, headers_of(message), why)
+
+
+def late_letter(
+    message: Message, step: str, late: Late, reader: Sequence[tuple[str, bytes]]
+) -> Letter:
+    """The letter of a late record: the same, with by how much in ``late.`` headers."""
+    why: Headers = [
+        ("late.step", step.encode()),
+        ("late.watermark", b"%d" % late.watermark),
+        ("late.by", b"%d" % late.by),
+        ("late.idle", b"true" if late.idle else b"false"),
+        *origin_headers("late", message),
         *reader,
     ]
     key, value = as_bytes(message.key()), as_bytes(message.value())

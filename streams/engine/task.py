@@ -28,10 +28,8 @@ from streams.engine.guard import (
     Message,
     attempt,
     dead_letter,
-    headers_of,
     is_control,
-    letter,
-    origin_headers,
+    late_letter,
     reader_headers,
 )
 from streams.engine.intake import Intake
@@ -91,11 +89,7 @@ class Task:
         self._emit = TaskEmit(self.route, self.fan)
         self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
         self.reader = f"{settings.application}-{sub.name}"
-        """Who it is to those who write a letter of it back."""
-        self._admission = Admission(
-            sub, codec, self.intake, self.progress, self._scopes, self, self.reader
-        )
-        self._versions = {step.name: step.version for step in sub.steps}
+        self._admission = Admission(sub, codec, self.intake, self.progress, self._scopes, self)
         self.marks = Marks(sub.steps, self._scopes)
         self._inner = {t.name for s in sub.steps for t in s.reads} - set(self.position)
 
@@ -329,7 +323,6 @@ class Task:
         counts.void_retracts += event.op == "retract"
 
     def elsewhere(self, topic: Topic) -> None:
-        """A record was written back for another reader; this task has taken it before."""
         counts = self.counts[topic.name]
         counts.read += 1
         counts.filtered += 1
@@ -338,7 +331,7 @@ class Task:
         counts = self.counts[topic.name]
         counts.read += 1
         counts.dead_letters += 1
-        reader = reader_headers("dl", self.reader, self._versions.get(step))
+        reader = reader_headers("dl", self.reader, self.sub.version(step))
         content = dead_letter(message, step, cause, detail, reader)
         self.pending.append(Pending(topics.dead_letters, content))
 
@@ -348,15 +341,8 @@ class Task:
         counts.late += 1
         counts.late_retracts += late.event.op == "retract"
         step = next(s.name for s in self.sub.steps if topic in s.reads)
-        why = [
-            ("late.step", step.encode()),
-            ("late.watermark", b"%d" % late.watermark),
-            ("late.by", b"%d" % late.by),
-            ("late.idle", b"true" if late.idle else b"false"),
-            *origin_headers("late", message),
-            *reader_headers("late", self.reader, self._versions[step]),
-        ]
-        content = letter(message.key(), message.value(), headers_of(message), why)
+        reader = reader_headers("late", self.reader, self.sub.version(step))
+        content = late_letter(message, step, late, reader)
         self.pending.append(Pending(topics.late_records, content))
 
     # Time and checkpoints -------------------------------------------------------------------------

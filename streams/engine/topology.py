@@ -31,6 +31,10 @@ class SubTopology(msgspec.Struct, frozen=True):
         """The input topic of this name; raises KeyError."""
         return next(t for t in self.inputs if t.name == name)
 
+    def version(self, step: str) -> int | None:
+        """The version of one of its steps; None for what is no step of it."""
+        return next((s.version for s in self.steps if s.name == step), None)
+
 
 class Topology(msgspec.Struct, frozen=True):
     """All sub-topologies of an application."""

@@ -27,7 +27,8 @@ MOST_RECORDS = 500
 MOST_BYTES = 8 << 20
 """Of one transaction."""
 TIMEOUT_SECONDS = 20
-ATTEMPTS = 3
+ATTEMPTS = 8
+AGAIN_SECONDS = 0.2
 BATCHES_A_SECOND = 2
 """With a rate: so often something is written."""
 Pairs = list[tuple[Letter, Plan]]
@@ -131,7 +132,7 @@ class Redrive:
         try:
             self._commit(going, options)
         except NotDelivered as error:
-            if error.code not in BLAMES_RECORD:
+            if error.kafka_code not in BLAMES_RECORD:
                 raise
             if len(batch) > 1:
                 return [pair for one in batch for pair in self._write([one], options)]
@@ -146,8 +147,9 @@ class Redrive:
                 self._commit_once(going, options)
                 return
             except NotDelivered as error:
-                if error.code not in FELL_WITH_ANOTHER or not left:
+                if error.kafka_code not in FELL_WITH_ANOTHER or not left:
                     raise
+                time.sleep(AGAIN_SECONDS)
 
     def _commit_once(self, going: Pairs, options: Options) -> None:
         self._transactions.begin()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
@@ -27,7 +29,7 @@ RECORD_ROOM = 1024
 """What Kafka adds to the parts of a record, at most."""
 Why = Literal[
     "redrive", "already", "quarantined", "control", "no_origin", "headers_lost", "bytes_lost",
-    "no_topic", "no_reader", "too_large", "refused",
+    "no_topic", "no_reader", "too_large", "too_old", "refused",
 ]  # fmt: skip
 MEANING: dict[Why, str] = {
     "redrive": "written back",
@@ -41,6 +43,7 @@ MEANING: dict[Why, str] = {
     "no_reader": "nobody of the name that refused it has a changelog here: write it back for "
     "everyone with --everyone",
     "too_large": "is larger than its topic takes: raise max.message.bytes there",
+    "too_old": "is older than its topic keeps what producers date: raise retention.ms there",
     "refused": "was refused by the broker",
 }
 
@@ -56,6 +59,22 @@ class Plan(NamedTuple):
     """How often it will have been written back."""
     reader: str = ""
     """Who alone is to take it; empty for everyone."""
+
+
+class Limits(NamedTuple):
+    """What a topic takes."""
+
+    most_bytes: int
+    oldest_ts: int
+    """A record with an earlier time (ms) would be deleted at once; 0: its time is its arrival."""
+
+
+def limits_of(settings: Mapping[str, str], now_ms: int) -> Limits:
+    """What a topic of these settings takes at this moment."""
+    kept = int(settings["retention.ms"])
+    dated = settings["message.timestamp.type"] == "CreateTime"
+    deletes = "delete" in settings["cleanup.policy"] and kept >= 0
+    return Limits(int(settings["max.message.bytes"]), now_ms - kept if dated and deletes else 0)
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -81,7 +100,7 @@ class Planner:
         self.options, self.kind, self.ledger = options, kind, ledger
         self._scanner = scanner
         self._counts = scanner.counts()
-        self._limits: dict[str, int] = {}
+        self._limits: dict[str, Limits] = {}
         forbidden = (topics.dead_letters.name, topics.late_records.name, topics.redrives.name)
         if options.to in forbidden:
             raise OpsError(f"letters are not written to {options.to}", "name another topic")
@@ -105,8 +124,11 @@ class Planner:
         partition = self._partition(letter, topic, key)
         ts = letter.number("timestamp") or 0
         record = Whole(topic, value, key, partition, marked(own, count, reader), ts)
-        if size_of(record) > self._limit(topic):
+        limits = self._limits_of(topic)
+        if size_of(record) > limits.most_bytes:
             return Plan("too_large", topic)
+        if 0 < ts < limits.oldest_ts:
+            return Plan("too_old", topic)
         return Plan("redrive", topic, record, count, reader)
 
     def _obstacle(self, letter: Letter, topic: str) -> Why | None:
@@ -158,13 +180,13 @@ class Planner:
             return was
         return was % count if key is None else partition_of(key, count)
 
-    def _limit(self, topic: str) -> int:
-        """The largest batch that a topic takes (bytes)."""
+    def _limits_of(self, topic: str) -> Limits:
+        """What a topic takes, and keeps."""
         if topic not in self._limits:
             asked = [ConfigResource(ResourceType.TOPIC, topic)]
             [future] = self._scanner.admin.describe_configs(asked).values()
-            found = future.result(TIMEOUT_SECONDS)["max.message.bytes"].value
-            self._limits[topic] = int(found or 0)
+            found = {name: str(one.value) for name, one in future.result(TIMEOUT_SECONDS).items()}
+            self._limits[topic] = limits_of(found, time.time_ns() // 1_000_000)
         return self._limits[topic]
 
 

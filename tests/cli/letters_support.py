@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -39,6 +39,7 @@ class Letters:
     def topic(self, partitions: int = 3, **settings: str) -> str:
         """A topic of its own."""
         name = f"t{next(_numbers)}.{time.monotonic_ns()}"
+        settings = {"retention.ms": "-1", **settings}  # the records of the tests are old
         future = self.admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name]
         future.result(30)
         deadline = time.monotonic() + 30
@@ -85,24 +86,28 @@ class Letters:
         ]
 
     def messages(self, topic: str) -> list[Message]:
-        """The same as the consumer gives them."""
-        reader = Consumer(
-            {
-                "bootstrap.servers": self.bootstrap, "group.id": "independent",
-                "isolation.level": "read_committed", "enable.partition.eof": True,
-                "receive.message.max.bytes": 80 << 20,
-            }
-        )  # fmt: skip
+        """The same as the consumer gives them, up to the end of the log, markers included."""
+        options: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap, "group.id": "independent",
+            "enable.partition.eof": True, "receive.message.max.bytes": 80 << 20,
+        }  # fmt: skip
+        reader = Consumer({**options, "isolation.level": "read_committed"})
+        ends = Consumer({**options, "isolation.level": "read_uncommitted"})
         partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
-        reader.assign([TopicPartition(topic, p, 0) for p in partitions])
-        found, ended = [], set()
-        while len(ended) < len(partitions):
+        places = [TopicPartition(topic, p, 0) for p in partitions]
+        left = {p.partition: ends.get_watermark_offsets(p, timeout=30)[1] for p in places}
+        reader.assign(places)
+        found, deadline = [], time.monotonic() + 60
+        while left:
+            assert time.monotonic() < deadline, f"{topic} has no end: {left}"
             for message in reader.consume(1000, 1.0):
-                if message.error() is not None:
-                    ended.add(message.partition())
-                else:
+                error, number, offset = message.error(), message.partition(), message.offset() or 0
+                if error is None:
                     found.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF and offset >= left.get(number, 0):
+                    left.pop(number, None)
         reader.close()
+        ends.close()
         return found
 
 

@@ -7,10 +7,12 @@ from hashlib import sha256
 
 import pytest
 
+from streams import topics
 from streams.engine.guard import Letter as Written
 from streams.topics import LETTER_BYTES
-from tests.cli.cli_support import Cli, Ended
+from tests.cli.cli_support import Cli, Ended, apply_topics
 from tests.cli.letters_support import Header, Letters, Seen, own_of, replays_of
+from tests.client.place import Place
 
 pytestmark = pytest.mark.kafka
 
@@ -69,6 +71,17 @@ def test_a_record_keeps_its_time_where_its_topic_does(cli: Cli, letters: Letters
     letters.dead(step, topic, 5, partition=0)
     redrive(cli, letters, "--step", step)
     assert [1_700_000_000_005] == [message.timestamp()[1] for message in letters.messages(topic)]
+
+
+def test_a_record_that_would_be_deleted_at_once_stays(cli: Cli, letters: Letters) -> None:
+    """A topic that deletes by its producers' times: older than it keeps is not written back."""
+    step, day = letters.step(), {"retention.ms": "86400000"}
+    stamped = letters.topic(1, **day, **{"message.timestamp.type": "LogAppendTime"})
+    for topic in (letters.topic(1, **day), stamped):
+        letters.dead(step, topic, 0, partition=0)
+    ended = redrive(cli, letters, "--step", step)
+    assert (8, {"too_old": 1, "redrive": 1}) == (ended.code, outcomes(ended))
+    assert 1 == len(letters.seen(stamped))
 
 
 def test_a_second_run_writes_nothing_twice(cli: Cli, letters: Letters) -> None:
@@ -220,6 +233,20 @@ def test_letters_that_look_like_ours_make_nothing_crash(cli: Cli, letters: Lette
     table = cli("dlq", "ls", "--step", step, "--broker", letters.bootstrap)
     assert (0, False) == (table.code, "\x1b" in table.out)
     assert 8 == redrive(cli, letters, "--step", step).code
+
+
+def test_letters_of_a_topic_that_was_made_anew_are_others(cli: Cli, other: str) -> None:
+    """They have the offsets of those that were written back, and are not them."""
+    letters = Letters(other)
+    step, topic = letters.step(), letters.topic()
+    for _ in range(2):
+        letters.dead(step, topic, 0)
+        assert {"redrive": 1} == outcomes(redrive(cli, letters, "--all"))
+        assert {"already": 1} == outcomes(redrive(cli, letters, "--all"))
+        Place(other).remove(topics.dead_letters)
+        apply_topics(other)
+        letters.producer.list_topics("dead_letters", timeout=10)
+    assert 2 == len(letters.seen(topic))
 
 
 def test_a_rate_is_kept(cli: Cli, letters: Letters) -> None:

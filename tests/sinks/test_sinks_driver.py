@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from sink_world import PARTITIONS, TOPICS, Changes, letters
 from webhook_receiver import SECRET
 
+from schemas.envelope import Event
+from schemas.events import Alert
+from schemas.headers import to_headers
 from schemas.wire import Codec
 from sinks.base import Permanent, Positions, Retryable, SinkRecord
 from sinks.catalog import open_sink
@@ -20,6 +23,7 @@ from streams import topics
 from streams.cli.sink import group_of
 from streams.client import read_all
 from streams.ops.patience import Patience
+from streams.ops.redriving import marked
 from streams.ops.sink_letters import SinkLetters
 from streams.ops.sinking import FLUSH_SECONDS, SinkDriver
 from tests.postgres import until
@@ -114,6 +118,26 @@ def test_refused_records_are_dead_letters_and_the_others_arrive(
         assert said["dl.detail"] == f"{original.event.id} is not wanted"
     wanted = expected(changes)
     assert {**wanted, "alerts": wanted["alerts"] - refused} == nets(sink)
+
+
+def test_a_record_that_is_written_back_for_another_reader_is_left_out(
+    sink_broker: str, changes: Changes
+) -> None:
+    """Who stored it before does not store it, or post it, a second time; who refused it does."""
+    changes.write(1)
+    producer, codec = Producer({"bootstrap.servers": sink_broker}), Codec()
+    for reader in ("", "sink:picky", "sink:another", "streams-by_txid"):
+        value = Alert("entity", "kind", "high", [], [])
+        event = Event(f"for-{reader}", "k", 0, "assert", value, type="alerts.alert.v1")
+        raw = codec.encode(event.type, value)
+        headers: Any = marked(to_headers(event), 1, reader)
+        producer.produce("alerts", raw, b"k", headers=headers)
+    assert 0 == producer.flush(30)
+    sink = Picky(set())
+    made = driver(sink_broker, sink, letters=SinkLetters(sink_broker, "picky"))
+    assert made.caught_up(60), made.error
+    made.stop()
+    assert {"for-", "for-sink:picky"} == {id for id in sink.live("alerts") if id[:4] == "for-"}
 
 
 def test_many_refused_records_take_no_quadratic_time(sink_broker: str, changes: Changes) -> None:
