@@ -45,6 +45,10 @@ test-deep: $(VENV)/.dev ## The tests with many more generated examples
 faults: $(VENV)/.dev ## Break Kafka and the workers in every way: make faults ARGS="--only zombie" (90 minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## A million mutations through each decoder and each guard
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: record-demo
 record-demo: $(VENV)/.dev ## Make the demo's recording again, from fresh real servers
 	@$(BIN)/python -m tests.demo.record_demo $(ARGS)
