@@ -97,6 +97,9 @@ def _wake(arena: Arena, frozen: Worker) -> None:
     time.sleep(1)
     frozen.process.send_signal(SIGCONT)
     if not taken:
+        arena.outcome.notes.append(
+            "a zombie woke up after the load: nobody looked who had its work"
+        )
         return
     code = arena.ended(frozen, 30)
     if code != EXIT_FENCED:
