@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
-from tests.faults.arena import Arena, Failed, until
+from tests.faults.arena import Arena
+from tests.faults.crew import Failed, until
 from tests.kafka.world import Worker
 
 EXIT_FENCED = 3
