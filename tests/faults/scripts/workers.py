@@ -25,9 +25,9 @@ def kill_at_random(arena: Arena) -> None:
         worker   |-----x |---x |------x ...
         input    |-------------------------|
     """
-    while not arena.loaded:
-        arena.pause(0.5, 5)
-        if not arena.loaded:
+    while not (arena.faults and arena.loaded):
+        arena.pause(0.5, 4)
+        if not (arena.faults and arena.loaded):
             arena.kill()
             if arena.chance.random() < 0.6:  # else the next one may come while it recovers
                 arena.recovered()
@@ -56,7 +56,7 @@ def rolling_restarts(arena: Arena) -> None:
 
 def rebalance_storm(arena: Arena) -> None:
     """Workers come and go, kindly or not, every two seconds."""
-    while not arena.loaded:
+    while not (arena.faults and arena.loaded):
         arena.pause(1.5, 2.5)
         number = arena.chance.randrange(len(arena.crew))
         arena.kill(number, arena.chance.choice((SIGKILL, SIGTERM, SIGTERM)))
