@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ from tests.postgres import PostgresServer
 def main() -> None:
     """Run what was asked for; ends with an error where a run is not clean."""
     asked = _asked()
+    for number in (signal.SIGTERM, signal.SIGINT):  # whoever ends this ends what it started
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     chosen = [BY_NAME[name] for name in asked.only] if asked.only else FAULTS
     outcomes, began = [], time.monotonic()
     postgres = PostgresServer("-c", "fsync=off")

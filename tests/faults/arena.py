@@ -7,17 +7,17 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tests.faults.crew import WAIT_S, Employer, Failed, last_words, recovered, until
 from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, written
 from tests.faults.oracle.long import Long, judge_long
 from tests.faults.oracle.reading import Topics, sizes, table
@@ -44,7 +44,6 @@ SETTLED_S = 1.5
 QUIET_S = 10.0
 STALL_S = 120.0
 """How long nothing may change before what is missing counts as lost."""
-WAIT_S = 150.0
 
 
 class Broker(Protocol):
@@ -82,29 +81,6 @@ class Outcome(msgspec.Struct):
     def clean(self) -> bool:
         """Whether nothing is lost, doubled or wrong, and the run came to its end."""
         return not (self.lost or self.doubled or self.wrong or self.error)
-
-
-class Failed(Exception):
-    """A run did not come to its end, or broke a promise that is not about records."""
-
-
-class Employer(Supervisor):
-    """Starts a worker again whenever it ends, unless it is to wait with that."""
-
-    def __init__(self, start: Callable[[], Worker]) -> None:
-        self.hold = threading.Event()
-        """While it is set, the next worker is not started."""
-
-        def begin() -> Worker:
-            while self.hold.is_set():
-                time.sleep(0.02)
-            return start()
-
-        super().__init__(begin)
-
-    def await_deaths(self, number: int) -> None:
-        """Wait until so many workers have ended."""
-        until(f"{number} workers have ended", lambda: len(self.codes) >= number)
 
 
 class Arena:
@@ -174,6 +150,7 @@ class Arena:
     def begin(self, workers: int = 1, **environment: str) -> None:
         """Start everything, and wait until the tasks have written their first outputs."""
         self.employ(workers, **environment)
+        until("a worker works", lambda: any(map(recovered, self.loose)))
         self.tail = Tail(self.bootstrap, PARTITIONS)
         self.tail.start()
         self._undo.callback(self.tail.stop)
@@ -345,7 +322,7 @@ class Arena:
         for code in codes:
             name = signal.Signals(-code).name if code < 0 else str(code)
             self.outcome.exits[name] = self.outcome.exits.get(name, 0) + 1
-        self.outcome.notes += [words for worker in self.loose if (words := _last_words(worker))]
+        self.outcome.notes += [words for worker in self.loose if (words := last_words(worker))]
         if self.sink is not None:
             self.sink.stop()
 
@@ -376,23 +353,3 @@ class Arena:
             supervisor.join(10)
             supervisor.worker.clean_up()
         self._undo.close()
-
-
-def _last_words(worker: Worker) -> str:
-    """Why a worker ended by itself, in its own words."""
-    code = worker.process.poll()
-    if code is None or code <= 0:
-        return ""
-    lines = worker.log.read_text(errors="replace").splitlines()
-    said = [line for line in lines if line.startswith(("streams:", "error:"))]
-    return f"exit {code}: {said[-1][:300] if said else lines[-1:]}"
-
-
-def until(what: str, condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:
-    """Wait for a condition and return what it gave; raises Failed with its name."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise Failed(f"did not happen within {seconds:g} s: {what}")
-        time.sleep(0.1)
-    return found

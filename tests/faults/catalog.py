@@ -84,7 +84,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("disk_full", state.disk_full, prepare=state.on_disk),
     Fault("changelog_compacted", state.compacted, seconds=30, plans=state.torn, broker=cleaning),
     Fault("changelog_truncated", state.truncated, prepare=state.on_disk),
-    Fault("changelog_lost", state.truncated_alone, judged=False),
+    Fault("changelog_lost", state.truncated_alone, breaks=False, judged=False),
     # 13 and 14: the chain, the target
     Fault(
         "reorg",
@@ -92,12 +92,18 @@ FAULTS: tuple[Fault, ...] = (
         shape={"reorgs": (1, 6, 100)},
         environment={f"{ENGINE}RETRACT_GRACE_MS": "30000"},
     ),
-    Fault("sink_down", targets.sink_down, seconds=20, in_ci=True),
-    Fault("sink_frozen", targets.sink_frozen),
+    Fault("sink_down", targets.sink_down, seconds=20, breaks=False, in_ci=True),
+    Fault("sink_frozen", targets.sink_frozen, breaks=False),
     Fault("hung_worker", workers.hung_worker, seconds=60, plans=workers.hangs),
     # 15 to 18: a long run, refusals
-    Fault("soak", long.soak, seconds=1800, seeds=1, sink=False, long=True),
-    Fault("wrong_partitions", records.just_load, seconds=10, prepare=starts.wrong_partitions),
+    Fault("soak", long.soak, seconds=1800, seeds=1, breaks=False, sink=False, long=True),
+    Fault(
+        "wrong_partitions",
+        records.just_load,
+        seconds=10,
+        breaks=False,
+        prepare=starts.wrong_partitions,
+    ),
     Fault("upgrade", starts.upgrade),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaException
 
 from streams.broker import EmbeddedBroker
-from tests.faults.arena import Arena, Broker, Failed, Outcome
+from tests.faults.arena import Arena, Broker, Outcome
+from tests.faults.crew import Failed
 from tests.faults.inputs import Shape
 from tests.faults.oracle.reading import Unread
 from tests.postgres import PostgresServer
@@ -39,6 +40,8 @@ class Fault(NamedTuple):
     broker: Callable[[Path], Any] = lambda folder: EmbeddedBroker(extra=SHORT)
     """A context manager that gives a ``Broker``, made for the run's folder."""
     sink: bool = True
+    breaks: bool = True
+    """Whether its play breaks something while the load goes on."""
     judged: bool = True
     """False: the run ends with a refusal, and no results are to be had."""
     long: bool = False
@@ -60,6 +63,8 @@ def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -
             fault.prepare(arena)
             arena.begin(fault.workers)
             fault.play(arena)
+            if fault.breaks and not arena.faults:
+                raise Failed("the load was over before anything was broken: a busy machine?")
             outcome = arena.finish() if fault.judged else arena.outcome
         except (Failed, AssertionError, Unread, KafkaException) as error:
             outcome = arena.outcome

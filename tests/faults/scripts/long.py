@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from tests.faults.arena import Arena, Failed
+from tests.faults.arena import Arena
 
 EVERY_S = 2.0
 GROWTH = 1.10
@@ -38,7 +38,7 @@ def soak(arena: Arena) -> None:
     arena.outcome.notes.append(f"worker: {before} in the second quarter, {after} in the last")
     grown = after.rss_mb > before.rss_mb * GROWTH + ROOM_MB
     if grown or after.threads > before.threads or after.files > before.files:
-        raise Failed(f"it grows: {before} in the second quarter, {after} in the last")
+        arena.outcome.error = "the worker grows"
 
 
 def sample(pid: int) -> Sample:

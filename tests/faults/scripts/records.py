@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults.arena import Arena, until
+from tests.faults.arena import Arena
+from tests.faults.crew import until
 
 
 def just_load(arena: Arena) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from streams.engine.stages import CHECKPOINT, FAILED, TAKEOVER
-from tests.faults.arena import Arena, Failed
+from tests.faults.arena import Arena
+from tests.faults.crew import Failed
 
 SHARES = 5
 """Seeds among which the steps are divided: one run has time for a fifth of them."""

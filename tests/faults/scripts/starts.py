@@ -6,7 +6,8 @@ from signal import SIGTERM
 
 from confluent_kafka.cimpl import NewTopic
 
-from tests.faults.arena import Arena, Failed, until
+from tests.faults.arena import Arena
+from tests.faults.crew import Failed, until
 from tests.faults.inputs import ORDERS, PARTITIONS, VISITS
 
 EXIT_CONFIG, EXIT_TOPICS = 6, 7

@@ -16,7 +16,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from tests.faults.arena import CHANGELOG, Arena, Failed, until
+from tests.faults.arena import CHANGELOG, Arena
+from tests.faults.crew import Failed, until
 from tests.faults.inputs import PARTITIONS
 
 EXIT_STATE = 5
