@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from schemas.wire import Codec
 from streams.engine.checkpoint import Fenced, Repeating, Transactions
@@ -23,6 +23,7 @@ from streams.engine.mover import (
 )
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
+from streams.engine.retake import Signature, last_signature
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
@@ -53,12 +54,19 @@ class Runner:
         self.changelog = settings.changelog(sub.name)
         self.encoder = Encoder(self.changelog, partition, settings.partitions, self.task.writer)
         self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
-        self.tx = Transactions(self.kafka, settings.transactional_id(sub.name, partition))
+        timeout = {"transaction.timeout.ms": settings.transaction_timeout_ms}
+        own_id = settings.transactional_id(sub.name, partition)
+        self.tx = Transactions({**self.kafka, **timeout}, own_id)
+        self.signature = Signature()
+        self.wanted: Callable[[], bool] = lambda: True
+        """Whether the group still has it that the task is ours."""
         exact = settings.delivery == "exactly_once"
         self.repeating = None if exact else Repeating(self.kafka)
         self.lock = asyncio.Lock()
         self.timer: asyncio.Task[None] | None = None
         self.saved = dict(self.task.position)
+        self.trying: float | None = None
+        """Since when checkpoints have been tried and not committed (monotonic seconds)."""
         self.at_end: dict[str, float] = {}
         self.declare_at = 0.0
         """When the task may declare its watermark again (monotonic seconds)."""
@@ -85,6 +93,7 @@ class Runner:
         """
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
+        self.wanted = wanted
         await loop.run_in_executor(self.pool, self._fence, wanted)
         fenced = time.perf_counter()
         try:
@@ -93,7 +102,7 @@ class Runner:
             self.lost(error)
         if not wanted():
             return
-        self.saved = dict(self.task.position)
+        self.saved, self.signature.committed = dict(self.task.position), recovery.by
         facts = {"entries": len(self.task.store), "fence_s": round(fenced - start, 3)}
         facts["replay_s"] = round(time.perf_counter() - fenced, 3)
         facts["replayed"] = recovery.records
@@ -106,7 +115,7 @@ class Runner:
             self.tx.fence(wanted)
 
     def _replay(self, wanted: Callable[[], bool]) -> Recovery:
-        reader = Reader(self.kafka, self.changelog, self.partition)
+        reader = self._reader()
         try:
             return recover(self.task, reader, wanted)
         finally:
@@ -210,6 +219,7 @@ class Runner:
                 self.task.store.settle()
             with Stage.SNAPSHOT:
                 snapshot = self.task.snapshot()
+                snapshot.position["by"] = self.signature.next()
             work = asyncio.ensure_future(self._write(snapshot))
             try:
                 await asyncio.shield(work)
@@ -234,13 +244,47 @@ class Runner:
         await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)
 
     def _commit(self, snapshot: Snapshot) -> None:
-        if self.repeating is None:
-            self.tx.commit(self.encoder.records(snapshot, self.declare_to))
-        else:
+        records = self.encoder.records(snapshot, self.declare_to)
+        if self.repeating is not None:
             self.repeating.send(self.encoder.outputs(snapshot))
-            self.tx.commit(self.encoder.state(snapshot, self.declare_to))
+            records = self.encoder.state(snapshot, self.declare_to)
+        self.trying = time.monotonic() if self.trying is None else self.trying
+        try:
+            self.tx.commit(records)
+        except Fenced as error:
+            self._retake(snapshot, error, time.monotonic() - self.trying)
+        self.trying = None
+        self.signature.committed = snapshot.position["by"]
         with Stage.KEEP:
             call_as(StateLost, self.task.store.keep, snapshot.changes)
+
+    def _retake(self, snapshot: Snapshot, fenced: Fenced, seconds: float) -> None:
+        """Go on if the transaction only timed out: returns if it had been committed all the same.
+
+        Raises KafkaException where it was not, and Fenced where somebody else has the task.
+        """
+        if not fenced.broken and seconds * 1000 < self.settings.transaction_timeout_ms:
+            raise fenced
+        ours = (snapshot.position["by"], self.signature.committed)
+        with Stage.RETAKE:
+            self._require_ours(ours, fenced)  # a healthy owner is not to be fenced for nothing
+            try:
+                self.tx.renew(self.wanted)
+            except KafkaException as error:
+                raise fenced from error
+            last = self._require_ours(ours, fenced)
+        if last == self.signature.committed:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the transaction timed out"))
+
+    def _require_ours(self, ours: tuple[Any, Any], fenced: Fenced) -> Any:
+        """The last signature on the changelog; raises Fenced where it is of somebody else."""
+        ended, last = last_signature(self._reader, self.wanted)
+        if not ended or last not in ours:
+            raise fenced
+        return last
+
+    def _reader(self) -> Reader:
+        return Reader(self.kafka, self.changelog, self.partition)
 
     async def close(self) -> None:
         """Stop the timer and forget the producer."""

@@ -185,6 +185,7 @@ class Consumer(driver.Consumer):
             await runner.close()  # revoked meanwhile
             return
         self.tasks[place] = runner
+        runner.wanted = lambda: session is self.mover.session
         with Stage.SEEK:
             added = self.mover.add(runner.places)
             runner.paused = set()

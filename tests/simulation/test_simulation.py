@@ -14,7 +14,7 @@ from tests.simulation.schemes import RIGHT, ROCKS, Scheme
 from tests.simulation.wrong import WRONG
 
 DEEP = os.environ.get("STREAMS_DEEP") == "1"
-BLOCKS, RUNS = (100, 500) if DEEP else (5, 250)
+BLOCKS, RUNS = (100, 500) if DEEP else (5, 150)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -32,10 +32,9 @@ def test_the_protocol_is_exact(scheme: Scheme, block: int) -> None:
             again = f"python -m tests.simulation --seed {seed} --scheme {scheme.name}"
             pytest.fail("\n".join([*found.trace[-80:], found.violation, again]))
         happened.update(found.kinds)
-    possible = WEIGHTS.keys() if scheme.compacted else WEIGHTS.keys() - {"clean", "day"}
-    transactional = {"mark", "expire"}
-    assert possible - transactional <= happened.keys()
-    assert scheme is CLAIMED or transactional <= happened.keys()
+    transactional = {"mark", "expire", "send", "wire", "clean", "day"}
+    possible = WEIGHTS.keys() if scheme is not CLAIMED else WEIGHTS.keys() - transactional
+    assert set() == possible - happened.keys()
 
 
 @pytest.mark.parametrize("scheme", WRONG, ids=lambda scheme: scheme.name)
