@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from tests.simulation.plain import CLAIMED
+from tests.simulation.plain import CLAIMED, PLAIN
 from tests.simulation.plan import WEIGHTS
 from tests.simulation.running import seeded
 from tests.simulation.schemes import RIGHT, ROCKS, Scheme
@@ -44,6 +45,13 @@ def test_a_protocol_that_is_wrong_is_found_out(scheme: Scheme) -> None:
         if seeded(seed, scheme).violation:
             return
     pytest.fail(f"{scheme.runs} runs, and nothing is wrong with {scheme.name}: {scheme.why}")
+
+
+@pytest.mark.parametrize("scheme", PLAIN[-3:], ids=lambda scheme: scheme.name)
+def test_only_compaction_breaks_what_a_claim_protects(scheme: Scheme) -> None:
+    """Without it nothing is wrong with these: it is the late record's place in the log."""
+    alone = replace(scheme, compacted=False)
+    assert [] == [seed for seed in range(100) if seeded(seed, alone).violation]
 
 
 def test_a_run_can_be_played_again() -> None:
