@@ -61,9 +61,9 @@ def test_a_transaction_that_times_out_does_not_end_its_worker(world: World, busy
     worker = world.worker(
         "--log-format", "json",
         STREAMS_ENGINE__TRANSACTION_TIMEOUT_MS="4000",
-        STREAMS_TEST_FAULT="hang=16@before:commit#30",
+        STREAMS_TEST_FAULT="hang=20@before:commit#20",
     )  # fmt: skip
-    until("it timed out", lambda: worker.said("the transaction timed out"))
+    until("it timed out", lambda: worker.said("the transaction timed out"), 150)
     player.finish()
     world.settle()
     assert 0 == worker.end()
