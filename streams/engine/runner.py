@@ -67,6 +67,8 @@ class Runner:
         self.saved = dict(self.task.position)
         self.trying: float | None = None
         """Since when checkpoints have been tried and not committed (monotonic seconds)."""
+        self.abandoned = False
+        """Whether the group took the task back before its timeout was looked into."""
         self.at_end: dict[str, float] = {}
         self.declare_at = 0.0
         """When the task may declare its watermark again (monotonic seconds)."""
@@ -212,7 +214,7 @@ class Runner:
     async def checkpoint(self) -> None:
         """Write what happened since the last one; on failure it is put back and raised."""
         async with self.lock:
-            if self.task.position == self.saved and not self.task.dirty:
+            if self.abandoned or (self.task.position == self.saved and not self.task.dirty):
                 return
             began = time.perf_counter()
             with Stage.SETTLE:
@@ -279,6 +281,7 @@ class Runner:
     def _require_ours(self, ours: tuple[Any, Any], fenced: Fenced) -> Any:
         """The last signature on the changelog; raises Fenced where it is of somebody else."""
         ended, last = last_signature(self._reader, self.wanted)
+        self.abandoned = not self.wanted()
         if not ended or last not in ours:
             raise fenced
         return last
@@ -306,6 +309,9 @@ async def settle(runners: list[Runner], report: Report) -> None:
     for runner, result in zip(runners, results, strict=True):
         if isinstance(result, StateLost):
             runner.lost(result)
+        if isinstance(result, Fenced) and runner.abandoned:
+            report("task_abandoned", {"task": str(runner), "error": str(result)})
+            continue
         if isinstance(result, Fenced):
             end_process(EXIT_FENCED, f"task {runner} has another owner now: {result}")
         if isinstance(result, (KafkaException, BufferError)):

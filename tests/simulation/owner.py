@@ -277,8 +277,12 @@ class Owner:
             p: n + small(ends[p] - n + 1) for p, n in self.next.items()
         }
         self.next = {}
-        while self.dirty and self.world.plan.small(4):
+        while self.dirty and not self.runner.abandoned and self.world.plan.small(4):
             self.checkpoint()
+        if self.runner.abandoned:
+            self.note("is abandoned")
+            self.gone = True
+            return
         self.note("is parked")
         self.parked = True
         self.strand.pause()
