@@ -3,10 +3,11 @@
 What to do on each error was measured on Apache Kafka 4.3.1:
 
 =============================  ==================================================================
-fatal, or fenced               somebody else owns the task: the process ends
+fatal, or fenced               somebody else owns the task: the process ends; a transaction that
+                               timed out looks the same (``retake``)
 retriable at commit or abort   the same call again (at commit an abort would conflict)
 anything else                  abort, put state and outputs back, try at the next interval
-failed abort                   the process ends
+failed abort                   as fenced
 =============================  ==================================================================
 """
 
@@ -22,7 +23,7 @@ from schemas.headers import Headers
 from streams.engine.stages import Stage
 
 WRITE: dict[str, Any] = {
-    "transaction.timeout.ms": 60_000,  # outlives a broker that is away for a while
+    "transaction.timeout.ms": 60_000,  # of a source; a task has a setting for it
     "linger.ms": 50,  # a commit flushes at once: until then fuller batches
     "delivery.report.only.error": True,  # a transaction tells of every record itself
     "log_level": 2,  # a broker that is away would fill the log
@@ -41,8 +42,23 @@ COMMIT_SECONDS = 10
 ABORT_SECONDS = 5
 
 
+FENCES = frozenset({
+    KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH,
+})  # fmt: skip
+
+
 class Fenced(Exception):
     """Somebody else owns this task now, or its producer is broken beyond repair."""
+
+    broken = False
+    """Whether it is only that: no other owner, and no timeout, looks like it."""
+
+    @classmethod
+    def by(cls, reason: KafkaError, words: str) -> Fenced:
+        """What a reason amounts to."""
+        found = cls(words)
+        found.broken = reason.code() not in FENCES
+        return found
 
 
 class Output(NamedTuple):
@@ -92,9 +108,18 @@ class Transactions:
 
     def __init__(self, config: dict[str, Any], transactional_id: str) -> None:
         self.id = transactional_id
-        self.producer: Producer | None = Producer(
-            {**WRITE, **config, "transactional.id": transactional_id}
-        )
+        self._config = {**WRITE, **config, "transactional.id": transactional_id}
+        self.producer: Producer | None = self._made()
+
+    def _made(self) -> Producer:
+        return Producer(self._config)
+
+    def renew(self, wanted: Callable[[], bool]) -> None:
+        """Take the id again, with a new producer: the old one is fenced for good."""
+        if self.producer is None:
+            raise Fenced(f"{self.id}: the producer is closed")
+        self.producer = self._made()
+        self.fence(wanted)
 
     def fence(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Take the id over: from here on nothing of an older owner can be written.
@@ -151,15 +176,17 @@ class Transactions:
     def _abort(self, producer: Producer, error: Exception) -> None:
         reason = error.args[0] if isinstance(error, KafkaException) else None
         if reason is not None and reason.fatal():
-            raise Fenced(f"{self.id}: {reason.name()} {reason.str()}") from error
+            raise Fenced.by(reason, f"{self.id}: {reason.name()} {reason.str()}") from error
         while True:
             try:
                 with Stage.ABORT:
                     producer.abort_transaction(ABORT_SECONDS)
                 return
             except KafkaException as worse:
-                if not worse.args[0].retriable():
-                    raise Fenced(f"{self.id}: abort failed: {worse.args[0].name()}") from error
+                reason = worse.args[0]
+                if not reason.retriable():
+                    words = f"{self.id}: abort failed: {reason.name()}"
+                    raise Fenced.by(reason, words) from error
 
     def close(self) -> None:
         """Forget the producer; an open transaction is aborted by the next owner's fence."""

@@ -28,6 +28,11 @@ class Recovery:
         self._position: dict[str, Any] | None = None
         self._after = 0
 
+    @property
+    def by(self) -> Any:
+        """Which checkpoint of which owner the last position record is of."""
+        return (self._position or {}).get("by")
+
     def take(self, offset: int, key: bytes, body: bytes | None) -> None:
         """Take the next record."""
         self.records += 1

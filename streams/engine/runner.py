@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from schemas.wire import Codec
 from streams.engine.breaker import Breaker, Broken, Part
@@ -25,6 +25,7 @@ from streams.engine.mover import (
 )
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
+from streams.engine.retake import Signature, last_signature
 from streams.engine.rights import named
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
@@ -63,12 +64,21 @@ class Runner:
             settings.aside_partitions,
         )
         self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
-        self.tx = Transactions(self.kafka, settings.transactional_id(sub.name, partition))
+        timeout = {"transaction.timeout.ms": settings.transaction_timeout_ms}
+        own_id = settings.transactional_id(sub.name, partition)
+        self.tx = Transactions({**self.kafka, **timeout}, own_id)
+        self.signature = Signature()
+        self.wanted: Callable[[], bool] = lambda: True
+        """Whether the group still has it that the task is ours."""
         exact = settings.delivery == "exactly_once"
         self.repeating = None if exact else Repeating(self.kafka)
         self.lock = asyncio.Lock()
         self.timer: asyncio.Task[None] | None = None
         self.saved = dict(self.task.position)
+        self.trying: float | None = None
+        """Since when checkpoints have been tried and not committed (monotonic seconds)."""
+        self.abandoned = False
+        """Whether the group took the task back before its timeout was looked into."""
         self.at_end: dict[str, float] = {}
         self.declare_at = 0.0
         """When the task may declare its watermark again (monotonic seconds)."""
@@ -103,6 +113,7 @@ class Runner:
         """
         loop, self.opening = asyncio.get_running_loop(), True
         start = time.perf_counter()
+        self.wanted = wanted
         await loop.run_in_executor(self.pool, self._fence, wanted)
         fenced = time.perf_counter()
         try:
@@ -112,7 +123,7 @@ class Runner:
         self.opening = False
         if not wanted():
             return
-        self.saved = dict(self.task.position)
+        self.saved, self.signature.committed = dict(self.task.position), self.recovery.by
         facts = {"entries": len(self.task.store), "fence_s": round(fenced - start, 3)}
         facts["replay_s"] = round(time.perf_counter() - fenced, 3)
         facts["replayed"] = self.recovery.records
@@ -125,7 +136,7 @@ class Runner:
             self.tx.fence(wanted)
 
     def _replay(self, wanted: Callable[[], bool]) -> None:
-        reader = Reader(self.kafka, self.changelog, self.partition)
+        reader = self._reader()
         try:
             recover(self.recovery, reader, wanted)
         finally:
@@ -272,13 +283,14 @@ class Runner:
     async def checkpoint(self) -> None:
         """Write what happened since the last one; on failure it is put back and raised."""
         async with self.lock:
-            if self.task.position == self.saved and not self.task.dirty:
+            if self.abandoned or (self.task.position == self.saved and not self.task.dirty):
                 return
             began = time.perf_counter()
             with Stage.SETTLE:
                 self.task.store.settle()
             with Stage.SNAPSHOT:
                 snapshot = self.task.snapshot()
+                snapshot.position["by"] = self.signature.next()
             work = asyncio.ensure_future(self._write(snapshot))
             try:
                 await asyncio.shield(work)
@@ -304,13 +316,48 @@ class Runner:
         await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)
 
     def _commit(self, snapshot: Snapshot) -> None:
-        if self.repeating is None:
-            self.tx.commit(self.encoder.records(snapshot, self.declare_to))
-        else:
+        records = self.encoder.records(snapshot, self.declare_to)
+        if self.repeating is not None:
             self.repeating.send(self.encoder.outputs(snapshot))
-            self.tx.commit(self.encoder.state(snapshot, self.declare_to))
+            records = self.encoder.state(snapshot, self.declare_to)
+        self.trying = time.monotonic() if self.trying is None else self.trying
+        try:
+            self.tx.commit(records)
+        except Fenced as error:
+            self._retake(snapshot, error, time.monotonic() - self.trying)
+        self.trying = None
+        self.signature.committed = snapshot.position["by"]
         with Stage.KEEP:
             call_as(StateLost, self.task.store.keep, snapshot.changes)
+
+    def _retake(self, snapshot: Snapshot, fenced: Fenced, seconds: float) -> None:
+        """Go on if the transaction only timed out: returns if it had been committed all the same.
+
+        Raises KafkaException where it was not, and Fenced where somebody else has the task.
+        """
+        if not fenced.broken and seconds * 1000 < self.settings.transaction_timeout_ms:
+            raise fenced
+        ours = (snapshot.position["by"], self.signature.committed)
+        with Stage.RETAKE:
+            self._require_ours(ours, fenced)  # a healthy owner is not to be fenced for nothing
+            try:
+                self.tx.renew(self.wanted)
+            except KafkaException as error:
+                raise fenced from error
+            last = self._require_ours(ours, fenced)
+        if last == self.signature.committed:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the transaction timed out"))
+
+    def _require_ours(self, ours: tuple[Any, Any], fenced: Fenced) -> Any:
+        """The last signature on the changelog; raises Fenced where it is of somebody else."""
+        ended, last = last_signature(self._reader, self.wanted)
+        self.abandoned = not self.wanted()
+        if not ended or last not in ours:
+            raise fenced
+        return last
+
+    def _reader(self) -> Reader:
+        return Reader(self.kafka, self.changelog, self.partition)
 
     async def close(self) -> None:
         """Stop the timer and forget the producer."""
@@ -332,6 +379,9 @@ async def settle(runners: list[Runner], report: Report) -> None:
     for runner, result in zip(runners, results, strict=True):
         if isinstance(result, StateLost):
             runner.lost(result)
+        if isinstance(result, Fenced) and runner.abandoned:
+            report("task_abandoned", {"task": str(runner), "error": str(result)})
+            continue
         refused = no_right(result, f"write what task {runner} has made")
         if refused is not None:
             end_process(EXIT_MOVER, str(named(refused, runner.sub, runner.settings)))

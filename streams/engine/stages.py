@@ -56,6 +56,8 @@ class Stage(StrEnum):
 
     ABORT = "abort"
     """A stage from begin to commit failed: abort the transaction."""
+    RETAKE = "retake"
+    """The transaction took too long: take the id again, and see who went on."""
     PUT_BACK = "put_back"
     """What the failed checkpoint took goes with the next one."""
 
@@ -75,7 +77,7 @@ CHECKPOINT = (
     Stage.POSITION, Stage.COMMIT, Stage.KEEP, Stage.KEPT,
 )  # fmt: skip
 """A checkpoint, in order."""
-FAILED = (Stage.ABORT, Stage.PUT_BACK)
+FAILED = (Stage.ABORT, Stage.RETAKE, Stage.PUT_BACK)
 """What takes the place of the rest where a stage of a checkpoint failed."""
 
 

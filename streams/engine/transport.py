@@ -175,7 +175,9 @@ class Consumer(driver.Consumer):
         for runner in self.tasks.values():
             if runner.timer is not None:
                 runner.timer.cancel()
-        self.parked.update(self.tasks)
+        left = [runner for runner in self.tasks.values() if runner.abandoned]
+        await asyncio.gather(*[runner.close() for runner in left], return_exceptions=True)
+        self.parked |= {place: r for place, r in self.tasks.items() if not r.abandoned}
         self.tasks.clear()
         await super().on_partitions_revoked(revoked)
 
@@ -217,6 +219,7 @@ class Consumer(driver.Consumer):
             await runner.close()  # revoked meanwhile
             return
         self.tasks[place] = runner
+        runner.wanted = lambda: session is self.mover.session
         with Stage.SEEK:
             added = self.mover.add(runner.places)
             runner.begin()

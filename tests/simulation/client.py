@@ -171,7 +171,8 @@ def transactions_of(
         scheme = here.world.scheme
         made: Any = scheme.transactions.__new__(scheme.transactions)
         made.id = scheme.id_of(here, transactional_id)
-        made.producer = scheme.producer(here, made.id)
+        made._made = lambda: scheme.producer(here, made.id)
+        made.producer = made._made()
         return cast(Transactions, made)
 
     return make

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 POOL = Inline()
 IN_POOL = frozenset({
     Stage.BEGIN, Stage.OUTPUTS, Stage.DECLARE, Stage.CHANGELOG, Stage.POSITION, Stage.COMMIT,
-    Stage.KEEP, Stage.ABORT,
+    Stage.KEEP, Stage.ABORT, Stage.RETAKE,
 })  # fmt: skip
 T0 = 1_700_000_000_000
 
@@ -166,7 +166,10 @@ class Owner:
         self.replaying = stage is Stage.REPLAY and when == "before"
         self.point(f"{when} {stage}")
         if self.world.failures and self.world.failures[0][:2] == (when, stage):
-            raise self.world.failures.pop(0)[2]
+            failure = self.world.failures.pop(0)[2]
+            if isinstance(failure, BaseException):
+                raise failure
+            failure(self)
 
     def _live(self) -> None:
         try:
@@ -184,7 +187,7 @@ class Owner:
         self.process.alive = False
         if code == EXIT_BROKEN_CHAIN and FULL not in words:
             self.world.wrong.append(f"{self}: {words}")
-        taken = "_FENCED" in words
+        taken = "_FENCED" in words and not self.revoked
         if code == EXIT_FENCED and taken and self.world.fenced_last.get(self.task) is self:
             self.world.wrong.append(f"{self} was fenced, and nobody has its task: {words}")
 
@@ -274,8 +277,12 @@ class Owner:
             p: n + small(ends[p] - n + 1) for p, n in self.next.items()
         }
         self.next = {}
-        while self.dirty and self.world.plan.small(4):
+        while self.dirty and not self.runner.abandoned and self.world.plan.small(4):
             self.checkpoint()
+        if self.runner.abandoned:
+            self.note("is abandoned")
+            self.gone = True
+            return
         self.note("is parked")
         self.parked = True
         self.strand.pause()

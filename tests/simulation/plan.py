@@ -47,7 +47,7 @@ class Plan:
 WEIGHTS = {
     "run": 10.0, "beside": 3.0, "source": 3.0, "mark": 3.0, "send": 1.5, "wire": 0.5,
     "restart": 4.0, "thaw": 1.0, "let_go": 0.5, "clean": 0.7,
-    "crash": 1.0, "power": 0.3, "freeze": 1.5, "group": 2.5, "expire": 0.5, "day": 0.5,
+    "crash": 1.0, "power": 0.3, "freeze": 1.5, "group": 2.5, "expire": 3.0, "day": 0.5,
     "regroup": 0.2,
 }  # fmt: skip
 FAULTS = frozenset({"crash", "power", "freeze", "group", "expire", "day", "regroup"})

@@ -32,11 +32,13 @@ class Verdict(NamedTuple):
 
 
 class _Clock:
-    """In place of the module ``time``, for the age of what is on disk."""
+    """In place of the module ``time``."""
 
     @staticmethod
     def time() -> float:
         return World.running.broker.now_ms / 1000
+
+    monotonic = perf_counter = time
 
 
 def _owner() -> Owner:
@@ -73,6 +75,7 @@ _REPLACED: tuple[tuple[Any, str, Any], ...] = (
     (runner, "Transactions", transactions_of(_owner)),
     (runner, "Reader", lambda kafka, topic, partition: Reader(_owner(), topic, partition)),
     (runner, "end_process", end_process),
+    (runner, "time", _Clock),
     (task, "new_store", _store),
     (task, "planned", lambda topology, settings: topology),
     (rocks, "Disk", lambda folder: Disk(_owner(), folder)),

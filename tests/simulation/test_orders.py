@@ -58,7 +58,7 @@ def test_two_owners_at_every_two_points() -> None:
         second worker          |------|..........|-------|
                                any    any point
     """
-    _play(2, frozenset({"group"}), RIGHT, 100_000 if DEEP else 600)
+    _play(2, frozenset({"group"}), RIGHT, 100_000 if DEEP else 400)
 
 
 @pytest.mark.skipif(not DEEP, reason="many minutes: STREAMS_DEEP=1")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from streams.engine.codec import encode_value
 from streams.engine.doom import FALLIBLE
+from streams.engine.emit import POSITION
 from streams.engine.stages import CHECKPOINT, Stage, When
+from tests.simulation.broker import Content, Place
 from tests.simulation.client import refused, timed_out
+from tests.simulation.oracle import Violation
+from tests.simulation.owner import Owner
 from tests.simulation.plan import Listed
 from tests.simulation.running import World
 from tests.simulation.schemes import RIGHT
@@ -21,7 +28,7 @@ PLACES: list[tuple[When, Stage]] = [
 """Where Kafka may refuse something, and the worker goes on."""
 
 
-def _run(*failures: tuple[When, Stage, Exception]) -> str:
+def _run(*failures: tuple[When, Stage, Any]) -> str:
     """An undisturbed run but for these failures, each of them once; its trace."""
     world = World(Listed([], 0, frozenset()), RIGHT, Size(records=6, tasks=1, chaos=400))
     world.failures = list(failures)
@@ -52,9 +59,58 @@ def test_a_commit_that_nobody_answers_is_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize("place", [("before", Stage.BEGIN), ("after", Stage.COMMIT)])
-def test_what_cannot_be_aborted_ends_the_worker(place: tuple[When, Stage]) -> None:
-    """There is no transaction, or it is over: the next process begins where the log stands."""
-    assert "exit 3" in _run((*place, refused()))
+def test_what_cannot_be_aborted_is_looked_up(place: tuple[When, Stage]) -> None:
+    """There is no transaction, or it is over, and the producer is of no use: the log knows."""
+    trace = _run((*place, refused()))
+    assert "retake" in trace and "exit" not in trace
+    assert ("put_back" in trace) == (place[0] == "before")
+
+
+def _time_out(owner: Owner) -> None:
+    """Some is written, then it takes too long."""
+    assert owner.producing is not None
+    owner.producing.send()
+    owner.world._expire(owner.producing.id)
+
+
+def _done_but_fenced(owner: Owner) -> None:
+    """The commit was done, its answer is lost, and after a long while the id is not ours."""
+    producer = owner.producing
+    assert producer is not None
+    while producer.queue:
+        producer.send()
+    owner.world.broker.end(producer.id, producer.epoch, producer.serial, True)
+    owner.world.broker.ids[producer.id].epoch += 1
+    owner.world.broker.now_ms += 11_000
+
+
+def _taken_over(owner: Owner) -> None:
+    """It takes too long, and somebody else has committed a checkpoint meanwhile."""
+    _time_out(owner)
+    position = encode_value({"by": ["somebody", 1]})
+    log = owner.world.broker.log(Place(owner.runner.changelog, owner.task))
+    owner.world.broker.settle(owner.world.broker.ids[owner.producing.id].transaction)
+    log.append([Content(POSITION, position)], None)
+
+
+def test_a_transaction_that_times_out_is_put_back() -> None:
+    """Nobody went on: the same worker takes the id again, and the next checkpoint has all."""
+    trace = _run(("before", Stage.COMMIT, _time_out))
+    assert "retake" in trace and "put_back" in trace
+    assert "exit" not in trace
+
+
+def test_a_commit_that_was_done_before_it_was_fenced_is_kept() -> None:
+    """The last position record is that of the checkpoint itself: nothing is put back."""
+    trace = _run(("before", Stage.COMMIT, _done_but_fenced))
+    assert "retake" in trace
+    assert "put_back" not in trace and "exit" not in trace
+
+
+def test_a_transaction_that_timed_out_is_left_to_who_went_on() -> None:
+    """The last position record is somebody else's: the worker ends, and fences nobody."""
+    with pytest.raises(Violation, match="exit 3"):  # nobody had taken the id, says the oracle
+        _run(("before", Stage.COMMIT, _taken_over))
 
 
 @pytest.mark.parametrize("stage", [Stage.RESTORE, Stage.KEEP])

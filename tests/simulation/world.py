@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CHAOS, CALM = 600, 4000
 """Choices until all faults end, and until the run must have come to its end."""
+LONG_MS = 11_000
+"""Longer than a transaction may take."""
 IDLE = FAULTS | {"clean"}
 Wire = Callable[[], None]
 
@@ -61,14 +63,14 @@ class World:
         self.open: Transaction | None = None
         """What a source has written and not decided yet."""
         self.fenced_last: dict[int, Owner] = {}
-        """By task: who has fenced it last; nobody after its transaction has timed out."""
+        """By task: who has fenced it last."""
         self.hints: dict[tuple[int, str], int] = {}
         """Offsets that were committed to the group, as a hint."""
         self.generation = 0
         self.wrong: list[str] = []
         """What owners found wrong."""
-        self.failures: list[tuple[When, Stage, BaseException]] = []
-        """Stages that are to fail, in this order, each of them once."""
+        self.failures: list[tuple[When, Stage, BaseException | Callable[[Owner], None]]] = []
+        """Stages that are to fail, or what is to happen there; in this order, each once."""
         self.happened: set[str] = set()
         """Kinds of faults that there were."""
 
@@ -165,7 +167,7 @@ class World:
         if not process.alive:
             return [Action("restart", "", lambda: self._restart(process))]
         if process.frozen:
-            return [Action("thaw", f"{process} thaws", lambda: setattr(process, "frozen", False))]
+            return [Action("thaw", f"{process} thaws", lambda: self._thaw(process))]
         found = []
         for owner in process.owners.values():
             if owner.ready:
@@ -275,8 +277,8 @@ class World:
         self.wire.pop(self.plan.small(len(self.wire)))()
 
     def _expire(self, id: str) -> None:
+        self.broker.now_ms += LONG_MS
         self.broker.expire(id)
-        self.fenced_last.clear()
 
     def _clean(self) -> None:
         for place, log in self.broker.logs.items():
@@ -297,6 +299,10 @@ class World:
                 self.kill(process)
             for folder in process.machine.values():
                 folder.tear(self.plan.small(len(folder.batches) + 1))
+
+    def _thaw(self, process: Process) -> None:
+        process.frozen = False
+        self.broker.now_ms += self.plan.small(2) * LONG_MS
 
     def _regroup(self) -> None:
         self.generation = 0

@@ -165,6 +165,16 @@ class KeptFirst(Runner):
         self.tx.commit(records)
 
 
+class RetakesBlindly(Runner):
+    """Whose transaction timed out takes the id again and does not look who went on."""
+
+    def _retake(self, snapshot: Snapshot, fenced: Fenced, seconds: float) -> None:
+        if not self.wanted():
+            raise fenced
+        self.tx.renew(self.wanted)
+        raise refused()
+
+
 class GivesUp(Transactions):
     """A commit that nobody answers has failed."""
 
@@ -266,6 +276,10 @@ WRONG = (
     Scheme(
         "fenced-tries-again", "its state is not that of the log",
         transactions=TriesAgain, often=("group", "freeze"),
+    ),
+    Scheme(
+        "retake-without-a-look", "somebody else went on meanwhile",
+        runner=RetakesBlindly, often=("group", "freeze", "expire"),
     ),
     Scheme(
         "refused-record-missing", "the position moves on without it",
