@@ -67,7 +67,7 @@ def test_a_sound_cluster_and_a_single_broker_are_fine() -> None:
         ),
         (
             with_settings(transaction_state_log_min_isr="4"),
-            "topic __transaction_state", "fail", "transaction.state.log.min.isr=2",
+            "topic __transaction_state", "warn", "transaction.state.log.min.isr=2",
         ),
         (
             with_settings(transaction_max_timeout_ms="30000"),
