@@ -14,7 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import msgspec
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+)
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
@@ -39,6 +43,10 @@ from streams.wire.errors import no_right
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """State is large and free of cycles: the defaults would walk through it all the time."""
+BAD_SESSION = (
+    "the brokers allow no session of {0.session_timeout_ms} ms: set engine.session_timeout_ms to "
+    "what lies between their group.min.session.timeout.ms and group.max.session.timeout.ms"
+)
 
 
 class Flow(msgspec.Struct):
@@ -73,11 +81,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return True
 
     def look_at_rights(self) -> None:
-        """aiokafka waits for somebody to ask before it tells that it may not join."""
+        """aiokafka waits for somebody to ask before it tells that it cannot join, for ever."""
         coordinator = getattr(self._consumer, "_coordinator", None)
         error = getattr(coordinator, "_pending_exception", None)
         if isinstance(error, GroupAuthorizationFailedError):
             self._forbidden()
+        if isinstance(error, InvalidSessionTimeoutError):
+            end_process(EXIT_MOVER, BAD_SESSION.format(self.consumer.flow.settings))  # type: ignore[attr-defined]
+        if error is not None:
+            end_process(EXIT_MOVER, f"cannot be in group {self.app.conf.id}: {error!r}")
 
     def _forbidden(self) -> None:
         """Who may not be in the group any more has no partitions: end, and say so."""

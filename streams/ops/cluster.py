@@ -92,7 +92,8 @@ def _log(cluster: Cluster, topic: str) -> Said:
     if copies == 1:
         return Said(name, "fail", f"{words}: one broker away, and nobody commits", _more(factor))
     if in_sync > copies:
-        return Said(name, "fail", f"{words}: nobody can commit", f"set {least}={copies - 1}")
+        words = f"{words}: older brokers refuse every commit, Kafka 4.3 wants all copies in sync"
+        return Said(name, "warn", words, f"set {least}={copies - 1}")
     if copies < min(WANTED_COPIES, cluster.brokers):
         return Said(name, "warn", words, _more(factor))
     if topic == COORDINATORS and in_sync == 1:

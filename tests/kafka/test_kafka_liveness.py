@@ -11,7 +11,7 @@ from signal import SIGCONT, SIGSTOP
 import pytest
 
 from streams.broker import EmbeddedBroker
-from streams.engine.mover import EXIT_FENCED, EXIT_STALLED
+from streams.engine.mover import EXIT_FENCED, EXIT_MOVER, EXIT_STALLED
 from tests.kafka.world import DEMO, Busy, World, until
 
 pytestmark = pytest.mark.kafka
@@ -41,6 +41,14 @@ def test_a_worker_in_which_something_fails_or_hangs_ends(world: World) -> None:
         last = worker.log.read_text().splitlines()[-1]
         assert (part, code, True) == (part, found, last.startswith("streams: ")), last
         assert words in last
+
+
+def test_a_worker_that_its_group_does_not_take_ends(world: World) -> None:
+    """Brokers refuse a session that is too short: one line, no worker that waits for ever."""
+    worker = world.worker(STREAMS_ENGINE__SESSION_TIMEOUT_MS="500")
+    assert EXIT_MOVER == worker.process.wait(90)
+    last = worker.log.read_text().splitlines()[-1]
+    assert last.startswith("streams: the brokers allow no session of 500 ms: set engine.session_")
 
 
 def test_sigterm_ends_a_worker_whose_broker_is_gone_for_good(
