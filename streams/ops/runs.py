@@ -14,11 +14,10 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.config import Config, RunSettings
+from streams.config import ORIGINAL, Config, RunSettings
 from streams.engine.mover import READ
 from streams.ops.admin import Admin, OpsError, Planned
 
-ORIGINAL = "original"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 READ_SECONDS, WRITE_SECONDS = 15.0, 15.0
 
@@ -146,7 +145,8 @@ class Runs:
 
 def applied(config: Config, run: Run) -> Config:
     """The configuration of a run: its name, partitions and starts."""
-    settings = RunSettings(run.name, run.source_partitions, run.starts)
+    starts = [f"{t}/{p}={o}" for t, offsets in run.starts.items() for p, o in enumerate(offsets)]
+    settings = RunSettings(run.name, run.source_partitions, starts)
     return msgspec.structs.replace(config, partitions=run.partitions, run=settings)
 
 

@@ -43,7 +43,7 @@ def streams(world: World, *words: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-m", "streams", *words],
-        capture_output=True, text=True, timeout=180, check=False, cwd=world.folder,
+        capture_output=True, text=True, timeout=300, check=False, cwd=world.folder,
         env={**os.environ, **own, "PYTHONPATH": path},
     )  # fmt: skip
 
@@ -158,6 +158,7 @@ def _check_current(own: Own) -> None:
     assert any('"z19"' in line for line in lines)
 
 
+@pytest.mark.timeout(900)
 def test_the_main_job_is_made_anew_from_the_beginning(
     alone: EmbeddedBroker, tmp_path: Path, busy: Busy
 ) -> None:
@@ -168,7 +169,7 @@ def test_the_main_job_is_made_anew_from_the_beginning(
         world.admin.apply(world.topology)
         worker = world.worker()
         world.play(busy.recording).finish()
-        world.settle()
+        world.settle(180)
         begun = streams(world, "replay", "start", "v2", "--from-beginning", "--within", "0")
         assert 0 == begun.returncode, begun.stderr[-3000:]
         assert "has caught up" in begun.stderr
