@@ -23,6 +23,8 @@ from streams.wire.secrets import too_wide
 from streams.wire.settings import WireSettings
 
 PREFIX = "STREAMS_"
+ORIGINAL = "original"
+"""The run whose topics have the names of the code."""
 DEFAULT_FILE = "streams.toml"
 _SECRET = re.compile(r"password|secret|token|user_info|credential", re.IGNORECASE)
 _PUBLIC = ("_location",)
@@ -52,8 +54,24 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source_partitions: int = 0
     """Partitions of the sources, dead letters and late records, where the run has others; 0: the
     same. Filled in from the record of the run."""
-    starts: dict[str, list[int]] = {}
-    """By source, the offset of each partition at which the run began. Filled in likewise."""
+    starts: list[str] = []
+    """Where the run began: TOPIC/PARTITION=OFFSET of each source. Filled in likewise."""
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        """The same by topic/partition; raises ConfigError."""
+        found = {}
+        for text in self.starts:
+            place, sign, offset = text.partition("=")
+            if not (sign and "/" in place and offset.isascii() and offset.isdigit()):
+                raise ConfigError(f"run.starts has {text!r}: write TOPIC/PARTITION=OFFSET")
+            found[place] = int(offset)
+        return found
+
+    @property
+    def beside(self) -> str:
+        """The name of a run other than the original, else empty."""
+        return "" if self.name == ORIGINAL else self.name
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +107,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def id(self) -> str:
         """The application id of what runs: each run has one of its own."""
-        return f"{self.application}-{self.run.name}" if self.run.name else self.application
+        beside = self.run.beside
+        return f"{self.application}-{beside}" if beside else self.application
 
     def __repr__(self) -> str:
         """Without values: some are secret."""

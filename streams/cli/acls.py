@@ -57,7 +57,7 @@ def acls(
     from streams.ops.rights import lines, rows  # noqa: PLC0415
 
     options = current()
-    found = _rights(role, module, only, topic, group, kind, name)
+    found = sorted({*_rights(role, module, only, topic, group, kind, name), *_of_runs(role)})
     who = principal or _principal()
     if output == "lines":
         bootstrap = options.broker or "localhost:9092"
@@ -65,6 +65,16 @@ def acls(
         return
     columns = ("principal", "kind", "name", "pattern", "operation")
     show(rows(found, who), output, columns)
+
+
+def _of_runs(role: Role) -> list[Right]:
+    """Who follows the current run has to be able to read which one that is."""
+    from streams.engine.rights import Right  # noqa: PLC0415
+    from streams.ops.runs import topic_of  # noqa: PLC0415
+
+    if role not in ("worker", "observer", "sink", "reader"):
+        return []
+    return [Right("topic", topic_of(current().config().application), "READ")]
 
 
 def _rights(

@@ -54,17 +54,17 @@ def lag(
       streams lag --only join_entities --watch 2
       streams lag --json
     """
-    from streams.cli.runs import run_config  # noqa: PLC0415
+    from streams.cli.runs import selected  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.lag import lag_of  # noqa: PLC0415
-    from streams.ops.modules import select  # noqa: PLC0415
     from streams.ops.own_topics import check  # noqa: PLC0415
     from streams.ops.target import require_broker  # noqa: PLC0415
 
     options = current()
-    config, bootstrap = run_config(module), options.bootstrap()
-    selection, settings = select(config, module, only), settings_of(config, bootstrap)
+    bootstrap = options.bootstrap()
+    config, selection = selected(module, only)
+    settings = settings_of(config, bootstrap)
     require_broker(bootstrap, settings.kafka)
     check(Admin(settings), selection)
     while True:

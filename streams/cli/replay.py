@@ -210,8 +210,8 @@ def drop(
       streams replay drop v2 --dry-run
       streams replay drop original --yes
     """
+    from streams.config import ORIGINAL  # noqa: PLC0415
     from streams.ops.replaying import drop as delete  # noqa: PLC0415
-    from streams.ops.runs import ORIGINAL  # noqa: PLC0415
 
     config = current().config()
     known = known_runs(config)

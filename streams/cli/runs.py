@@ -9,6 +9,7 @@ from streams.cli.options import current
 
 if TYPE_CHECKING:
     from streams.config import Config
+    from streams.engine.selection import Selection
     from streams.ops.admin import Admin
     from streams.ops.runs import Known
     from streams.topics import Topic
@@ -23,6 +24,22 @@ def run_config(module: str | None = None, wait: float = 0) -> Config:
 
     config = current().config()
     return followed(config, known_runs(config, wait), module)
+
+
+def selected(module: str | None, only: str | None, wait: float = 0) -> tuple[Config, Selection]:
+    """The configuration of the run that is meant, and what is to be run of it.
+
+    What is wrong with the names is said also where no broker answers.
+    """
+    from streams.ops.modules import select  # noqa: PLC0415
+    from streams.ops.target import NoBroker  # noqa: PLC0415
+
+    try:
+        config = run_config(module, wait)
+    except NoBroker:
+        select(current().config(), module, only)
+        raise
+    return config, select(config, module, only)
 
 
 def known_runs(config: Config, wait: float = 0) -> Known:

@@ -75,15 +75,14 @@ def worker(
       streams worker --only join_entities,follow_lifecycle
       streams worker --module my.steps --create-topics --health 127.0.0.1:8080
     """
-    from streams.cli.runs import run_config  # noqa: PLC0415
+    from streams.cli.runs import selected  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
-    from streams.ops.modules import select  # noqa: PLC0415
 
     options = current()
     given = {"health_listen": health, "log_level": log_level, "log_format": log_format}
     options.flags |= {name: value for name, value in given.items() if value is not None}
-    config, bootstrap = run_config(module, wait), options.bootstrap()
-    selection, settings = select(config, module, only), settings_of(config, bootstrap)
+    config, selection = selected(module, only, wait)
+    settings = settings_of(config, options.bootstrap())
     app, report = application(config, selection, settings)
     _begin(selection, settings, wait, create_topics)
     app.checked = True

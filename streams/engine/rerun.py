@@ -44,7 +44,7 @@ def rerun(selection: Selection, config: Config) -> Selection:
     Raises TopologyError where sources cannot be copied into another partition count.
     """
     run = config.run
-    if not run.name:
+    if not run.beside:
         return selection
     written = {topic.name for sub in selection.run for topic in sub.outputs}
     places = {t.name: _named(t, run.name) for sub in selection.run for t in sub.outputs}

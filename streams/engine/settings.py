@@ -31,8 +31,8 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     """The same of dead letters and late records, which all runs share; 0: as the others."""
     run: str = ""
     """Which run of the topology this is (``rerun``); empty: the first one."""
-    starts: dict[str, list[int]] = msgspec.field(default_factory=dict)
-    """By input, the offset of each partition at which a task without a position begins."""
+    starts: dict[str, int] = msgspec.field(default_factory=dict)
+    """By topic/partition, the offset at which a task without a position begins."""
 
     @property
     def stall_s(self) -> float:
@@ -47,8 +47,7 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
 
     def start_of(self, topic: str, partition: int) -> int:
         """Where a task begins that has no position yet."""
-        known = self.starts.get(topic, ())
-        return known[partition] if partition < len(known) else 0
+        return self.starts.get(f"{topic}/{partition}", 0)
 
     def tasks_of(self, sub: SubTopology) -> int:
         """How many tasks a sub-topology has: as many as each of its inputs has partitions."""
@@ -72,6 +71,6 @@ def settings_of(config: Config, bootstrap: str) -> EngineSettings:
         bootstrap=bootstrap,
         kafka=librdkafka(config.kafka),
         aside_partitions=config.run.source_partitions,
-        run=config.run.name,
-        starts=config.run.starts,
+        run=config.run.beside,
+        starts=config.run.offsets,
     )

@@ -13,7 +13,7 @@ from mode import Service
 
 from streams.ops.replaying import Progress
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 3.0
 
 
 class CatchingUp(Service):

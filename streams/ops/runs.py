@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.config import Config, RunSettings
+from streams.config import ORIGINAL, Config, RunSettings
 from streams.engine.mover import READ
+from streams.engine.rights import Right, missing
 from streams.ops.admin import Admin, OpsError, Planned
+from streams.wire.errors import NoRight
 
-ORIGINAL = "original"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 READ_SECONDS, WRITE_SECONDS = 15.0, 15.0
 
@@ -75,17 +76,27 @@ def check_name(name: str) -> None:
         )
 
 
+def topic_of(application: str) -> str:
+    """The topic that holds the runs of an application.
+
+    >>> topic_of("streams")
+    'streams-runs'
+    """
+    return f"{application}-runs"
+
+
 class Runs:
     """Reads and writes that topic."""
 
     def __init__(self, admin: Admin, application: str) -> None:
-        self.admin, self.topic = admin, f"{application}-runs"
+        self.admin, self.topic = admin, topic_of(application)
         self._kafka = {"bootstrap.servers": admin.settings.bootstrap, **admin.settings.kafka}
 
     def read(self) -> Known:
         """All runs; raises OpsError, KafkaException."""
         known = Known({}, {})
         if self.topic not in self.admin.partitions():
+            self._require_right()
             return known
         for key, value in self._records():
             kind, _, name = key.partition("/")
@@ -96,6 +107,18 @@ class Runs:
             elif value is not None:
                 known.current[name] = value.decode()
         return known
+
+    def _require_right(self) -> None:
+        """What we may not see is not listed, and must not be taken for not being there."""
+        settings = self.admin.settings
+        if settings.kafka.get("security.protocol", "PLAINTEXT") == "PLAINTEXT":
+            return
+        lacking = missing(self.admin.client, [Right("topic", self.topic, "READ")])
+        if lacking:
+            raise NoRight(
+                f"we have no right to {lacking[0]}, which says which run is the current one",
+                "`streams topics acls` prints what each role needs; give it to our principal",
+            )
 
     def _records(self) -> list[tuple[str, bytes | None]]:
         consumer = Consumer({**READ, **self._kafka, "auto.offset.reset": "earliest"})
@@ -146,7 +169,8 @@ class Runs:
 
 def applied(config: Config, run: Run) -> Config:
     """The configuration of a run: its name, partitions and starts."""
-    settings = RunSettings(run.name, run.source_partitions, run.starts)
+    starts = [f"{t}/{p}={o}" for t, offsets in run.starts.items() for p, o in enumerate(offsets)]
+    settings = RunSettings(run.name, run.source_partitions, starts)
     return msgspec.structs.replace(config, partitions=run.partitions, run=settings)
 
 

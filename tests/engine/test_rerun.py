@@ -23,7 +23,7 @@ from streams.sources.recording import read_lines
 from streams.testing import TopologyDriver
 from streams.topics import DERIVED, Topic
 from tests.engine.test_replay import _letters, _undisturbed
-from tests.kafka import shop
+from tests.kafka import grown, shop
 from tests.kafka.shopping import LAST, endings, facts
 from tests.playing import play_line, story_config
 
@@ -98,10 +98,10 @@ def test_a_run_has_an_application_id_of_its_own() -> None:
 
 
 @cache
-def shop_sets(partitions: int, run: str, sources: int) -> tuple[dict[str, Any], ...]:
-    """What the shop's steps make of a skewed, disordered input, some of it late."""
+def sets_of(module: str, partitions: int, run: str, sources: int) -> tuple[dict[str, Any], ...]:
+    """What a module's steps make of a skewed, disordered input; last what was late."""
     config = Config(partitions=partitions, run=RunSettings(run, sources))
-    driver = driver_of(select(config, "tests.kafka.shop"), config)
+    driver = driver_of(select(config, f"tests.kafka.{module}"), config)
     written = [*facts(seed=5, count=1500), *endings(4)]
     for number, (topic, event) in enumerate(written):
         event = replace(event)
@@ -110,16 +110,25 @@ def shop_sets(partitions: int, run: str, sources: int) -> tuple[dict[str, Any], 
     driver.run()
     driver.checkpoint()
     driver.run()
-    derived = [named(t, run) if run else t for t in shop.DERIVED]
+    made = shop.DERIVED if module == "shop" else (grown.spent,)
+    derived = [named(t, run) if run else t for t in made]
     late = [record.raw_value for record in driver.records(topics.late_records)]
     return (*(driver.net(topic) for topic in derived), {"late": sorted(map(str, late))})
 
 
 @pytest.mark.parametrize(("partitions", "sources"), CHOICES, ids=IDS)
-def test_observed_sources_have_the_same_late_records(partitions: int, sources: int) -> None:
-    """Lateness is judged where the records lie, so a copy changes nothing of it."""
-    expected, found = shop_sets(4, "", 0), shop_sets(partitions, "v2", sources)
+def test_three_joins_in_a_row_again_give_the_same_net_sets(partitions: int, sources: int) -> None:
+    """Their sources are observed and skewed by minutes; all of it is in time."""
+    expected, found = sets_of("shop", 4, "", 0), sets_of("shop", partitions, "v2", sources)
     assert all(expected[:3])
+    assert expected == found
+
+
+@pytest.mark.parametrize(("partitions", "sources"), CHOICES, ids=IDS)
+def test_the_same_records_are_late(partitions: int, sources: int) -> None:
+    """Lateness is judged where the records lie, so a copy changes nothing of it."""
+    expected, found = sets_of("grown", 4, "", 0), sets_of("grown", partitions, "v2", sources)
+    assert len(expected[1]["late"]) > 20
     assert expected == found
 
 

@@ -21,13 +21,16 @@ from streams.config import Config, RunSettings
 from streams.engine.settings import settings_of
 from streams.ops.lag import lag_of
 from streams.ops.modules import select
-from tests.kafka import shop
+from streams.sources.recording import read_lines
+from tests.kafka import grown, shop
 from tests.kafka.own import Own, config_of
 from tests.kafka.shopping import LAST, Fact, endings, facts, write
-from tests.kafka.world import ROOT, Busy, World, alternation, differences, story_of, until
+from tests.kafka.world import DEMO, ROOT, Busy, World, alternation, differences, story_of, until
 
 pytestmark = pytest.mark.kafka
 MODULE = "tests.kafka.shop"
+PLAYED_MS = 6000
+"""Over which blocks arrive one after the other."""
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def streams(world: World, *words: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-m", "streams", *words],
-        capture_output=True, text=True, timeout=180, check=False, cwd=world.folder,
+        capture_output=True, text=True, timeout=300, check=False, cwd=world.folder,
         env={**os.environ, **own, "PYTHONPATH": path},
     )  # fmt: skip
 
@@ -158,17 +161,18 @@ def _check_current(own: Own) -> None:
     assert any('"z19"' in line for line in lines)
 
 
+@pytest.mark.timeout(900)
 def test_the_main_job_is_made_anew_from_the_beginning(
     alone: EmbeddedBroker, tmp_path: Path, busy: Busy
 ) -> None:
     """The recorded input, read by a second application: every derived topic is the same."""
-    config = replace(story_of(busy.recording), partitions=2)
+    config = replace(story_of(busy.recording, stall_ms=120_000), partitions=2)
     world = World(alone.bootstrap, tmp_path, config)
     try:
         world.admin.apply(world.topology)
         worker = world.worker()
         world.play(busy.recording).finish()
-        world.settle()
+        world.settle(180)
         begun = streams(world, "replay", "start", "v2", "--from-beginning", "--within", "0")
         assert 0 == begun.returncode, begun.stderr[-3000:]
         assert "has caught up" in begun.stderr
@@ -180,3 +184,48 @@ def test_the_main_job_is_made_anew_from_the_beginning(
         assert 0 == worker.end()
     finally:
         world.close()
+
+
+def test_a_replay_may_begin_anywhere_if_it_is_said_to_be_partial(world: World) -> None:
+    """At an offset, a time or a height; what lies before is missing, and has to be accepted."""
+    own = Own(world.bootstrap, world.folder / "own", config_of("grown", 4), "tests.kafka.grown")
+    try:
+        own.create()
+        written = [f for f in facts(seed=3, count=500) if f.topic is shop.payments]
+        write(own.bootstrap, written)
+        begin = ["replay", "start", "part", "--module", "tests.kafka.grown", "--within", "0"]
+        begin += ["--from-offset", "shop.payments=9"]
+        refused = streams(own, *begin)
+        assert 2 == refused.returncode, refused
+        assert "state would be incomplete" in refused.stderr
+        assert "part.grown.spent" not in own.admin.partitions()
+        begun = streams(own, *begin, "--partial")
+        assert 0 == begun.returncode, begun.stderr[-2000:]
+        found = own.read(replace(grown.spent, name="part.grown.spent"))
+        causes = {read.event.causation_id for read in found if read.event is not None}
+        kept = {
+            r.event.id for r in own.read(shop.payments) if r.event is not None and r.offset >= 9
+        }
+        early = {
+            r.event.id for r in own.read(shop.payments) if r.event is not None and r.offset < 9
+        }
+        assert kept & causes
+        assert not (early - kept) & causes
+        at = [line.at for line in read_lines(DEMO)]
+        world.play(DEMO, speed=(at[-1] - at[0]) / PLAYED_MS).join(60)
+        whole, high = (_spans(world, *more) for more in ((), ("--from-height", "118")))
+        assert 0 == whole["bitcoin.blocks"]["first"] < high["bitcoin.blocks"]["first"]
+        assert whole["bitcoin.blocks"]["records"] > high["bitcoin.blocks"]["records"] > 0
+        late = _spans(world, "--from-time", "2100-01-01T00:00Z")
+        assert 0 == sum(row["records"] for row in late.values())
+        unknown = streams(world, "replay", "plan", "v3", "--from-height", "10000000")
+        assert "has no block of height" in unknown.stderr
+    finally:
+        own.close()
+
+
+def _spans(world: World, *more: str) -> dict[str, dict[str, int]]:
+    """By source, what `plan` says is to be read."""
+    done = streams(world, "replay", "plan", "v3", *more, "-o", "json")
+    assert 0 == done.returncode, done.stderr
+    return {row["topic"]: row for row in json.loads(done.stdout) if row["what"] == "read"}
