@@ -62,7 +62,16 @@ def _keeping(boundary: int, undo: int) -> Step:
         _forget(state, watermark - undo, boundary)
 
     bind = partial(_keeping, boundary)
-    return Step(NAME, (topics.examples,), (topics.models,), process, advance, bind=bind)
+    return Step(
+        NAME, (topics.examples,), (topics.models,), process, advance, bind=bind, warm=_library
+    )
+
+
+def _library() -> type[Learner]:
+    """The learner's class; its library takes longer to load than all else."""
+    from streams.models.learner import Learner  # noqa: PLC0415
+
+    return Learner
 
 
 def _unlearnable(event: Event) -> str | None:
@@ -101,14 +110,12 @@ def _relearn(
 
 def _standing(state: Store, model: str, before: int) -> Learner:
     """The learner as the last snapshot at or before ``before`` left it."""
-    # the model library takes longer to load than all else: a worker without labels starts without
-    from streams.models.learner import Learner  # noqa: PLC0415
-
+    learner = _library()
     last = next(state.scan(("snapshot", model), None, (before + 1,), reverse=True), None)
     if last is None:
-        return Learner(model)
+        return learner(model)
     snapshot: ModelSnapshot = last[1]
-    return Learner.resume(snapshot)
+    return learner.resume(snapshot)
 
 
 def _forget(state: Store, before: int, boundary: int) -> None:

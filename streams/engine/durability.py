@@ -1,8 +1,8 @@
 """Settings of topics under which something acknowledged can be lost: seen before anything is read.
 
 Refused is what would lose or change results without anybody noticing: a changelog that forgets, an
-election that gives up acknowledged records, a topic that nobody can write. What only narrows the
-margin is told. Sources: KIP-106 (unclean election), Kafka's documentation of the settings named.
+election that gives up acknowledged records. What only narrows the margin is told. Sources: KIP-106
+(unclean election), Kafka's documentation of the settings named.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def findings(topics: Iterable[Kept]) -> list[Finding]:
 
 
 UNSYNCED = "may elect a leader that lacks acknowledged records"
-UNWRITABLE = "has fewer replicas than it wants in sync, so nobody can write to it"
+UNWRITABLE = "has fewer replicas than it wants in sync"
 ALONE = "acknowledges what a single broker has"
 FORGETS = "is a changelog and forgets state by age"
 REVIVES = (
@@ -86,7 +86,7 @@ def _findings(topic: Kept) -> Iterable[Finding]:
     if topic.replicas > 1 and topic.says("unclean.leader.election.enable") == "true":
         yield _set(topic, UNSYNCED, "unclean.leader.election.enable=false", True)
     if least > topic.replicas:
-        yield _set(topic, UNWRITABLE, f"min.insync.replicas={topic.replicas}", True)
+        yield _set(topic, UNWRITABLE, f"min.insync.replicas={topic.replicas}", False)
     if least < 2 < topic.replicas:
         yield _set(topic, ALONE, "min.insync.replicas=2", False)
     if topic.changelog and topic.says("cleanup.policy") not in ("", "compact"):

@@ -17,8 +17,6 @@ from streams.engine.emit import Encoder, Snapshot
 from streams.engine.guard import call_as
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
-    EXIT_FENCED,
-    EXIT_MOVER,
     Chunk,
     Place,
     end_process,
@@ -26,16 +24,18 @@ from streams.engine.mover import (
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.retake import Signature, last_signature
-from streams.engine.rights import named
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
 from streams.engine.task import StepFailed, Task
 from streams.engine.topology import SubTopology, Topology
-from streams.wire.errors import no_right
 
 Report = Callable[[str, dict[str, Any]], None]
 """Told of what happens to a task: name of the event and its facts."""
+
+
+MOST_PAUSE_SECONDS = 5.0
+"""Between a checkpoint that failed and the next attempt."""
 
 
 class Runner:
@@ -92,6 +92,8 @@ class Runner:
         self.recovery = Recovery(self.task)
         self.checkpoints = 0
         """How many it has committed."""
+        self.failures = 0
+        """How many have failed since; each doubles the time until the next."""
         self.breaker = Breaker()
         self.working = False
         """Whether a chunk is being processed."""
@@ -136,6 +138,9 @@ class Runner:
             self.tx.fence(wanted)
 
     def _replay(self, wanted: Callable[[], bool]) -> None:
+        for step in self.sub.steps:
+            if step.warm is not None:
+                step.warm()
         reader = self._reader()
         try:
             recover(self.recovery, reader, wanted)
@@ -269,7 +274,8 @@ class Runner:
         busy, written = self.settings.checkpoint_busy_ms / 1000, last
         await asyncio.sleep(interval * (self.partition * 0.618 % 1))
         while True:
-            await asyncio.sleep(max(0.001, interval - (time.perf_counter() - last)))
+            pause = min(interval * 2**self.failures, max(interval, MOST_PAUSE_SECONDS))
+            await asyncio.sleep(max(0.001, pause - (time.perf_counter() - last)))
             last = time.perf_counter()
             self.watch_idleness()
             self._try_again()
@@ -304,11 +310,13 @@ class Runner:
             with Stage.KEPT:
                 self.task.store.kept()
                 self.saved = snapshot.position["position"]
-                self.checkpoints += 1
+                self.checkpoints, self.failures = self.checkpoints + 1, 0
             if snapshot.declares:
                 self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
             self.report("checkpoint", {"task": str(self), "seconds": seconds})
-        elif not isinstance(error, StateLost):  # lost only after the commit: nothing to repeat
+            return
+        self.failures += 1
+        if not isinstance(error, StateLost):  # lost only after the commit: nothing to repeat
             with Stage.PUT_BACK:
                 self.task.put_back(snapshot)
 
@@ -371,23 +379,3 @@ class Runner:
 
     def __str__(self) -> str:
         return f"{self.sub.name}/{self.partition}"
-
-
-async def settle(runners: list[Runner], report: Report) -> None:
-    """Checkpoint these tasks; a fenced one ends the process, other failures are tried again."""
-    results = await asyncio.gather(*[r.checkpoint() for r in runners], return_exceptions=True)
-    for runner, result in zip(runners, results, strict=True):
-        if isinstance(result, StateLost):
-            runner.lost(result)
-        if isinstance(result, Fenced) and runner.abandoned:
-            report("task_abandoned", {"task": str(runner), "error": str(result)})
-            continue
-        refused = no_right(result, f"write what task {runner} has made")
-        if refused is not None:
-            end_process(EXIT_MOVER, str(named(refused, runner.sub, runner.settings)))
-        if isinstance(result, Fenced):
-            end_process(EXIT_FENCED, f"task {runner} has another owner now: {result}")
-        if isinstance(result, (KafkaException, BufferError)):
-            report("checkpoint_put_back", {"task": str(runner), "error": str(result)})
-        elif isinstance(result, Exception):
-            end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot write: {result!r}")

@@ -100,6 +100,9 @@ class Step(msgspec.Struct, frozen=True):
     """Its results are read from Kafka though their key is the same: they lie elsewhere there."""
     bind: Callable[[int], Step] | None = None
     """The step with its ``retract_grace`` (ms), which only the topology knows (``plan``)."""
+    warm: Callable[[], object] | None = None
+    """Loads what takes long to load, such as a library of models: called in a thread while a task
+    takes its state over, so that the first record need not wait for it, nor other tasks."""
     retracted: Callable[[Topic, Event, Scope], bool] | None = None
     """Whether a retract of an event's id has had an effect. Who has this tells repetitions of a
     source by itself, with ``Emit.no_effect``: the task need not remember their ids too."""

@@ -34,8 +34,9 @@ from streams.engine.mover import (
     Place,
     end_process,
 )
-from streams.engine.runner import Report, Runner, settle
+from streams.engine.runner import Report, Runner
 from streams.engine.settings import EngineSettings
+from streams.engine.settling import settle
 from streams.engine.stages import Stage
 from streams.engine.topology import Topology
 from streams.engine.unable import unable

@@ -36,7 +36,7 @@ def test_a_single_broker_is_as_safe_as_it_can_be() -> None:
     ("topic", "setting", "fatal"),
     [
         (kept(unclean_leader_election_enable="true"), "unclean.leader.election.enable=false", True),
-        (kept(2, min_insync_replicas="3"), "min.insync.replicas=2", True),
+        (kept(2, min_insync_replicas="3"), "min.insync.replicas=2", False),
         (kept(cleanup_policy="delete"), "cleanup.policy=compact", True),
         (kept(cleanup_policy="compact,delete"), "cleanup.policy=compact", True),
         (kept(delete_retention_ms="1000"), "delete.retention.ms=86400000", True),

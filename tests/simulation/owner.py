@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streams.engine.mover import EXIT_BROKEN_CHAIN, EXIT_FENCED, Chunk, Place, Session
-from streams.engine.runner import settle
+from streams.engine.settling import settle
 from streams.engine.stages import Stage, When
 from streams.testing import Record
 from tests.simulation import inputs
