@@ -22,6 +22,9 @@ from streams.engine.upgrade import upgrades_from
 TIMEOUT_SECONDS = 30
 ASK_SECONDS = 4
 """One question: a client of a broker that has just started may never hear its answer."""
+PATIENT_SECONDS = 60
+"""librdkafka itself is not to give a question up: an answer that comes afterwards ends the process
+by an assertion (``rd_kafka_enq_once_del_source_return``)."""
 AGAIN_SECONDS = 0.2
 LOADING = frozenset(
     {
@@ -99,9 +102,10 @@ def groups(selection: Selection, settings: EngineSettings) -> list[Group]:
     Where the broker does not let us list groups, only our own and the base's are looked at.
     """
     deadline = time.monotonic() + TIMEOUT_SECONDS
+    client = admin_client(settings)
     while True:
         try:
-            return _groups(selection, admin_client(settings))
+            return _groups(selection, client)
         except TimeoutError as error:
             if time.monotonic() > deadline:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
@@ -115,13 +119,13 @@ def _groups(selection: Selection, client: AdminClient) -> list[Group]:
     names = {selection.application, selection.base}
     listed = _list_groups(client)
     names |= {name for name in listed if name.startswith(selection.base + PART_SIGN)}
-    answers = client.describe_consumer_groups(sorted(names), request_timeout=ASK_SECONDS)
+    answers = client.describe_consumer_groups(sorted(names), request_timeout=PATIENT_SECONDS)
     return [Group(name, _members(answer)) for name, answer in sorted(answers.items())]
 
 
 def _list_groups(client: AdminClient) -> list[str]:
     try:
-        answer = client.list_consumer_groups(request_timeout=ASK_SECONDS)
+        answer = client.list_consumer_groups(request_timeout=PATIENT_SECONDS)
         return [group.group_id for group in answer.result(ASK_SECONDS).valid]
     except KafkaException as error:
         if error.args[0].name().endswith("AUTHORIZATION_FAILED"):
