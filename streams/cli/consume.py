@@ -59,11 +59,11 @@ def consume(
 
     bootstrap, own = current().bootstrap(), own_topics(module)
     known = BY_TOPIC.get(topic) or own.get(topic)
-    kafka = current().kafka()
+    codec, kafka = current().codec(), current().kafka()
     require_broker(bootstrap, kafka)
     if known is not None:
         topic = in_run([known], module)[0].name
-    reader = Reader(bootstrap, current().codec(), {**kafka, "log_level": 0})
+    reader = Reader(bootstrap, codec, {**kafka, "log_level": 0})
     try:
         places = _places(reader, topic, known, partition)
         write = _writer(output, known)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import KafkaException
 
@@ -23,11 +23,13 @@ from streams.broker.paths import cache_home, data_home
 from streams.config import Config
 from streams.engine.settings import settings_of
 from streams.ops.admin import Admin, OpsError, Planned
-from streams.ops.cluster import State, findings, look
 from streams.ops.target import require_broker, require_listener
 from streams.wire.errors import WireError
 from streams.wire.mapping import librdkafka
 from streams.wire.settings import WireSettings
+
+if TYPE_CHECKING:
+    from streams.ops.cluster import State
 
 NOTHING = "nothing to do"
 FREE_BYTES = 2 << 30
@@ -169,6 +171,8 @@ def broker(bootstrap: str | None, listens: Callable[[str], None] = require_liste
 
 def brokers(kafka: Mapping[str, Any]) -> Iterator[Check]:
     """The brokers can do what exactly-once delivery needs, and are set up for it."""
+    from streams.ops.cluster import findings, look  # noqa: PLC0415
+
     try:
         cluster = look(kafka)
     except KafkaException as error:

@@ -8,6 +8,7 @@ the original, whose topics have the names of the code.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from typing import Any
 
@@ -18,7 +19,6 @@ from streams.config import ORIGINAL, Config, RunSettings
 from streams.engine.mover import READ
 from streams.engine.rights import Right, missing
 from streams.ops.admin import Admin, OpsError, Planned
-from streams.wire.errors import NoRight
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 READ_SECONDS, WRITE_SECONDS = 15.0, 15.0
@@ -96,7 +96,7 @@ class Runs:
         """All runs; raises OpsError, KafkaException."""
         known = Known({}, {})
         if self.topic not in self.admin.partitions():
-            self._require_right()
+            self._tell_of_right()
             return known
         for key, value in self._records():
             kind, _, name = key.partition("/")
@@ -108,16 +108,18 @@ class Runs:
                 known.current[name] = value.decode()
         return known
 
-    def _require_right(self) -> None:
-        """What we may not see is not listed, and must not be taken for not being there."""
+    def _tell_of_right(self) -> None:
+        """What we may not see is not listed: say so, since it may be there."""
         settings = self.admin.settings
         if settings.kafka.get("security.protocol", "PLAINTEXT") == "PLAINTEXT":
             return
         lacking = missing(self.admin.client, [Right("topic", self.topic, "READ")])
         if lacking:
-            raise NoRight(
-                f"we have no right to {lacking[0]}, which says which run is the current one",
-                "`streams topics acls` prints what each role needs; give it to our principal",
+            print(
+                f"streams: we have no right to {lacking[0]}, which says which run is the current "
+                "one: taken as if there were none (`streams topics acls` prints what each role "
+                "needs)",
+                file=sys.stderr,
             )
 
     def _records(self) -> list[tuple[str, bytes | None]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from streams.broker import EmbeddedBroker
 from tests.docs.reading import block_after, blocks, commands, timeless
 from tests.docs.render import README
 from tests.docs.shell import SCRIPTS, SECONDS, Shell, checkout
@@ -47,6 +48,13 @@ def _carries(path: Path, mark: str) -> bool:
         return f"{MARK}={mark}".encode() in path.read_bytes()
     except OSError:  # it has ended, or is somebody else's
         return False
+
+
+@pytest.fixture
+def alone() -> Iterator[str]:
+    """A broker that nobody else writes to."""
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +105,9 @@ def test_readme_shows_what_the_demo_prints(demo: DemoRun) -> None:
 
 
 @pytest.fixture
-def shell(kafka: str, demo: DemoRun, tmp_path: Path) -> Iterator[Shell]:
+def shell(alone: str, demo: DemoRun, tmp_path: Path) -> Iterator[Shell]:
     """A folder like a checkout, with the README's settings and the demo's output."""
-    made = checkout(tmp_path, TEXT, kafka, "readme")
+    made = checkout(tmp_path, TEXT, alone, "readme")
     (tmp_path / "out").symlink_to(demo.folder)
     (tmp_path / "streams.toml").write_text(blocks(TEXT, "toml")[0])
     yield made

@@ -114,7 +114,11 @@ def test_a_worker_that_hangs_itself_names_itself_and_ends(
         second                                                     |-fence--- exact --->
     """
     player = world.play(busy.recording, speed=busy.slow)
-    fault = {"STREAMS_TEST_FAULT": "hang@before:commit#30", "STREAMS_ENGINE__STALL_MS": "25000"}
+    fault = {
+        "STREAMS_TEST_FAULT": "hang@before:commit#30",
+        "STREAMS_ENGINE__STALL_MS": "25000",
+        "STREAMS_ENGINE__TRANSACTION_TIMEOUT_MS": "60000",
+    }
     worker = world.worker("--log-format", "json", **SOON, **fault)
     until("it hangs", lambda: worker.said("hang before commit"), LONG_S)
     assert EXIT_STALLED == worker.process.wait(60)

@@ -108,7 +108,7 @@ def test_a_worker_names_what_its_brokers_cannot_do(code: int, remedy: str | None
 @pytest.mark.kafka
 def test_brokers_that_allow_only_short_transactions(tmp_path: Path) -> None:
     """Doctor says it beforehand; a worker ends with one line instead of a failure at its start."""
-    extra = {"transaction.max.timeout.ms": "30000", "group.min.session.timeout.ms": "1000"}
+    extra = {"transaction.max.timeout.ms": "5000", "group.min.session.timeout.ms": "1000"}
     short: Any = EmbeddedBroker(extra=extra)
     try:
         bootstrap = short.start()

@@ -189,8 +189,9 @@ def test_acls_are_printed_without_a_broker(cli: Cli) -> None:
     begin = "kafka-acls.sh --bootstrap-server localhost:9092 --command-config admin.properties"
     assert [
         f"{begin} --add --allow-principal 'User:a b' --operation Read --group 'my app'",
-        f"{begin} --add --allow-principal 'User:a b' --operation Read --topic {alerts.name}",
+        f"{begin} --add --allow-principal 'User:a b' --operation Read --topic {alerts.name} "
+        "--topic streams-runs",
     ] == lines
     rows = json.loads(cli(*words, "--principal", "User:a b", "-o", "json").out)
-    assert ["group", "topic"] == [row["kind"] for row in rows]
+    assert ["group", "topic", "topic"] == [row["kind"] for row in rows]
     assert 2 == cli(*words).code
