@@ -65,14 +65,14 @@ class Streak:
         """What was done so far stays."""
         self.first = self.mark = None
 
-    def add(self, failure: Failure, offset: int, mark: Any) -> bool:
+    def add(self, failure: Failure, offset: int, mark: Callable[[], Any]) -> bool:
         """Count a record that was given up; whether there were too many of them."""
         if failure != self._failure:
             self._failure, self.length = failure, 0
             self.settle()
         self.length += 1
         if self.first is None:
-            self.first, self.mark = offset, mark
+            self.first, self.mark = offset, mark()
         return 0 < self._limit <= self.length
 
 

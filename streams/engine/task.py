@@ -162,7 +162,7 @@ class Task:
                 return
         kind = type(error).__name__
         failure, detail = Failure(self.step, kind), f"{kind}: {error}"
-        if self.streak.add(failure, message.offset() or 0, self._mark()):
+        if self.streak.add(failure, message.offset() or 0, self._mark):
             self._break(topic, detail)
         self.dead(topic, message, self.step, "step_failed", detail)
 

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from streams.engine.checkpoint import WRITE
 from streams.wire.errors import WireError
 
-OURS_MS = WRITE["transaction.timeout.ms"]
+OURS_MS = int(WRITE["transaction.timeout.ms"])
 _CAUSES = {
     KafkaError.INVALID_TRANSACTION_TIMEOUT: (
         f"the brokers let no transaction be open for {OURS_MS} ms",

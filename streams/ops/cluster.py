@@ -16,7 +16,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from streams.engine.checkpoint import COORDINATORS, WRITE
+from streams.engine.checkpoint import COORDINATORS
+from streams.engine.unable import OURS_MS
 from streams.ops.transactions import CannotAsk, requests_known
 from streams.wire.transactions import DescribeProducers, DescribeTransactions, ListTransactions
 
@@ -28,7 +29,6 @@ LOGS = {
 }
 """Topics of the brokers' own, and their settings: of copies, and of those that must be in sync."""
 MOST_OPEN = "transaction.max.timeout.ms"
-OURS_MS = int(WRITE["transaction.timeout.ms"])
 INIT_PRODUCER_ID, ADD_PARTITIONS, END = 22, 24, 26
 WANTED_COPIES = 3
 TIMEOUT_SECONDS = 10

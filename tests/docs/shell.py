@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM
 
+from streams.broker import EmbeddedBroker
 from tests.docs.reading import commands
 from tests.docs.render import ROOT
 
@@ -86,6 +88,15 @@ class Shell:
         """End what still runs."""
         for worker in self.workers:
             worker.clean_up()
+
+
+@contextmanager
+def on_new_kafka(folder: Path, text: str) -> Iterator[Shell]:
+    """An empty folder with the files that a page asks to save, and a new Kafka."""
+    with EmbeddedBroker() as broker:
+        made = checkout(folder, text, broker.bootstrap, "streams")
+        yield made
+        made.clean_up()
 
 
 class Worker:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker import EmbeddedBroker
 from streams.ops.redriving import MEANING
 from tests.docs.reading import commands
 from tests.docs.render import DOCS
-from tests.docs.shell import Shell, checkout, saved, shown, until
+from tests.docs.shell import Shell, on_new_kafka, saved, shown, until
 
 TEXT = (DOCS / "how-to" / "dead-letters.md").read_text()
 WORKER = "streams worker"
@@ -23,11 +22,8 @@ WORKER = "streams worker"
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     """An empty folder with the files that the page asks to save, and a new Kafka."""
-    broker = EmbeddedBroker()
-    made = checkout(tmp_path, TEXT, broker.start(), "streams")
-    yield made
-    made.clean_up()
-    broker.stop()
+    with on_new_kafka(tmp_path, TEXT) as made:
+        yield made
 
 
 def timeless(text: str) -> str:
