@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.fingerprint import Group, conflict
+from streams.engine.groups import describe, names_of
 from streams.engine.placing import check_places
 from streams.engine.rights import check_rights
 from streams.engine.selection import PART_SIGN, Selection, WrongSelection
@@ -22,9 +23,6 @@ from streams.engine.upgrade import upgrades_from
 TIMEOUT_SECONDS = 30
 ASK_SECONDS = 4
 """One question: a client of a broker that has just started may never hear its answer."""
-PATIENT_SECONDS = 60
-"""librdkafka itself is not to give a question up: an answer that comes afterwards ends the process
-by an assertion (``rd_kafka_enq_once_del_source_return``)."""
 AGAIN_SECONDS = 0.2
 LOADING = frozenset(
     {
@@ -119,14 +117,13 @@ def _groups(selection: Selection, client: AdminClient) -> list[Group]:
     names = {selection.application, selection.base}
     listed = _list_groups(client)
     names |= {name for name in listed if name.startswith(selection.base + PART_SIGN)}
-    answers = client.describe_consumer_groups(sorted(names), request_timeout=PATIENT_SECONDS)
+    answers = describe(client, names)
     return [Group(name, _members(answer)) for name, answer in sorted(answers.items())]
 
 
 def _list_groups(client: AdminClient) -> list[str]:
     try:
-        answer = client.list_consumer_groups(request_timeout=PATIENT_SECONDS)
-        return [group.group_id for group in answer.result(ASK_SECONDS).valid]
+        return names_of(client, ASK_SECONDS)
     except KafkaException as error:
         if error.args[0].name().endswith("AUTHORIZATION_FAILED"):
             return []

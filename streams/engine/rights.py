@@ -14,6 +14,7 @@ import msgspec
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from streams.engine.groups import describe
 from streams.engine.selection import PART_SIGN, Selection
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology
@@ -139,12 +140,7 @@ def _of_groups(
     client: AdminClient, wanted: Iterable[Right]
 ) -> dict[tuple[str, str], frozenset[str]]:
     names = sorted({right.name for right in wanted if right.kind == "group"})
-    if not names:
-        return {}
-    told = client.describe_consumer_groups(
-        names, include_authorized_operations=True, request_timeout=ASK_SECONDS
-    )
-    return _allowed("group", told)
+    return _allowed("group", describe(client, names, include_authorized_operations=True))
 
 
 def _allowed(kind: Kind, told: Mapping[str, Future[Any]]) -> dict[tuple[str, str], frozenset[str]]:
@@ -153,6 +149,8 @@ def _allowed(kind: Kind, told: Mapping[str, Future[Any]]) -> dict[tuple[str, str
     for name, future in told.items():
         try:
             operations = future.result(ASK_SECONDS).authorized_operations
+        except TimeoutError:
+            continue  # the broker is silent: others say so
         except KafkaException as error:
             if error.args[0].code() in RIGHTS:
                 found[kind, name] = frozenset()

@@ -213,8 +213,10 @@ class Arena:
         """How many members of the workers' group have partitions."""
         name = f"streams.{MODULE.replace('.', '_')}"
         try:
-            found = self.admin.describe_consumer_groups([name], request_timeout=5)[name].result(10)
-        except KafkaException:
+            # librdkafka must not give it up: an answer after that ends the process.
+            asked = self.admin.describe_consumer_groups([name], request_timeout=300)
+            found = asked[name].result(10)
+        except (KafkaException, TimeoutError):
             return 0
         return sum(bool(m.assignment and m.assignment.topic_partitions) for m in found.members)
 

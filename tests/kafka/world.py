@@ -31,6 +31,7 @@ from schemas.wire import Codec
 from streams.agents.pipeline import topology
 from streams.client import Read, fold, read_topics
 from streams.config import Config
+from streams.engine import groups
 from streams.engine.checkpoint import Fenced
 from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin
@@ -371,10 +372,9 @@ class World:
     def members(self) -> list[Any]:
         """The members of the group; nobody while there is no group."""
         name = self.settings.application
-        future = self.admin.client.describe_consumer_groups([name], request_timeout=5)[name]
         try:
-            return list(future.result(WAIT_S).members)
-        except KafkaException:
+            return list(groups.describe(self.admin.client, [name])[name].result(10).members)
+        except (KafkaException, TimeoutError):
             return []
 
     def shares(self) -> list[int]:

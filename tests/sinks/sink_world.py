@@ -21,6 +21,7 @@ from schemas.events import AddressScore, Alert
 from schemas.headers import to_headers
 from schemas.wire import Codec
 from streams.client import Read, read_all
+from streams.engine import groups
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -147,8 +148,7 @@ def letters(bootstrap: str) -> Iterator[tuple[Read, dict[str, str]]]:
 def members(bootstrap: str, name: str) -> list[str]:
     """The members of the groups of one sink that have partitions."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    groups = admin.list_consumer_groups(request_timeout=10).result(10).valid
-    names = [g.group_id for g in groups if g.group_id.startswith(f"streams-sink-{name}-")]
-    found = admin.describe_consumer_groups(names, request_timeout=10) if names else {}
-    described = [member for future in found.values() for member in future.result(10).members]
+    names = [g for g in groups.names_of(admin, 10) if g.startswith(f"streams-sink-{name}-")]
+    found = groups.describe(admin, names).values()
+    described = [member for future in found for member in future.result(10).members]
     return [m.member_id for m in described if m.assignment and m.assignment.topic_partitions]
