@@ -14,7 +14,8 @@ from decimal import Decimal
 from tests.bitcoin.node import Node, bitcoind
 
 COIN = 100_000_000
-CONFIG = "maxmempool=5\n"
+CONFIG = "maxmempool=5\nwalletbroadcast=0\n"
+"""A wallet that broadcasts sends again, minutes later, what earlier tests had evicted."""
 WIDE = 3_000
 RICH = 1_000_000
 """Satoshi of fee of a wide payment: 10.6 sat/vB."""
