@@ -13,7 +13,7 @@ from bench.harness.errors import BenchError
 from bench.harness.pace import Listener
 
 EVERY_SECONDS = 0.02
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300
 _SEND = {"enable.idempotence": True, "linger.ms": 1, "log_level": 2}
 
 
