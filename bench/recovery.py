@@ -10,7 +10,8 @@ four tasks. One run of a contender, in order:
    session timeout, less what had gone by of it.
 3. Cold start: all are killed, the group is empty, what they had open is over, a record waits in
    each partition. A worker starts with an empty disk. ``first_s`` and ``cold_s`` are from the start
-   of its process until the first, and the last partition has its result.
+   of its process until the first, and the last partition has its result; ``cold_cpu_s`` is the CPU
+   that it has used by then.
 4. Where state is on disk, that worker is killed and a new one starts on its disk: ``disk_s``.
 
 Afterwards the last count of every key in the results must be the number of its records.
@@ -25,7 +26,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.harness import java, load, oracle, outputs
+from bench.harness import java, load, oracle, outputs, trees
 from bench.harness.ground import PARTITIONS, Ground
 from bench.harness.group import Departure, Group
 from bench.harness.load import Record
@@ -165,15 +166,15 @@ class Run:
 
     def cold(self) -> Figures:
         """A new worker with an empty disk."""
-        first, last = self._started("c")
-        return {"first_s": first, "cold_s": last}
+        first, last, cpu = self._started("c")
+        return {"first_s": first, "cold_s": last, "cold_cpu_s": cpu}
 
     def disk(self) -> Figures:
         """A new worker on the disk of one that was killed."""
         return {"disk_s": self._started("c")[1]}
 
-    def _started(self, state: str) -> tuple[float, float]:
-        """Seconds from the start of a worker to the first and the last partition's result."""
+    def _started(self, state: str) -> tuple[float, float, float]:
+        """Seconds from a worker's start to the first and the last result; its CPU until then."""
         self.end(self.workers)
         self.group.wait(self.topic, [])
         self.group.settled(self.output)
@@ -183,9 +184,10 @@ class Run:
             probes.one_each()
             probes.flush()
             began = time.perf_counter()
-            self.start(state)
+            worker = self.start(state)
             arrived = answered(probes, results, sent, self.check)
-        return arrived[0] - began, arrived[-1] - began
+            cpu = trees.cpu_seconds([worker.process.pid])
+        return arrived[0] - began, arrived[-1] - began, cpu
 
     def verify(self) -> None:
         """The last count of each key is the number of its records."""

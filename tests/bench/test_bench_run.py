@@ -39,7 +39,7 @@ def test_a_quick_run_prints_only_json_and_its_results_were_right() -> None:
 @pytest.mark.parametrize(
     ("name", "case", "figures"),
     [
-        ("recovery", "1000000", {"failover_s", "noticed_s", "first_s", "cold_s"}),
+        ("recovery", "1000000", {"failover_s", "noticed_s", "first_s", "cold_s", "cold_cpu_s"}),
         ("scale", "1000", {"cpu_us_1", "cpu_us_2", "cpu_us_4", "2_by_1", "4_by_1"}),
         ("memory", "keys", MEMORY),
     ],
