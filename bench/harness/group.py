@@ -23,7 +23,7 @@ class Isolation(Enum):
 
 EVERY_SECONDS = 0.05
 ASK_SECONDS = 10
-WAIT_SECONDS = 90
+WAIT_SECONDS = 180
 
 
 class Group:
