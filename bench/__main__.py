@@ -21,6 +21,9 @@ from bench.join_state import JoinState
 from bench.joins import Joins
 from bench.keyed_count import KeyedCount
 from bench.latency import Latency
+from bench.memory import Memory
+from bench.recovery import Recovery
+from bench.scale import Scale
 from bench.transaction_path import TransactionPath
 from streams.broker import BrokerError
 
@@ -31,6 +34,9 @@ BENCHES: dict[str, type[Bench]] = {
     "commits": Commits,
     "joins": Joins,
     "join_state": JoinState,
+    "recovery": Recovery,
+    "scale": Scale,
+    "memory": Memory,
 }
 EXAMPLE = """\
 benches:
@@ -40,6 +46,9 @@ benches:
   commits            how long a Kafka transaction takes: the floor of latency
   joins              event-time joins and windows: rate and wrong rows, beside four others
   join_state         what a join keeps by open entry, and what a hot key costs
+  recovery           seconds until results come again: fail-over, and a start without a disk
+  scale              CPU an event of the keyed count by one, two and four workers
+  memory             what 1,000,000 keys take, and 1,000,000 open entries of a join
 
 example: python -m bench keyed_count --only ours,bare_confluent --rounds 1 --json
 """

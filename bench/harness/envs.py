@@ -14,13 +14,16 @@ from bench.harness.progress import say
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench"
 ENVS = BENCH / ".envs"
-PROJECT = ("ours", "stock_faust")
+PROJECT = ("ours", "ours_disk", "stock_faust")
 """Contenders that run on the project's own lock file, with the project itself installed."""
+HOMES = {"kafka_streams_standby": "kafka_streams"}
+"""Contenders that are others with other settings: whose files and environment they have."""
 VERSION = (3, 11)
 
 
 def python_of(contender: str) -> Path:
     """The interpreter of a contender's environment, which is made when it is missing or old."""
+    contender = home_of(contender)
     folder = ENVS / contender
     stamp, wanted = folder / ".made-from", _fingerprint(contender)
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -28,6 +31,11 @@ def python_of(contender: str) -> Path:
         _make(contender, folder)
         stamp.write_text(wanted)
     return folder / "bin" / "python"
+
+
+def home_of(contender: str) -> str:
+    """The contender whose files it runs: itself, or the one that it is with other settings."""
+    return HOMES.get(contender, contender)
 
 
 def locks(contender: str) -> list[Path]:

@@ -15,7 +15,7 @@ import msgspec
 
 from bench.harness import profile
 from bench.harness.cores import pin
-from bench.harness.envs import BENCH, ROOT, python_of
+from bench.harness.envs import BENCH, PROJECT, ROOT, home_of, python_of
 from bench.harness.errors import BenchError
 
 _TIE = ROOT / "streams" / "broker" / "tie.py"
@@ -61,7 +61,7 @@ class Contender:
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work))
         self._log = self.folder / "log"
-        file = BENCH / "contenders" / name / f"{bench}.py"
+        file = BENCH / "contenders" / home_of(name) / f"{bench}.py"
         told = {"name": self.folder.name, **settings, "folder": str(self.folder)}
         spy = profile.command(self.folder / SAMPLES) if sampled else []
         argv = [*_tie(), *spy, str(python_of(name)), str(file)]
@@ -72,7 +72,7 @@ class Contender:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=self.folder,
-                env=_environment(told),
+                env=_environment(name, told),
                 start_new_session=True,
             )
         pin(core, self.process.pid)
@@ -81,9 +81,17 @@ class Contender:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.kill()
+
+    def kill(self) -> None:
+        """End all of it at once, as a machine does that loses power."""
+        self.signal(signal.SIGKILL)
         self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all of its processes, if it still runs."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
 
     def outcome(self, seconds: float) -> Outcome:
         """Wait until it has ended and return what it told; raises BenchError."""
@@ -116,7 +124,8 @@ def _tie() -> list[str]:
     return [sys.executable, "-I", "-S", str(_TIE), str(os.getpid())]
 
 
-def _environment(told: dict[str, Any]) -> dict[str, str]:
+def _environment(name: str, told: dict[str, Any]) -> dict[str, str]:
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("STREAMS_", "PYTHON"))}
-    own = {"PYTHONPATH": str(BENCH / "worker"), "PYTHONHASHSEED": "0"}
+    paths = [BENCH / "worker", *([ROOT] if name in PROJECT else [])]
+    own = {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONHASHSEED": "0"}
     return {**kept, **own, "BENCH": json.dumps(told)}

@@ -18,7 +18,7 @@ def rows(bench: Bench, measured: Measured) -> Iterator[list[str]]:
     """Head and rows: each case's contenders with medians, extremes and our ratio to them."""
     columns = _columns(measured)
     compared = "ours" in measured.rounds and bool(bench.baselines)
-    yield ["case", "contender", *columns, *(["ours / it", "goal"] if compared else [])]
+    yield ["case", "contender", *columns, *(_heads(bench) if compared else [])]
     for case in dict.fromkeys(case for cases in measured.rounds.values() for case in cases):
         for contender in (name for name, cases in measured.rounds.items() if case in cases):
             spreads = measured.spreads(contender, case)
@@ -26,6 +26,17 @@ def rows(bench: Bench, measured: Measured) -> Iterator[list[str]]:
             if compared:
                 cells += _ratio(bench, measured, case, contender)
             yield cells
+
+
+def ratios(bench: Bench) -> Mapping[str, str]:
+    """The figures by which contenders are compared, and on which side of the goal ours is to be."""
+    found: Mapping[str, str] = getattr(bench, "ratios", {"rate": ">="})
+    return found
+
+
+def _heads(bench: Bench) -> list[str]:
+    found = list(ratios(bench))
+    return [*("ours / it" if len(found) == 1 else f"ours / it: {name}" for name in found), "goal"]
 
 
 def _columns(measured: Measured) -> list[str]:
@@ -37,11 +48,16 @@ def _columns(measured: Measured) -> list[str]:
 
 
 def _ratio(bench: Bench, measured: Measured, case: str, contender: str) -> list[str]:
+    found = ratios(bench)
     if contender == "ours" or case not in measured.rounds["ours"]:
-        return ["", ""]
-    rates = [measured.spreads(name, case)["rate"].median for name in ("ours", contender)]
+        return [""] * (len(found) + 1)
+    ours, other = (measured.spreads(name, case) for name in ("ours", contender))
     goal = bench.baselines.get(f"{contender}/{case}", bench.baselines.get(contender))
-    return [f"{rates[0] / rates[1]:.2f}", f">= {goal:g}" if goal is not None else ""]
+    (sign,) = set(found.values())
+    return [
+        *(f"{ours[name].median / other[name].median:.2f}" for name in found),
+        f"{sign} {goal:g}" if goal is not None else "",
+    ]
 
 
 def _cell(found: Spread | None) -> str:

@@ -44,6 +44,8 @@ FAULT_VARIABLE = "STREAMS_TEST_FAULT"
 """Set for tests of faults only: where this worker is to fail on purpose."""
 SWITCH_SECONDS = 0.001
 """Mover, aiokafka's thread and the loop share the interpreter: 1 ms cut checkpoints by a third."""
+REQUEST_SECONDS = 90.0
+"""Faust's default; it refuses a session that is longer than a request may take."""
 
 
 def no_report(event: str, facts: dict[str, Any]) -> None:
@@ -207,6 +209,7 @@ def build_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         broker_session_timeout=settings.session_timeout_ms / 1000,
+        broker_request_timeout=max(REQUEST_SECONDS, settings.session_timeout_ms / 1000),
         broker_heartbeat_interval=min(1.0, settings.session_timeout_ms / 4000),
         broker_commit_interval=1.0,
         stream_wait_empty=False,

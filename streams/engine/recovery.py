@@ -15,6 +15,8 @@ from streams.engine.stores import StateLost
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
+HELD, HELD_BYTES = 200_000, 64 << 20
+"""What a recovery holds back at most: records, and their bytes."""
 _FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED,)
 
 
@@ -27,6 +29,9 @@ class Recovery:
         """How many were read."""
         self._position: dict[str, Any] | None = None
         self._after = 0
+        self._newest: dict[bytes, bytes | None] = {}
+        """Records that are held back: a later one of the same key makes them needless."""
+        self._weight = 0
 
     @property
     def by(self) -> Any:
@@ -39,11 +44,23 @@ class Recovery:
         if key == POSITION:
             self._position = None if body is None else decode_value(body)
             self._after = offset + 1
-        else:
-            self.task.store.replay(key, body)
+            return
+        newest = self._newest
+        newest.pop(key, None)  # in the order of what is left, as compaction leaves it
+        newest[key] = body
+        self._weight += len(body or b"")
+        if len(newest) >= HELD or self._weight >= HELD_BYTES:
+            self._replay()
+
+    def _replay(self) -> None:
+        newest, self._newest, self._weight = self._newest, {}, 0
+        replay = self.task.store.replay
+        for key, body in newest.items():
+            replay(key, body)
 
     def stand(self) -> bool:
         """All was read: stand at the last position; False: read everything, from the beginning."""
+        self._replay()
         position = self._position or {}
         if not self.task.store.stand(self._after, position.get("lineage")):
             self._position, self._after = None, 0

@@ -12,6 +12,7 @@ from bench.harness.envs import ROOT
 
 pytestmark = pytest.mark.kafka
 WAIT_S = 280
+MEMORY = {"rss_mb", "peak_mb", "bytes_each", "disk_bytes", "changelog_bytes", "written_bytes"}
 
 
 @pytest.mark.timeout(WAIT_S + 20)
@@ -32,3 +33,29 @@ def test_a_quick_run_prints_only_json_and_its_results_were_right() -> None:
         assert {"rate", "cpu_us_per_event"} == cases["1000"].keys()
     assert "Kafka" not in done.stdout.replace('"kafka"', "")
     assert {"cpu", "cores", "kernel", "python", "kafka", "pinning"} == found["machine"].keys()
+
+
+@pytest.mark.timeout(WAIT_S + 20)
+@pytest.mark.parametrize(
+    ("name", "case", "figures"),
+    [
+        ("recovery", "1000000", {"failover_s", "noticed_s", "first_s", "cold_s", "cold_cpu_s"}),
+        ("scale", "1000", {"cpu_us_1", "cpu_us_2", "cpu_us_4", "2_by_1", "4_by_1"}),
+        ("memory", "keys", MEMORY),
+    ],
+)
+def test_workers_that_are_killed_halted_and_weighed_count_right(
+    name: str, case: str, figures: set[str]
+) -> None:
+    """Ours alone, with few keys: every figure is there, so every count was right to the key."""
+    argv = [sys.executable, "-m", "bench", name, "--quick", "--json", "--rounds", "1"]
+    argv += ["--only", "ours", "--case", case]
+    done = subprocess.run(
+        argv, check=False, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S
+    )
+    if "no embedded Kafka" in done.stderr or "cannot be made" in done.stderr:
+        pytest.skip(f"the bench cannot be set up here: {done.stderr[-300:]}")
+    assert 0 == done.returncode, done.stderr[-2000:]
+    found = json.loads(done.stdout)["results"]["ours"][case]
+    assert figures == found.keys()
+    assert all(value >= 0 for value in found.values())

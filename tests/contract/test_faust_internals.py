@@ -346,6 +346,16 @@ def test_faust_app_command_line_runs_our_application() -> None:
     assert isinstance(module.app, App)
 
 
+@pytest.mark.parametrize("session_ms", [6_000, 90_000, 1_800_000])
+def test_a_session_may_be_as_long_as_brokers_accept(session_ms: int) -> None:
+    """Faust refuses a session that is longer than a request may take, so that grows with it."""
+    refused = "if session_timeout > request_timeout: raise"
+    assert refused in _source(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    settings = EngineSettings(bootstrap="127.0.0.1:1", session_timeout_ms=session_ms)
+    conf = build_app(build(steps(OBSERVED)), settings, Codec()).conf
+    assert session_ms / 1000 == conf.broker_session_timeout <= conf.broker_request_timeout
+
+
 # librdkafka ---------------------------------------------------------------------------------------
 
 

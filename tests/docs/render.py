@@ -11,7 +11,7 @@ from streams.agents.pipeline import topology
 from streams.config import Config
 from streams.ops.drawing import as_mermaid
 from streams.topics import ALL, Topic
-from tests.docs import bench_page, cli_page, config_page, patterns_page, sinks_page
+from tests.docs import bench_page, cli_page, config_page, patterns_page, sinks_page, size_page
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -62,6 +62,7 @@ def parts() -> dict[Path, dict[str, str]]:
         REFERENCE / "sinks.md": {"sinks": sinks_page.page()},
         REFERENCE / "topics.md": {"topics": table()},
         PATTERNS: {"patterns": patterns_page.page()},
+        DOCS / "how-to" / "size.md": size_page.page(),
     }
 
 

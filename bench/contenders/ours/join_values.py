@@ -1,4 +1,4 @@
-"""What the topics of the bench ``joins`` carry: event types of its own, as any user makes them."""
+"""What the topics of the benches carry: event types of its own, as any user makes them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,15 @@ class Trio(Value, frozen=True):
     c: list[int]
 
 
+class Count(Value, frozen=True):
+    """How many records of a key there have been."""
+
+    key: str
+    count: int
+
+
 FACT = event_type("bench.fact.v1", Fact, key=lambda value: value.key)
 PAIR = event_type("bench.pair.v1", Pair, key=lambda value: value.key)
 TOTALS = event_type("bench.totals.v1", Totals, key=lambda value: value.key)
 TRIO = event_type("bench.trio.v1", Trio, key=lambda value: value.key)
+COUNT = event_type("bench.count.v1", Count, key=lambda value: value.key)

@@ -1,0 +1,103 @@
+"""What a recovery makes of a changelog: as if each record were taken at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.engine import recovery
+from streams.engine.codec import encode_changes
+from streams.engine.recovery import Recovery
+from streams.engine.stores import TaskStore
+
+Log = list[tuple[bytes, bytes | None]]
+keys = st.integers(0, 300)
+batches = st.lists(
+    st.dictionaries(keys, st.one_of(st.none(), st.integers(1, 9)), max_size=60), max_size=12
+)
+
+
+class Holder:
+    """Of a task, what a recovery needs."""
+
+    def __init__(self) -> None:
+        self.store = TaskStore()
+
+
+def logged(writes: list[dict[int, int | None]]) -> tuple[TaskStore, Log]:
+    """A store after these batches, a checkpoint each, with its changelog."""
+    store, log = TaskStore(), Log()
+    for batch in writes:
+        scope = store.scope("step")
+        for key, value in batch.items():
+            scope.put(("entry", key), value, due=value)
+            if value is None:
+                del scope.table("table")[key]
+            else:
+                scope.table("table")[key] = value
+        store.settle()
+        log += [record for changes in store.take_changes() for record in encode_changes(changes)]
+    return store, log
+
+
+def content(store: TaskStore) -> tuple[Any, Any, Any]:
+    """All that a step sees of its state."""
+    scope = store.scope("step")
+    return dict(scope.scan(("entry",))), dict(scope.table("table").items()), scope.due("entry")
+
+
+@given(batches, st.integers(1, 50))
+def test_what_is_held_back_changes_nothing(writes: list[dict[int, int | None]], held: int) -> None:
+    """Entries, times and tables that grow and shrink: the state is that of the last checkpoint."""
+    expected, log = logged(writes)
+    found: Any = Holder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recovery, "HELD", held)
+        taking = Recovery(found)
+        for offset, (key, body) in enumerate(log):
+            taking.take(offset, key, body)
+        assert (True, len(log)) == (taking.stand(), taking.records)
+    assert content(expected) == content(found.store)
+
+
+def test_a_record_that_a_later_one_replaces_is_not_worked_on() -> None:
+    """A hundred checkpoints of one entry cost one."""
+    _, log = logged([{1: n} for n in range(1, 10)] * 11)
+    found: Any = Holder()
+    worked: list[bytes] = []
+    found.store.replay = lambda key, body: worked.append(key)
+    taking = Recovery(found)
+    for offset, (key, body) in enumerate(log):
+        taking.take(offset, key, body)
+    taking.stand()
+    assert (2, True) == (len(worked), len(log) > 100)  # the entry, and the page of the table
+
+
+def test_bytes_bound_what_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large records are passed on before they are many."""
+    monkeypatch.setattr(recovery, "HELD_BYTES", 100)
+    found: Any = Holder()
+    worked: list[bytes] = []
+    found.store.replay = lambda key, body: worked.append(key)
+    taking = Recovery(found)
+    for offset in range(10):
+        taking.take(offset, b"%d" % offset, b"x" * 60)
+    assert 10 == len(worked)
+
+
+def test_what_is_left_has_the_order_that_compaction_leaves() -> None:
+    """A key stands where its last record stood.
+
+    a 1    b 2    a 3    ->    b 2    a 3
+    """
+    found: Any = Holder()
+    worked: Log = []
+    found.store.replay = lambda key, body: worked.append((key, body))
+    taking = Recovery(found)
+    for offset, record in enumerate([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")]):
+        taking.take(offset, *record)
+    taking.stand()
+    assert [(b"b", b"2"), (b"a", b"3")] == worked
