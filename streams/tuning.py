@@ -21,8 +21,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint_busy_ms: int = 1000
     """The same while a task is behind its inputs: fewer checkpoints, each entry written once."""
     transaction_timeout_ms: int = 10_000
-    """How long a checkpoint may take: then the broker aborts it, and readers of committed records
-    no longer wait for it. A worker whose task nobody else has goes on."""
+    """How long a checkpoint, or a transaction of a source, may take: then the broker aborts it, and
+    readers of committed records no longer wait for it. Who has the task, or the name, still goes
+    on."""
     declare_ms: int = 0
     """Least time between two declarations of a task's watermark; 0: with each checkpoint. Each is
     a record to every partition of its outputs, so raise it where partitions are many."""

@@ -21,9 +21,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.headers import Headers
 from streams.engine.stages import Stage
+from streams.tuning import EngineTuning
 
 WRITE: dict[str, Any] = {
-    "transaction.timeout.ms": 60_000,  # of a source; a task has a setting for it
+    "transaction.timeout.ms": EngineTuning().transaction_timeout_ms,
     "linger.ms": 50,  # a commit flushes at once: until then fuller batches
     "delivery.report.only.error": True,  # a transaction tells of every record itself
     "log_level": 2,  # a broker that is away would fill the log

@@ -245,8 +245,11 @@ class Consumer(driver.Consumer):
 
     def _refused(self, runner: Runner, error: BaseException) -> None:
         """End with the name of the right, or of the ability, that is missing, if it is one."""
-        id = self.flow.settings.transactional_id(runner.sub.name, runner.partition)
-        refused = no_right(error, f"begin task {runner} (transactional id {id})") or unable(error)
+        settings = self.flow.settings
+        id = settings.transactional_id(runner.sub.name, runner.partition)
+        refused = no_right(error, f"begin task {runner} (transactional id {id})") or unable(
+            error, settings.transaction_timeout_ms
+        )
         if refused is not None:
             end_process(EXIT_MOVER, str(refused))
 

@@ -156,7 +156,7 @@ class _Run:
         self._commit()
         self.archive.stored(at_end=True)
         if not ended:
-            self.writer.idle()
+            until_taken(self.writer.idle, BROKER_PATIENCE_S, self._stop)
         self._finish()
 
     def _take(self, portion: Portion) -> None:
