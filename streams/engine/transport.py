@@ -11,6 +11,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -24,7 +25,7 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 
 from schemas.wire import Codec
-from streams.engine.guard import attempt_async
+from streams.engine.guard import attempt, attempt_async
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
     EXIT_MOVER,
@@ -34,6 +35,7 @@ from streams.engine.mover import (
     Place,
     end_process,
 )
+from streams.engine.remade import Remade, topic_ids
 from streams.engine.runner import Report, Runner
 from streams.engine.settings import EngineSettings
 from streams.engine.settling import settle
@@ -129,6 +131,7 @@ class Consumer(driver.Consumer):
         self.parked: dict[Place, Runner] = {}
         self.starting: dict[Place, asyncio.Future[None]] = {}
         self.opening: dict[Place, Runner] = {}
+        self.known: asyncio.Future[dict[str, str]] | None = None
         self.settled = True
         self.inputs = {topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs}
         settings = self.flow.settings
@@ -184,6 +187,7 @@ class Consumer(driver.Consumer):
         self.settled = False
         await self.mover.clear()
         await self._end_starting()
+        self.known = None
         await settle(list(self.tasks.values()), self.flow.report)
         for runner in self.tasks.values():
             if runner.timer is not None:
@@ -216,6 +220,7 @@ class Consumer(driver.Consumer):
     async def _begin(self, place: Place, session: Any, earlier: Any) -> None:
         if earlier is not None:  # two starts of one task would fence each other
             await asyncio.wait([earlier])
+        ids = await self._topic_ids(session)
         if place in self.tasks or session is not self.mover.session:
             return
         runner = self.parked.pop(place, None)
@@ -223,11 +228,13 @@ class Consumer(driver.Consumer):
             loop = asyncio.get_running_loop()  # a client with a token waits for it as it is made
             runner = await loop.run_in_executor(self.pool, self._runner, place)
             self.opening[place] = runner
+            runner.stands_on(ids)
             error = await attempt_async(runner.open(lambda: session is self.mover.session))
             del self.opening[place]
-            if error is not None and session is self.mover.session:
-                self._refused(runner, error)
-                end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
+        else:
+            error = attempt(partial(runner.stands_on, ids))
+        if error is not None and session is self.mover.session:
+            self._refused(runner, error)
         if session is not self.mover.session or not self.settled or self.should_stop:
             await runner.close()  # revoked meanwhile
             return
@@ -243,8 +250,19 @@ class Consumer(driver.Consumer):
             runner.timer = asyncio.ensure_future(work)
             runner.timer.add_done_callback(_must_not_fail)
 
+    async def _topic_ids(self, session: Any) -> dict[str, str]:
+        """Kafka's ids of all inputs, asked for once an assignment."""
+        if self.known is None:
+            ask = partial(topic_ids, self.flow.settings, set(self.inputs))
+            self.known = asyncio.get_running_loop().run_in_executor(
+                self.pool, ask, lambda: session is self.mover.session
+            )
+        return await asyncio.shield(self.known)
+
     def _refused(self, runner: Runner, error: BaseException) -> None:
-        """End with the name of the right, or of the ability, that is missing, if it is one."""
+        """End, and name the right, the ability or the topic that is missing, if it is one."""
+        if isinstance(error, Remade):
+            end_process(EXIT_BROKEN_CHAIN, f"task {runner}: {error}")
         settings = self.flow.settings
         id = settings.transactional_id(runner.sub.name, runner.partition)
         refused = no_right(error, f"begin task {runner} (transactional id {id})") or unable(
@@ -252,6 +270,7 @@ class Consumer(driver.Consumer):
         )
         if refused is not None:
             end_process(EXIT_MOVER, str(refused))
+        end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
 
     async def _end_starting(self) -> None:
         """Tasks that begin see that the session is over; none may fence once we have let go."""
