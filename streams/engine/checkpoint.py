@@ -85,7 +85,11 @@ class Repeating:
         self.producer = Producer({**own, **config, **every})
 
     def send(self, outputs: Iterable[Written]) -> None:
-        """Write ``outputs`` and see each of them stored; raises KafkaException or BufferError."""
+        """Write ``outputs`` and see each of them stored; raises KafkaException.
+
+        Waits for brokers that are away: to write again what still waits in the client would hold it
+        twice, and write it twice once they are back.
+        """
         refused: list[KafkaError] = []
 
         def told(error: KafkaError | None, message: Any) -> None:
@@ -98,8 +102,8 @@ class Repeating:
                 topic, value, key, headers=list(headers or ()), on_delivery=told, **place
             )
             self.producer.poll(0)
-        if self.producer.flush(COMMIT_SECONDS):
-            raise BufferError(f"outputs were not stored within {COMMIT_SECONDS} s")
+        while self.producer.flush(COMMIT_SECONDS):
+            pass
         if refused:
             raise KafkaException(refused[0])
 
