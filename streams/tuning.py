@@ -57,6 +57,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raised when the partition count changes."""
     session_timeout_ms: int = 6000
     """Silence after which a worker's partitions go to the others; brokers refuse less."""
+    instance_id: str = ""
+    """A name of this worker alone (Kafka's ``group.instance.id``): when it is back under that name
+    within ``session_timeout_ms`` it has the same partitions, and nobody else is disturbed."""
     stall_ms: int = 30_000
     """A worker that makes no progress for so long, though its broker answers, ends; at least ten
     times ``checkpoint_ms``. A batch has up to 2,000 records: steps that take longer for it need
