@@ -115,6 +115,9 @@ class Transactions:
         self.id = transactional_id
         self._config = {**WRITE, **config, "transactional.id": transactional_id}
         self.producer: Producer | None = self._made()
+        self.wanted: Callable[[], bool] = lambda: True
+        """Whether to wait for brokers that are away; who ends with a commit unanswered leaves it to
+        the next owner."""
 
     def _made(self) -> Producer:
         return Producer(self._config)
@@ -175,14 +178,14 @@ class Transactions:
                     producer.commit_transaction(COMMIT_SECONDS)
                 return
             except KafkaException as error:
-                if not error.args[0].retriable():
+                if not error.args[0].retriable() or not self.wanted():
                     raise
 
     def _abort(self, producer: Producer, error: Exception) -> None:
         reason = error.args[0] if isinstance(error, KafkaException) else None
         if reason is not None and reason.fatal():
             raise Fenced.by(reason, f"{self.id}: {reason.name()} {reason.str()}") from error
-        while True:
+        while self.wanted():
             try:
                 with Stage.ABORT:
                     producer.abort_transaction(ABORT_SECONDS)

@@ -91,7 +91,9 @@ def run_archive(
     """
     wanted = wanted or Wanted()
     name = name or f"archive-{wanted.network}"
-    writer = SourceWriter(name, (topics.blocks, topics.transactions), settings, codec or Codec())
+    writer = SourceWriter(
+        name, (topics.blocks, topics.transactions), settings, codec or Codec(), stop
+    )
     try:
         cursor = writer.open()
         table = table or table_path(settings.application, name)

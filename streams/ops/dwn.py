@@ -39,7 +39,7 @@ async def run_dwn(
     holds the messages before it. Ends with the source, or once ``stop`` is set.
     """
     stop = stop or asyncio.Event()
-    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec())
+    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec(), stop.is_set)
     try:
         stored = await asyncio.to_thread(writer.open)
         cursors = {place: text.decode() for place, text in writer.kept.items()}

@@ -39,7 +39,7 @@ def play_recording(
     the number of records; raises SourceError for a file that is no recording.
     """
     name = "recording-" + re.sub(r"[^A-Za-z0-9_-]", "_", path.name.split(".")[0])
-    writer = SourceWriter(name, topics.SOURCES, settings, codec or Codec())
+    writer = SourceWriter(name, topics.SOURCES, settings, codec or Codec(), stop)
     player = _Player(writer, speed, played, stop)
     try:
         writer.open()

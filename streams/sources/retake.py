@@ -53,7 +53,7 @@ class Writing:
         with Stage.RETAKE:
             self._require_ours(position, fenced)  # no healthy run is to be fenced for nothing
             try:
-                self._tx.renew(lambda: True)
+                self._tx.renew(self._tx.wanted)
             except KafkaException as error:
                 raise fenced from error
             last = self._require_ours(position, fenced)
@@ -67,9 +67,11 @@ class Writing:
         return last
 
     def _patiently(self) -> bytes | None:
-        """Look, as often as it takes until a broker answers."""
+        """Look, as often as it takes until a broker answers, or it is time to stop."""
         while True:
             try:
                 return self._look()
             except KafkaException:
+                if not self._tx.wanted():
+                    raise
                 time.sleep(AGAIN_SECONDS)

@@ -8,7 +8,7 @@ with nothing lost and nothing doubled. The position is a small cursor, and whate
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -56,7 +56,9 @@ class SourceWriter:
         writes: tuple[Topic, ...],
         settings: EngineSettings,
         codec: Codec,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Brokers that are away are waited for until ``stop()``."""
         if not _NAME.fullmatch(name):
             raise BadName(
                 f"{name!r} is no name of a source", "use letters, digits, '.', '_' and '-' only"
@@ -72,6 +74,7 @@ class SourceWriter:
             {**self.kafka, "transaction.timeout.ms": settings.transaction_timeout_ms},
             f"{settings.application}-source-{name}",
         )
+        self.tx.wanted = lambda: not stop()
         self._writing = Writing(self.tx, settings.transaction_timeout_ms, self._last_position)
         self.cursor: Any = None
         self.kept: dict[str, bytes] = {}
@@ -88,7 +91,7 @@ class SourceWriter:
 
         That we have it is recorded at once: an older run that comes back sees who went on.
         """
-        self.tx.fence()
+        self.tx.fence(self.tx.wanted)
         raw = self._read_position()
         if raw is not None:
             stored = msgspec.json.decode(raw)

@@ -20,6 +20,7 @@ from streams import topics
 from streams.agents.pipeline import topology
 from streams.broker import BrokerError, EmbeddedBroker
 from streams.config import Config
+from streams.engine import checkpoint
 from streams.engine.checkpoint import Fenced
 from streams.engine.settings import EngineSettings, settings_of
 from streams.engine.stages import Stage, When, watched
@@ -52,13 +53,16 @@ def broker() -> Iterator[EmbeddedBroker]:
 class Source:
     """A source of numbers, which knows by its cursor what is next."""
 
-    def __init__(self, broker: EmbeddedBroker, name: str) -> None:
+    def __init__(
+        self, broker: EmbeddedBroker, name: str, stop: Callable[[], bool] = lambda: False
+    ) -> None:
         engine = structs.replace(
             settings_of(Config(), broker.bootstrap), transaction_timeout_ms=TIMEOUT_MS
         )
         self.engine: EngineSettings = engine
         self.name = name
-        self.writer = SourceWriter(name, (topics.blocks,), engine, Codec())
+        self.stop = stop
+        self.writer = SourceWriter(name, (topics.blocks,), engine, Codec(), stop)
         cursor = self.writer.open() or {"next": 0}
         self.next = int(cursor["next"])
 
@@ -71,7 +75,7 @@ class Source:
             self.next += 2
             kept = {"newest": str(self.next).encode()}
             write = partial(self.writer.commit, {"next": self.next}, None, kept)
-            until_taken(write, PATIENCE_SECONDS, lambda: False)
+            until_taken(write, PATIENCE_SECONDS, self.stop)
 
     def written(self) -> list[int]:
         """Every number of this source that readers of committed records see."""
@@ -198,3 +202,30 @@ def test_a_source_that_was_replaced_ends(
     numbers = list(range(6 if wrote else 4))
     assert numbers == source.written()
     others[0].writer.close()
+
+
+def test_a_source_that_is_told_to_stop_waits_for_no_broker(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends with its commit unanswered; the next run sees what became of it.
+
+    ::
+
+        broker   -----------| stands still ...............|------>
+        source   begin, write | stop: ends  |
+        next                                               | goes on
+    """
+    monkeypatch.setattr(checkpoint, "COMMIT_SECONDS", 1)
+    asked = threading.Event()
+    source = Source(broker, "stopped", asked.is_set)
+    source.write()
+    threading.Timer(1, asked.set).start()
+    with pytest.raises(KafkaException), once("before", Stage.COMMIT, partial(away, broker, source)):
+        source.write()
+    assert source.writer.tx.producer is not None
+    source.writer.close()
+    time.sleep(AWAY_SECONDS)
+    again = Source(broker, "stopped")
+    again.write()
+    assert list(range(again.next)) == again.written()
+    again.writer.close()
