@@ -46,6 +46,8 @@ from tests.kafka.stories import (
     undisturbed,
 )
 
+ASK_S = 5.0
+
 __all__ = [
     "DEMO", "ROOT", "SESSION_MS", "Busy", "NetSets", "Player", "Supervisor", "Worker", "World",
     "alternation", "busy_recording", "differences", "story_of", "undisturbed", "until",
@@ -234,10 +236,11 @@ class World:
     def members(self) -> list[Any]:
         """The members of the group; nobody while there is no group."""
         name = self.settings.application
-        future = self.admin.client.describe_consumer_groups([name], request_timeout=5)[name]
+        # librdkafka is not to give the question up: an answer after that ends the process
+        asked = self.admin.client.describe_consumer_groups([name], request_timeout=WAIT_S)
         try:
-            return list(future.result(WAIT_S).members)
-        except KafkaException:
+            return list(asked[name].result(ASK_S).members)
+        except (KafkaException, TimeoutError):
             return []
 
     def shares(self) -> list[int]:
