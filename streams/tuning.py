@@ -37,6 +37,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached_entries: int = 20_000
     """Entries that a step of a task remembers in memory beside what changed, where the others
     are on disk."""
+    standby_ms: int = 0
+    """With the store on disk: how often a worker reads on in the changelogs of the tasks that
+    others have, so that it takes them over in the time that the rest needs; 0: it does not."""
     lateness_ms: int = 10_000
     """Disorder that observed topics may have."""
     grace_ms: int = 0

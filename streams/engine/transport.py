@@ -12,7 +12,7 @@ import gc
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from aiokafka.errors import (
@@ -43,6 +43,9 @@ from streams.engine.stages import Stage
 from streams.engine.topology import Topology
 from streams.engine.unable import unable
 from streams.wire.errors import no_right
+
+if TYPE_CHECKING:
+    from streams.engine.standby import Standby
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """State is large and free of cycles: the defaults would walk through it all the time."""
@@ -138,6 +141,7 @@ class Consumer(driver.Consumer):
         config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.mover = Mover(config, asyncio.get_running_loop())
         self.mover.start()
+        self.standby = self._standby()
 
     # Data: mover -> Faust's conductor -> stream -> agent -> task ----------------------------------
 
@@ -309,7 +313,29 @@ class Consumer(driver.Consumer):
             if self.flow_active:
                 await self._getmany(self.assignment(), timeout=0.0)
 
+    def _standby(self) -> Standby | None:
+        """Who follows the tasks that other workers have, if that is wanted."""
+        settings = self.flow.settings
+        if not settings.standby_ms:
+            return None
+        from streams.engine.standby import Standby  # noqa: PLC0415
+
+        places = [
+            Place(sub.name, partition)
+            for sub in self.app.selection.run  # type: ignore[attr-defined]
+            for partition in range(settings.tasks_of(sub))
+        ]
+        found = Standby(places, settings, self._is_ours, self.flow.report)
+        found.start()
+        return found
+
+    def _is_ours(self, place: Place) -> bool:
+        held = (self.tasks, self.starting, self.opening, self.parked)
+        return not self.settled or any(place in tasks for tasks in held)
+
     async def on_stop(self) -> None:
+        if self.standby is not None:
+            await asyncio.get_running_loop().run_in_executor(self.pool, self.standby.stop)
         await self.mover.clear()
         await self._end_starting()
         await settle(list(self.tasks.values()), self.flow.report)
