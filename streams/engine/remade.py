@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, wait
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, Uuid
 from confluent_kafka.admin import AdminClient
@@ -19,6 +21,9 @@ ASK_SECONDS = 4
 PATIENT_SECONDS = 60
 """librdkafka itself is not to give a question up, as in ``precheck``."""
 AGAIN_SECONDS = 0.5
+LOOK_SECONDS = 0.1
+SILENT_SECONDS = 20
+"""For so long brokers that answer other questions may leave this one open (no controller)."""
 PASSING = MOVING | {
     KafkaError._TRANSPORT,
     KafkaError._TIMED_OUT,
@@ -53,24 +58,46 @@ def agreed(
     return {**known, **found}
 
 
+def _answers(client: AdminClient) -> bool:
+    try:
+        client.list_topics("-", timeout=1)
+    except KafkaException:
+        return False
+    return True
+
+
+def _await(asked: Collection[Future[Any]], wanted: Callable[[], bool]) -> None:
+    """Wait for answers, for as long as they are wanted and worth waiting for."""
+    deadline = time.monotonic() + ASK_SECONDS
+    while wanted() and time.monotonic() < deadline:
+        if not wait(asked, LOOK_SECONDS).not_done:
+            return
+
+
 def topic_ids(
     settings: EngineSettings, names: Collection[str], wanted: Callable[[], bool]
 ) -> dict[str, str]:
-    """Kafka's ids of these topics, as far as it tells them; asks until a broker answers."""
+    """Kafka's ids of these topics, as far as it tells them; asks until brokers answer."""
     kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka, "log_level": 2}
     client, left, found = AdminClient(kafka), set(names), dict[str, str]()
+    answered: float | None = None
     while left and wanted():
+        if answered is not None and time.monotonic() - answered > SILENT_SECONDS:
+            break  # there are brokers, and none that knows of ids
         asked = client.describe_topics(
             TopicCollection(sorted(left)), request_timeout=PATIENT_SECONDS
         )
+        _await(asked.values(), wanted)
         for name, future in asked.items():
             try:
-                found[name] = str(future.result(ASK_SECONDS).topic_id)
+                found[name] = str(future.result(0).topic_id)
             except TimeoutError:
                 continue
             except KafkaException as error:
                 if error.args[0].code() in PASSING:
                     continue
             left.discard(name)
-        time.sleep(AGAIN_SECONDS if left else 0)
+        if left:
+            answered = time.monotonic() if answered is None and _answers(client) else answered
+            time.sleep(AGAIN_SECONDS)
     return {name: id for name, id in found.items() if id != NO_ID}
