@@ -111,13 +111,14 @@ class Repeating:
 class Transactions:
     """The transactional producer of one task: its transactional id is the fence."""
 
+    wanted: Callable[[], bool] = staticmethod(lambda: True)
+    """Whether to wait for brokers that are away; who ends with a commit unanswered leaves it to the
+    next owner."""
+
     def __init__(self, config: dict[str, Any], transactional_id: str) -> None:
         self.id = transactional_id
         self._config = {**WRITE, **config, "transactional.id": transactional_id}
         self.producer: Producer | None = self._made()
-        self.wanted: Callable[[], bool] = lambda: True
-        """Whether to wait for brokers that are away; who ends with a commit unanswered leaves it to
-        the next owner."""
 
     def _made(self) -> Producer:
         return Producer(self._config)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from streams.engine import rocks, runner, stores, task
+from streams.engine import rocks, runner, settling, stores, task
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import watched
 from tests.simulation.client import Reader, transactions_of
@@ -75,6 +75,7 @@ _REPLACED: tuple[tuple[Any, str, Any], ...] = (
     (runner, "Transactions", transactions_of(_owner)),
     (runner, "Reader", lambda kafka, topic, partition: Reader(_owner(), topic, partition)),
     (runner, "end_process", end_process),
+    (settling, "end_process", end_process),
     (runner, "time", _Clock),
     (task, "new_store", _store),
     (task, "planned", lambda topology, settings: topology),
