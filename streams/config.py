@@ -139,8 +139,8 @@ def load(
     file = _file(env, path)
     if file is not None:
         _merge(merged, _read(file), origins, f"file {file}")
-    for name, value in _from_environment(env).items():
-        _set(merged, name, value, origins, f"environment {PREFIX}{name.upper()}")
+    for variable, name, value in _from_environment(env):
+        _set(merged, name, value, origins, f"environment {variable}")
     for name, value in (flags or {}).items():
         if value is not None:
             _refuse_secret(name)
@@ -193,17 +193,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
-def _from_environment(env: Mapping[str, str]) -> dict[str, str]:
-    found = {}
-    for name, value in env.items():
+def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Variable, setting and value of each variable that is ours."""
+    for variable, value in env.items():
+        name = variable
         if not name.startswith(PREFIX) or name in _NOT_SETTINGS or name.startswith("STREAMS_TEST"):
             continue
         if not value:  # as good as not set: compose files cannot leave one out
             continue
         if name.endswith("_FILE"):
             name, value = name.removesuffix("_FILE"), Path(value).read_text().strip()
-        found[name.removeprefix(PREFIX).lower().replace("__", ".")] = value
-    return found
+        yield variable, name.removeprefix(PREFIX).lower().replace("__", "."), value
 
 
 def _merge(

@@ -21,8 +21,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint_busy_ms: int = 1000
     """The same while a task is behind its inputs: fewer checkpoints, each entry written once."""
     transaction_timeout_ms: int = 10_000
-    """How long a checkpoint may take: then the broker aborts it, and readers of committed records
-    no longer wait for it. A worker whose task nobody else has goes on."""
+    """How long a checkpoint, or a transaction of a source, may take: then the broker aborts it, and
+    readers of committed records no longer wait for it. Who has the task, or the name, still goes
+    on."""
     declare_ms: int = 0
     """Least time between two declarations of a task's watermark; 0: with each checkpoint. Each is
     a record to every partition of its outputs, so raise it where partitions are many."""
@@ -36,6 +37,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached_entries: int = 20_000
     """Entries that a step of a task remembers in memory beside what changed, where the others
     are on disk."""
+    standby_ms: int = 0
+    """With the store on disk: how often a worker reads on in the changelogs of the tasks that
+    others have, so that it takes them over in the time that the rest needs; 0: it does not."""
     lateness_ms: int = 10_000
     """Disorder that observed topics may have."""
     grace_ms: int = 0
@@ -56,6 +60,9 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raised when the partition count changes."""
     session_timeout_ms: int = 6000
     """Silence after which a worker's partitions go to the others; brokers refuse less."""
+    instance_id: str = ""
+    """A name of this worker alone (Kafka's ``group.instance.id``): when it is back under that name
+    within ``session_timeout_ms`` it has the same partitions, and nobody else is disturbed."""
     stall_ms: int = 30_000
     """A worker that makes no progress for so long, though its broker answers, ends; at least ten
     times ``checkpoint_ms``. A batch has up to 2,000 records: steps that take longer for it need

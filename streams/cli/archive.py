@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli import live
-from streams.cli.errors import ExitCode, UserError
 from streams.cli.options import current
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def archive(
         skip_damaged=skip_damaged, table=table,
     )  # fmt: skip
     asked, codec = live.end_asked(), current().codec()
-    with _bar() as watcher, _owned(name or f"archive-{network}"):
+    with _bar() as watcher, live.owned(name or f"archive-{network}"):
         summary = run_archive(
             settings, files, prevouts or (), wanted, name, watcher, asked.is_set, codec
         )
@@ -114,18 +113,6 @@ def _tell(summary: Summary, stopped: bool, as_json: bool) -> None:
     if stopped:
         typer.echo("stopped; the same command goes on from here", err=True)
     typer.echo(f"{summary.events} events of {summary.blocks} blocks written", err=True)
-
-
-@contextmanager
-def _owned(name: str) -> Iterator[None]:
-    """Say it when another run of the same name takes over."""
-    from streams.engine.checkpoint import Fenced  # noqa: PLC0415
-
-    try:
-        yield
-    except Fenced as error:
-        cause = f"another source {name} has taken over"
-        raise UserError(cause, "give each source a --name of its own", ExitCode.FENCED) from error
 
 
 def _notes(summary: Summary) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli import live
-from streams.cli.errors import ExitCode, UserError
+from streams.cli.errors import UserError
 from streams.cli.options import current
 
 if TYPE_CHECKING:
@@ -86,17 +86,14 @@ def dwn(
 async def _run(
     settings: EngineSettings, name: str, make: Callable[[dict[str, str]], DwnSource]
 ) -> None:
-    from streams.engine.checkpoint import Fenced  # noqa: PLC0415
     from streams.ops.dwn import run_dwn  # noqa: PLC0415
 
     counter, stop = live.Counter(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await run_dwn(settings, name, make, counter, current().codec(), stop)
-    except Fenced as error:
-        cause = f"another source dwn-{name} has taken over"
-        raise UserError(cause, "give each source a --name of its own", ExitCode.FENCED) from error
+        with live.owned(f"dwn-{name}"):
+            await run_dwn(settings, name, make, counter, current().codec(), stop)
     finally:
         typer.echo(f"{counter.total} messages written", err=True)
 

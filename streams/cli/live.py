@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -43,6 +45,18 @@ def end_asked() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     return asked
+
+
+@contextmanager
+def owned(name: str, remedy: str = "give each source a --name of its own") -> Iterator[None]:
+    """Say it when another run of the same name takes over."""
+    from streams.engine.checkpoint import Fenced  # noqa: PLC0415
+
+    try:
+        yield
+    except Fenced as error:
+        cause = f"another source {name} has taken over"
+        raise UserError(cause, remedy, ExitCode.FENCED) from error
 
 
 class Counter:
@@ -95,7 +109,6 @@ def bitcoin(
       streams source bitcoin --network regtest --cookie .cookie \\
         --rpc http://127.0.0.1:18443 --zmq tcp://127.0.0.1:28332
     """
-    from streams.engine.checkpoint import Fenced  # noqa: PLC0415
     from streams.ops.live import run_bitcoin  # noqa: PLC0415
     from streams.sources.bitcoin import BitcoinSource  # noqa: PLC0415
     from streams.sources.bitcoin_node import BitcoinNode  # noqa: PLC0415
@@ -113,11 +126,8 @@ def bitcoin(
         )
 
     counter, own = Counter(), f"{network}-{name}"
-    try:
+    with owned(own):
         run_bitcoin(settings, own, make, end_asked().is_set, counter, current().codec())
-    except Fenced as error:
-        cause = f"another source {own} has taken over"
-        raise UserError(cause, "give each source a --name of its own", ExitCode.FENCED) from error
     typer.echo(f"{counter.total} events written", err=True)
 
 
@@ -149,7 +159,9 @@ def recording(
     """
     from streams.ops.play import play_recording  # noqa: PLC0415
 
-    total = play_recording(ready(), file, speed, Counter(), end_asked().is_set, current().codec())
+    settings, stop, codec = ready(), end_asked().is_set, current().codec()
+    with owned(file.name, "play one recording of a name at a time"):
+        total = play_recording(settings, file, speed, Counter(), stop, codec)
     typer.echo(f"{total} records written", err=True)
 
 

@@ -114,7 +114,7 @@ def application(
 
     outage = Outage()
     set_up(config.log_format, config.log_level, secrets_of(config, settings.kafka), [Flood(outage)])
-    watch = Watch(reporter())
+    watch = Watch(reporter(), outage)
     taken = None if config.health_listen is None else bind(config.health_listen)
     beside = companions(taken, watch, outage, settings)
     return make_app(config, settings.bootstrap, watch, selection, [*beside, *more]), watch

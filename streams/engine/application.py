@@ -204,6 +204,7 @@ def build_app(
         broker=f"streams://{settings.bootstrap}",
         broker_credentials=credentials(settings.kafka),
         broker_client_id=client_id(selection, settings),
+        consumer_group_instance_id=settings.instance_id or None,
         web_enabled=False,
         topic_partitions=settings.partitions,
         topic_allow_declare=False,

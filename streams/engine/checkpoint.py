@@ -21,9 +21,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.headers import Headers
 from streams.engine.stages import Stage
+from streams.tuning import EngineTuning
 
 WRITE: dict[str, Any] = {
-    "transaction.timeout.ms": 60_000,  # of a source; a task has a setting for it
+    "transaction.timeout.ms": EngineTuning().transaction_timeout_ms,
     "linger.ms": 50,  # a commit flushes at once: until then fuller batches
     "delivery.report.only.error": True,  # a transaction tells of every record itself
     "log_level": 2,  # a broker that is away would fill the log
@@ -84,7 +85,11 @@ class Repeating:
         self.producer = Producer({**own, **config, **every})
 
     def send(self, outputs: Iterable[Written]) -> None:
-        """Write ``outputs`` and see each of them stored; raises KafkaException or BufferError."""
+        """Write ``outputs`` and see each of them stored; raises KafkaException.
+
+        Waits for brokers that are away: to write again what still waits in the client would hold it
+        twice, and write it twice once they are back.
+        """
         refused: list[KafkaError] = []
 
         def told(error: KafkaError | None, message: Any) -> None:
@@ -97,14 +102,18 @@ class Repeating:
                 topic, value, key, headers=list(headers or ()), on_delivery=told, **place
             )
             self.producer.poll(0)
-        if self.producer.flush(COMMIT_SECONDS):
-            raise BufferError(f"outputs were not stored within {COMMIT_SECONDS} s")
+        while self.producer.flush(COMMIT_SECONDS):
+            pass
         if refused:
             raise KafkaException(refused[0])
 
 
 class Transactions:
     """The transactional producer of one task: its transactional id is the fence."""
+
+    wanted: Callable[[], bool] = staticmethod(lambda: True)
+    """Whether to wait for brokers that are away; who ends with a commit unanswered leaves it to the
+    next owner."""
 
     def __init__(self, config: dict[str, Any], transactional_id: str) -> None:
         self.id = transactional_id
@@ -170,14 +179,14 @@ class Transactions:
                     producer.commit_transaction(COMMIT_SECONDS)
                 return
             except KafkaException as error:
-                if not error.args[0].retriable():
+                if not error.args[0].retriable() or not self.wanted():
                     raise
 
     def _abort(self, producer: Producer, error: Exception) -> None:
         reason = error.args[0] if isinstance(error, KafkaException) else None
         if reason is not None and reason.fatal():
             raise Fenced.by(reason, f"{self.id}: {reason.name()} {reason.str()}") from error
-        while True:
+        while self.wanted():
             try:
                 with Stage.ABORT:
                     producer.abort_transaction(ABORT_SECONDS)

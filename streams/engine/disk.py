@@ -172,6 +172,14 @@ def _opened(folder: Path, wanted: Callable[[], bool]) -> tuple[Path, Rdict]:
     raise AssertionError
 
 
+def is_taken(folder: Path) -> bool:
+    """Whether a process, be it this one, has a database open."""
+    found = _attempt(folder)
+    if found is not None:
+        found.close()
+    return found is None
+
+
 def _attempt(folder: Path) -> Rdict | None:
     """The database in a folder, emptied if it cannot be read; None while somebody else has it."""
     if (folder / SPOILT).exists():

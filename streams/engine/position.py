@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streams.engine.guard import Counts
+from streams.engine.remade import agreed
 from streams.engine.upgrade import REMEDY, upgrade, upgrades_from
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def position_of(task: Task) -> dict[str, Any]:
     """What the record holds of a task."""
     return {
         "position": dict(task.position),
+        "topics": task.topic_ids,
         **task.progress.dump(),
         "counts": {name: msgspec.structs.asdict(c) for name, c in task.counts.items()},
         "void": dict(task.void),
@@ -36,7 +38,9 @@ def position_of(task: Task) -> dict[str, Any]:
 
 
 def stand_at(task: Task, position: dict[str, Any]) -> None:
-    """Let a task stand where the record stands; raises OtherVersion, UpgradeFailed."""
+    """Let a task stand where the record stands; raises OtherVersion, UpgradeFailed, Remade."""
+    known = {n: id for n, id in position.get("topics", {}).items() if n in task.position}
+    task.topic_ids = agreed(known, task.topic_ids, position["position"])
     for name in task.position.keys() & position["position"].keys():
         task.position[name] = position["position"][name]
         task.counts[name] = Counts(**position["counts"][name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -70,6 +70,12 @@ class Recovery:
         return True
 
 
+class Taker(Protocol):
+    """Takes the records of a changelog in their order."""
+
+    def take(self, offset: int, key: bytes, body: bytes | None) -> None: ...
+
+
 class Reader:
     """Reads the changelog of a task on Kafka."""
 
@@ -83,7 +89,7 @@ class Reader:
         found: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
         return found
 
-    def read(self, recovery: Recovery, start: int, wanted: Callable[[], bool]) -> bool:
+    def read(self, recovery: Taker, start: int, wanted: Callable[[], bool]) -> bool:
         """Read to the end, for as long as that is ``wanted``; whether it was reached.
 
         Raises StateLost where the log does not hold ``start`` any more: records go by compaction

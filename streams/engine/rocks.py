@@ -16,7 +16,7 @@ from typing import Any
 from joins.state import Key
 from streams.engine.changes import Changes
 from streams.engine.codec import decode_key, decode_value, due_of, encode_key, encode_value
-from streams.engine.disk import Disk, Stand, batch
+from streams.engine.disk import Disk, Stand, batch, is_taken
 from streams.engine.ordered import END, pack, unpack
 from streams.engine.overlay import ABSENT, ENTRY, Before, Flight, RocksScope
 from streams.engine.plain import PLAIN
@@ -118,6 +118,20 @@ class RocksTaskStore(TaskStore):
 
     def stand(self, after: int, lineage: str | None) -> bool:
         """The changelog was read to its end; False: what was here is of another one, and gone."""
+        if not self.copied(after, lineage):
+            return False
+        self._stands = True
+        for scope in self._parts.values():
+            self._fill(scope)
+        return True
+
+    @property
+    def taken(self) -> bool:
+        """Whether a process has the folder open."""
+        return is_taken(self.folder)
+
+    def copied(self, after: int, lineage: str | None) -> bool:
+        """The same, for whoever does not work on it."""
         if self.lineage not in ("", lineage):
             self.why = "it is of another changelog"
             self._forget()
@@ -125,9 +139,6 @@ class RocksTaskStore(TaskStore):
         super().stand(after, lineage)
         self._after = after
         self._flush()
-        self._stands = True
-        for scope in self._parts.values():
-            self._fill(scope)
         return True
 
     def _fill(self, scope: RocksScope) -> None:

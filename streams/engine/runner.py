@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +23,7 @@ from streams.engine.mover import (
 )
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
+from streams.engine.remade import agreed
 from streams.engine.retake import Signature, last_signature
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
@@ -104,6 +105,11 @@ class Runner:
     def places(self) -> dict[Place, int]:
         """Where to read on from."""
         return {Place(t, self.partition): offset for t, offset in self.task.position.items()}
+
+    def stands_on(self, ids: Mapping[str, str]) -> None:
+        """The inputs have these ids now; raises Remade where the task has read another topic."""
+        own = {name: ids[name] for name in self.task.position if name in ids}
+        self.task.topic_ids = agreed(self.task.topic_ids, own, self.task.position)
 
     # Start ----------------------------------------------------------------------------------------
 

@@ -22,6 +22,11 @@ class NoStore(WrongSelection):
 def check_store(settings: EngineSettings) -> None:
     """Raises NoStore when the store cannot be used here."""
     if settings.store == "memory":
+        if settings.standby_ms:
+            raise NoStore(
+                "engine.standby_ms keeps copies on disk, and engine.store is memory",
+                "set engine.store to rocks, or engine.standby_ms to 0",
+            )
         return
     if find_spec("rocksdict") is None:
         raise NoStore(

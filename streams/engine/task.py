@@ -71,6 +71,7 @@ class Task:
         self.position: dict[str, int] = {
             topic.name: settings.start_of(topic.name, partition) for topic in sub.inputs
         }
+        self.topic_ids: dict[str, str] = {}  # Kafka's of its inputs, as far as it told them
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
         self.void: Counter[str] = Counter()
         """By step: retracts that found nothing to withdraw."""

@@ -11,7 +11,8 @@ import asyncio
 import gc
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from aiokafka.errors import (
@@ -24,7 +25,7 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 
 from schemas.wire import Codec
-from streams.engine.guard import attempt_async
+from streams.engine.guard import attempt, attempt_async
 from streams.engine.mover import (
     EXIT_BROKEN_CHAIN,
     EXIT_MOVER,
@@ -34,6 +35,7 @@ from streams.engine.mover import (
     Place,
     end_process,
 )
+from streams.engine.remade import Remade, topic_ids
 from streams.engine.runner import Report, Runner
 from streams.engine.settings import EngineSettings
 from streams.engine.settling import settle
@@ -41,6 +43,9 @@ from streams.engine.stages import Stage
 from streams.engine.topology import Topology
 from streams.engine.unable import unable
 from streams.wire.errors import no_right
+
+if TYPE_CHECKING:
+    from streams.engine.standby import Standby
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """State is large and free of cycles: the defaults would walk through it all the time."""
@@ -129,12 +134,14 @@ class Consumer(driver.Consumer):
         self.parked: dict[Place, Runner] = {}
         self.starting: dict[Place, asyncio.Future[None]] = {}
         self.opening: dict[Place, Runner] = {}
+        self.known: asyncio.Future[dict[str, str]] | None = None
         self.settled = True
         self.inputs = {topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs}
         settings = self.flow.settings
         config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.mover = Mover(config, asyncio.get_running_loop())
         self.mover.start()
+        self.standby = self._standby()
 
     # Data: mover -> Faust's conductor -> stream -> agent -> task ----------------------------------
 
@@ -184,6 +191,7 @@ class Consumer(driver.Consumer):
         self.settled = False
         await self.mover.clear()
         await self._end_starting()
+        self.known = None
         await settle(list(self.tasks.values()), self.flow.report)
         for runner in self.tasks.values():
             if runner.timer is not None:
@@ -216,6 +224,7 @@ class Consumer(driver.Consumer):
     async def _begin(self, place: Place, session: Any, earlier: Any) -> None:
         if earlier is not None:  # two starts of one task would fence each other
             await asyncio.wait([earlier])
+        ids = await self._topic_ids(session)
         if place in self.tasks or session is not self.mover.session:
             return
         runner = self.parked.pop(place, None)
@@ -223,11 +232,13 @@ class Consumer(driver.Consumer):
             loop = asyncio.get_running_loop()  # a client with a token waits for it as it is made
             runner = await loop.run_in_executor(self.pool, self._runner, place)
             self.opening[place] = runner
+            runner.stands_on(ids)
             error = await attempt_async(runner.open(lambda: session is self.mover.session))
             del self.opening[place]
-            if error is not None and session is self.mover.session:
-                self._refused(runner, error)
-                end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
+        else:
+            error = attempt(partial(runner.stands_on, ids))
+        if error is not None and session is self.mover.session:
+            self._refused(runner, error)
         if session is not self.mover.session or not self.settled or self.should_stop:
             await runner.close()  # revoked meanwhile
             return
@@ -243,12 +254,27 @@ class Consumer(driver.Consumer):
             runner.timer = asyncio.ensure_future(work)
             runner.timer.add_done_callback(_must_not_fail)
 
+    async def _topic_ids(self, session: Any) -> dict[str, str]:
+        """Kafka's ids of all inputs, asked for once an assignment."""
+        if self.known is None:
+            ask = partial(topic_ids, self.flow.settings, set(self.inputs))
+            self.known = asyncio.get_running_loop().run_in_executor(
+                self.pool, ask, lambda: session is self.mover.session
+            )
+        return await asyncio.shield(self.known)
+
     def _refused(self, runner: Runner, error: BaseException) -> None:
-        """End with the name of the right, or of the ability, that is missing, if it is one."""
-        id = self.flow.settings.transactional_id(runner.sub.name, runner.partition)
-        refused = no_right(error, f"begin task {runner} (transactional id {id})") or unable(error)
+        """End, and name the right, the ability or the topic that is missing, if it is one."""
+        if isinstance(error, Remade):
+            end_process(EXIT_BROKEN_CHAIN, f"task {runner}: {error}")
+        settings = self.flow.settings
+        id = settings.transactional_id(runner.sub.name, runner.partition)
+        refused = no_right(error, f"begin task {runner} (transactional id {id})") or unable(
+            error, settings.transaction_timeout_ms
+        )
         if refused is not None:
             end_process(EXIT_MOVER, str(refused))
+        end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot start: {error!r}")
 
     async def _end_starting(self) -> None:
         """Tasks that begin see that the session is over; none may fence once we have let go."""
@@ -287,7 +313,29 @@ class Consumer(driver.Consumer):
             if self.flow_active:
                 await self._getmany(self.assignment(), timeout=0.0)
 
+    def _standby(self) -> Standby | None:
+        """Who follows the tasks that other workers have, if that is wanted."""
+        settings = self.flow.settings
+        if not settings.standby_ms:
+            return None
+        from streams.engine.standby import Standby  # noqa: PLC0415
+
+        places = [
+            Place(sub.name, partition)
+            for sub in self.app.selection.run  # type: ignore[attr-defined]
+            for partition in range(settings.tasks_of(sub))
+        ]
+        found = Standby(places, settings, self._is_ours, self.flow.report)
+        found.start()
+        return found
+
+    def _is_ours(self, place: Place) -> bool:
+        held = (self.tasks, self.starting, self.opening, self.parked)
+        return not self.settled or any(place in tasks for tasks in held)
+
     async def on_stop(self) -> None:
+        if self.standby is not None:
+            await asyncio.get_running_loop().run_in_executor(self.pool, self.standby.stop)
         await self.mover.clear()
         await self._end_starting()
         await settle(list(self.tasks.values()), self.flow.report)

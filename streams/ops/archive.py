@@ -91,7 +91,9 @@ def run_archive(
     """
     wanted = wanted or Wanted()
     name = name or f"archive-{wanted.network}"
-    writer = SourceWriter(name, (topics.blocks, topics.transactions), settings, codec or Codec())
+    writer = SourceWriter(
+        name, (topics.blocks, topics.transactions), settings, codec or Codec(), stop
+    )
     try:
         cursor = writer.open()
         table = table or table_path(settings.application, name)
@@ -156,7 +158,7 @@ class _Run:
         self._commit()
         self.archive.stored(at_end=True)
         if not ended:
-            self.writer.idle()
+            until_taken(self.writer.idle, BROKER_PATIENCE_S, self._stop)
         self._finish()
 
     def _take(self, portion: Portion) -> None:

@@ -17,7 +17,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from streams.engine.checkpoint import COORDINATORS
-from streams.engine.unable import OURS_MS
 from streams.ops.transactions import CannotAsk, requests_known
 from streams.wire.transactions import DescribeProducers, DescribeTransactions, ListTransactions
 
@@ -55,12 +54,12 @@ class Said(NamedTuple):
     remedy: str = ""
 
 
-def findings(cluster: Cluster) -> Iterator[Said]:
-    """Everything about these brokers, in a fixed order."""
+def findings(cluster: Cluster, ours_ms: int) -> Iterator[Said]:
+    """Everything about these brokers, in a fixed order; our transactions take ``ours_ms``."""
     yield _requests(cluster)
     for topic in LOGS:
         yield _log(cluster, topic)
-    yield _timeout(cluster)
+    yield _timeout(cluster, ours_ms)
 
 
 def _requests(cluster: Cluster) -> Said:
@@ -106,14 +105,14 @@ def _more(factor: str) -> str:
     return f"set {factor}=3; a topic that is there gets more by kafka-reassign-partitions"
 
 
-def _timeout(cluster: Cluster) -> Said:
+def _timeout(cluster: Cluster, ours_ms: int) -> Said:
     most = cluster.settings.get(MOST_OPEN)
     if most is None:
         return Said(MOST_OPEN, "warn", "we may not see it", "give us DESCRIBE_CONFIGS")
-    if int(most) < OURS_MS:
-        words = f"{most}, and ours are open for up to {OURS_MS}: no task can begin"
-        return Said(MOST_OPEN, "fail", words, f"set {MOST_OPEN}={OURS_MS} or more on all brokers")
-    return Said(MOST_OPEN, "ok", f"{most}, ours are open for up to {OURS_MS}")
+    if int(most) < ours_ms:
+        words = f"{most}, and ours are open for up to {ours_ms}: no task can begin"
+        return Said(MOST_OPEN, "fail", words, f"set {MOST_OPEN}={ours_ms} or more on all brokers")
+    return Said(MOST_OPEN, "ok", f"{most}, ours are open for up to {ours_ms}")
 
 
 def look(kafka: Mapping[str, Any]) -> Cluster:

@@ -60,7 +60,8 @@ def checks(config: Config, bootstrap: str | None, warnings: Sequence[str] = ()) 
     found = broker(bootstrap, lambda address: require_broker(address, librdkafka(config.kafka)))
     yield found
     if bootstrap is not None and found.state == "ok":
-        yield from brokers({**librdkafka(config.kafka), "bootstrap.servers": bootstrap})
+        kafka = {**librdkafka(config.kafka), "bootstrap.servers": bootstrap}
+        yield from brokers(kafka, config.engine.transaction_timeout_ms)
         yield from topics(config, bootstrap)
 
 
@@ -169,7 +170,7 @@ def broker(bootstrap: str | None, listens: Callable[[str], None] = require_liste
     return Check("broker", "ok", bootstrap)
 
 
-def brokers(kafka: Mapping[str, Any]) -> Iterator[Check]:
+def brokers(kafka: Mapping[str, Any], ours_ms: int) -> Iterator[Check]:
     """The brokers can do what exactly-once delivery needs, and are set up for it."""
     from streams.ops.cluster import findings, look  # noqa: PLC0415
 
@@ -178,7 +179,7 @@ def brokers(kafka: Mapping[str, Any]) -> Iterator[Check]:
     except KafkaException as error:
         yield Check("brokers", "fail", error.args[0].str(), "see why they do not answer")
         return
-    for said in findings(cluster):
+    for said in findings(cluster, ours_ms):
         yield Check(said.check, said.state, said.found, said.remedy or NOTHING)
 
 

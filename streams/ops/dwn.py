@@ -39,7 +39,7 @@ async def run_dwn(
     holds the messages before it. Ends with the source, or once ``stop`` is set.
     """
     stop = stop or asyncio.Event()
-    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec())
+    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec(), stop.is_set)
     try:
         stored = await asyncio.to_thread(writer.open)
         cursors = {place: text.decode() for place, text in writer.kept.items()}
@@ -51,9 +51,11 @@ async def run_dwn(
             await asyncio.to_thread(_write, writer, time_, batch, stop.is_set)
             wrote(sum(1 for item in batch if item.event or item.refused))
         if not stop.is_set():
-            await asyncio.to_thread(writer.idle)
+            await asyncio.to_thread(until_taken, writer.idle, BROKER_PATIENCE_S, stop.is_set)
     except SourceError:
-        await asyncio.to_thread(writer.idle)  # it has ended: nobody waits for what it refused
+        await asyncio.to_thread(
+            until_taken, writer.idle, BROKER_PATIENCE_S, stop.is_set
+        )  # it has ended: nobody waits for what it refused
         raise
     finally:
         writer.close()

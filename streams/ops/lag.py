@@ -26,11 +26,11 @@ from streams.engine.settings import EngineSettings
 from streams.engine.tails import last_positions
 from streams.engine.topology import SubTopology
 from streams.ops.holding import holding
-from streams.ops.transactions import CannotAsk, Holder, holders, remedy
+from streams.ops.transactions import CannotAsk, Holder, Transaction, holders, remedy
 
 TIMEOUT_SECONDS = 10.0
-HUNG_SECONDS = 60.0
-"""`transaction.timeout.ms` of ours: what is open for longer is nobody's work any more."""
+LATE_SECONDS = 10.0
+"""Brokers end transactions that took too long so often: one that lasts longer has hung."""
 LONG_SECONDS = 10.0
 """What is open for longer is worth a line to people."""
 
@@ -95,7 +95,7 @@ class OpenTransaction(msgspec.Struct, frozen=True):
     """Of its first record."""
     age_s: float
     hung: bool
-    """Whether it is older than any transaction of ours can be."""
+    """Whether it is older than Kafka should have let it become."""
     writer: str | None
     """Who wrote the record, by its own headers; None where it is none of ours."""
     transactional_id: str | None
@@ -317,7 +317,7 @@ def _transaction(
         *place,
         offset,
         round(age, 1),
-        age > HUNG_SECONDS,
+        age > hung_after(settings, known),
         writer,
         named if known is None else known.transactional_id,
         None if holder is None else holder.producer_id,
@@ -327,6 +327,16 @@ def _transaction(
         None if known is None else known.coordinator,
         remedy(settings.bootstrap, place, offset, holder),
     )
+
+
+def hung_after(settings: EngineSettings, known: Transaction | None) -> float:
+    """The age (s) at which a transaction is nobody's work any more.
+
+    >>> hung_after(EngineSettings(transaction_timeout_ms=4000), None)
+    14.0
+    """
+    ours = settings.transaction_timeout_ms / 1000
+    return (ours if known is None else known.timeout_s) + LATE_SECONDS
 
 
 def transactional_id(writer: str, settings: EngineSettings) -> str:

@@ -37,7 +37,7 @@ def run_bitcoin(
     to begin with where an early release left a cursor that has nothing but a height.
     """
     codec = codec or Codec()
-    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, codec)
+    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, codec, stop)
     try:
         cursor = writer.open() or {}
         whole = cursor.get("form") == FORM

@@ -29,6 +29,7 @@ TELLING = "aiokafka.conn"
 LEVELS = {
     "task_skew": "info",
     "checkpoint": "debug",
+    "standby": "debug",
     "checkpoint_put_back": "warning",
     "misplaced": "warning",
     "durability": "warning",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
+from streams.ops.taken import until_taken
 from streams.sources.recording import Line, event_of, raw_of, read_lines
 from streams.sources.writer import SourceWriter
 
@@ -17,6 +19,8 @@ Played = Callable[[int], None]
 """Told how many events were written by each transaction."""
 
 
+BROKER_PATIENCE_S = 60
+"""How long a transaction that the broker refuses is tried again."""
 BATCH = 200
 """Events a transaction at most while playing at full speed."""
 
@@ -35,8 +39,8 @@ def play_recording(
     the number of records; raises SourceError for a file that is no recording.
     """
     name = "recording-" + re.sub(r"[^A-Za-z0-9_-]", "_", path.name.split(".")[0])
-    writer = SourceWriter(name, topics.SOURCES, settings, codec or Codec())
-    player = _Player(writer, speed, played)
+    writer = SourceWriter(name, topics.SOURCES, settings, codec or Codec(), stop)
+    player = _Player(writer, speed, played, stop)
     try:
         writer.open()
         for line in read_lines(path):
@@ -44,7 +48,7 @@ def play_recording(
                 break
             player.play(line)
         player.flush()
-        writer.idle()
+        until_taken(writer.idle, BROKER_PATIENCE_S, stop)
     finally:
         writer.close()
     return player.total
@@ -53,8 +57,14 @@ def play_recording(
 class _Player:
     """Plays line by line; a transaction ends with a watermark, a pause, or ``BATCH`` events."""
 
-    def __init__(self, writer: SourceWriter, speed: float | None, played: Played) -> None:
-        self.writer, self.speed, self.played = writer, speed, played
+    def __init__(
+        self,
+        writer: SourceWriter,
+        speed: float | None,
+        played: Played,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.writer, self.speed, self.played, self.stop = writer, speed, played, stop
         self.total = self.waiting = 0
         self.first_at: int | None = None
         self.started = time.monotonic()
@@ -78,7 +88,7 @@ class _Player:
 
     def flush(self, watermark: int | None = None) -> None:
         """End the transaction."""
-        self.writer.commit(None, watermark)
+        until_taken(partial(self.writer.commit, None, watermark), BROKER_PATIENCE_S, self.stop)
         self.played(self.waiting)
         self.waiting = 0
 

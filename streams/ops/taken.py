@@ -13,15 +13,18 @@ AGAIN_SECONDS = 0.5
 def until_taken(write: Callable[[], None], seconds: float, stop: Callable[[], bool]) -> None:
     """Repeat a write that the broker refuses, for ``seconds`` at most, or until ``stop()``.
 
-    A refused transaction has left nothing, so the same one is written again. Raises what the last
-    attempt raised.
+    A refused transaction has left nothing, so the same one is written again. A write waits for a
+    broker that is away, so patience begins with the first refusal, and each attempt that began
+    before it ran out may take its time. Raises what the last attempt raised.
     """
-    deadline = time.monotonic() + seconds
+    refused: float | None = None
     while True:
+        began = time.monotonic()
         try:
             write()
             return
         except (KafkaException, BufferError):
-            if stop() or time.monotonic() > deadline:
+            if stop() or (refused is not None and began - refused >= seconds):
                 raise
+            refused = time.monotonic() if refused is None else refused
             time.sleep(AGAIN_SECONDS)

@@ -45,10 +45,13 @@ class Durations:
 
 
 class Watch:
-    """Listens to the engine's events, counts them, and passes them on."""
+    """Listens to the engine's events, counts them, and passes them on.
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    What every task would say again and again while the broker is away is counted only.
+    """
+
+    def __init__(self, report: Report, outage: Outage | None = None) -> None:
+        self._report, self._outage = report, outage
         self.assigned = False
         """Whether the group has ever given this worker its share, be it nothing."""
         self.checkpoints: dict[str, Durations] = {}
@@ -68,6 +71,9 @@ class Watch:
             self.checkpoints.setdefault(sub, Durations()).add(facts["seconds"])
         elif event == "checkpoint_put_back":
             self.put_back[sub] += 1
+            if self._outage is not None and self._outage.away:  # it has been said, once
+                self._outage.left_out += 1
+                return
         elif event == "task_recovered":
             self.recovered[sub] += 1
             self.recovery_seconds[sub] += facts.get("fence_s", 0) + facts.get("replay_s", 0)

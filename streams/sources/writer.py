@@ -8,7 +8,7 @@ with nothing lost and nothing doubled. The position is a small cursor, and whate
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
 from streams.sources.errors import SourceError
+from streams.sources.retake import Writing
 from streams.topics import Topic
 from streams.wire.errors import groupless
 
@@ -55,7 +56,9 @@ class SourceWriter:
         writes: tuple[Topic, ...],
         settings: EngineSettings,
         codec: Codec,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Brokers that are away are waited for until ``stop()``."""
         if not _NAME.fullmatch(name):
             raise BadName(
                 f"{name!r} is no name of a source", "use letters, digits, '.', '_' and '-' only"
@@ -67,7 +70,12 @@ class SourceWriter:
         self._said: int | None = _NOTHING
         self._pending: list[Output] = []
         self._sequence = 0
-        self.tx = Transactions(self.kafka, f"{settings.application}-source-{name}")
+        self.tx = Transactions(
+            {**self.kafka, "transaction.timeout.ms": settings.transaction_timeout_ms},
+            f"{settings.application}-source-{name}",
+        )
+        self.tx.wanted = lambda: not stop()
+        self._writing = Writing(self.tx, settings.transaction_timeout_ms, self._last_position)
         self.cursor: Any = None
         self.kept: dict[str, bytes] = {}
         """What was kept by key when the writer was opened; the caller may clear it."""
@@ -79,14 +87,20 @@ class SourceWriter:
         return self._read_position() is not None
 
     def open(self) -> Any:
-        """Fence an older run, and give its cursor back (None at the first start)."""
-        self.tx.fence()
-        stored = self._read_position()
-        self._declare(NEG_INF)  # there again, if an earlier run ended idle: goes with what is first
-        if stored is not None:
+        """Fence an older run, and give its cursor back (None at the first start).
+
+        That we have it is recorded at once: an older run that comes back sees who went on.
+        """
+        self.tx.fence(self.tx.wanted)
+        raw = self._read_position()
+        if raw is not None:
+            stored = msgspec.json.decode(raw)
             self.cursor, self._sequence = stored["cursor"], stored["sequence"]
-        else:
-            self.commit()  # recorded before its first write
+            self._writing.stands = raw
+            self.commit()
+        self._declare(NEG_INF)  # there again, if an earlier run ended idle: goes with what is first
+        if raw is None:
+            self.commit()
         return self.cursor
 
     def send(self, topic: Topic, event: Event, keep: bool = False) -> None:
@@ -135,18 +149,20 @@ class SourceWriter:
         """Write the transaction: events, position, and the watermark that they reach (ms).
 
         ``kept``: what changes of the state by key, None forgets a key. When it raises
-        KafkaException nothing of it was written, and the same call may be made again.
+        KafkaException nothing of it was written, and the same call may be made again. Raises Fenced
+        when another run has the name.
         """
         if watermark is not None:
             self._declare(watermark)
         if cursor is not None:
             self.cursor = cursor
-        content = {"cursor": self.cursor, "sequence": self._sequence}
+        by = self._writing.sign()
+        content = {"cursor": self.cursor, "sequence": self._sequence, "by": by}
         body = msgspec.json.encode(content)
         pieces = {key: _cut(value) for key, value in (kept or {}).items()}
         changes = [one for key, cut in pieces.items() for one in self._changed(key, cut)]
         place = Output(topics.cursors.name, self._place.encode(), body, None, 0)
-        self.tx.commit([*self._pending, *changes, place])
+        self._writing.commit([*self._pending, *changes, place], body)
         self._pending = []
         for key, cut in pieces.items():
             self._pieces[key] = len(cut)
@@ -181,14 +197,25 @@ class SourceWriter:
             for n, piece in enumerate([*pieces, *[None] * more])
         ]
 
-    def _read_position(self) -> Any:
-        """The cursor as stored, None if there is none; what is kept by key goes to ``kept``."""
+    def _last_position(self) -> bytes | None:
+        """The position record as stored, None if there is none; raises KafkaException."""
+        own, found = self._place.encode(), None
+        for key, value in self._read_cursors():
+            if key == own:
+                found = value
+        return found
+
+    def _read_cursors(self) -> Iterable[tuple[bytes | None, bytes | None]]:
+        end = log_end(self.kafka, topics.cursors.name, 0)
+        return read_partition(self.kafka, topics.cursors.name, 0, end)
+
+    def _read_position(self) -> bytes | None:
+        """The same; what is kept by key goes to ``kept``."""
         own, found = f"{self._place}#".encode(), None
         pieces: dict[str, dict[int, bytes]] = {}
-        end = log_end(self.kafka, topics.cursors.name, 0)
-        for key, value in read_partition(self.kafka, topics.cursors.name, 0, end):
+        for key, value in self._read_cursors():
             if key == self._place.encode() and value is not None:
-                found = msgspec.json.decode(value)
+                found = value
             elif key is not None and key.startswith(own):
                 name, _, number = key[len(own) :].decode().rpartition("#")
                 _put(pieces, name, int(number), value)

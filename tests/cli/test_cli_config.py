@@ -32,12 +32,29 @@ def test_each_value_tells_its_origin(
         "partitions": (9, "--set partitions"),
         "application": ("env", "environment STREAMS_APPLICATION"),
         "engine.retries": (5, "file streams.toml"),
-        "engine.grace_ms": (7, "environment STREAMS_ENGINE.GRACE_MS"),
+        "engine.grace_ms": (7, "environment STREAMS_ENGINE__GRACE_MS"),
         "entity_window_ms": (3_600_000, "default"),
     }
     shown = {name: (found[name]["value"], found[name]["origin"]) for name in expected}
-    shown["engine.grace_ms"] = (7, str(shown["engine.grace_ms"][1]).replace("__", "."))
     assert expected == shown
+
+
+def test_a_secret_names_the_variable_that_it_came_from(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is written in the environment, so that whoever looks for it finds it."""
+    kept = tmp_path / "password"
+    kept.write_text("hunter2")
+    kept.chmod(0o600)
+    monkeypatch.setenv("STREAMS_KAFKA__PASSWORD", "hunter2")
+    monkeypatch.setenv("STREAMS_KAFKA__KEY_PASSWORD_FILE", str(kept))
+    found = rows(cli)
+    assert {
+        "kafka.password": (HIDDEN, "environment STREAMS_KAFKA__PASSWORD"),
+        "kafka.key_password": (HIDDEN, "environment STREAMS_KAFKA__KEY_PASSWORD_FILE"),
+    } == {
+        name: (found[name]["value"], found[name]["origin"]) for name in found if "password" in name
+    }
 
 
 def test_lists_are_set_as_json(cli: Cli) -> None:

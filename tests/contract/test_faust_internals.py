@@ -396,3 +396,14 @@ def test_the_engine_patches_nobody(path: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called != "setattr" and "mock" not in called and "patch" not in called
+
+
+def test_a_member_with_a_name_is_static() -> None:
+    """``engine.instance_id`` reaches Kafka, and whoever has one does not leave when it stops."""
+    made = inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    assert "group_instance_id=conf.consumer_group_instance_id" in made
+    left = inspect.getsource(group_coordinator.GroupCoordinator._maybe_leave_group)
+    assert "self._group_instance_id is None" in left
+    settings = EngineSettings(instance_id="a")
+    app = build_app(build(steps(OBSERVED)), settings, Codec())
+    assert "a" == app.conf.consumer_group_instance_id

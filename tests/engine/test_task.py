@@ -10,11 +10,12 @@ import pytest
 from schemas.envelope import Event
 from schemas.events import Label
 from streams import topics
-from streams.engine.emit import RECORD_ROOM
+from streams.engine.emit import RECORD_ROOM, Snapshot
 from streams.engine.position import OtherVersion
+from streams.engine.remade import Remade
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step, derived
-from streams.engine.task import StepFailed
+from streams.engine.task import StepFailed, Task
 from streams.testing import TopologyDriver
 from tests.engine.world import (
     DECLARED,
@@ -293,6 +294,62 @@ def test_state_of_another_version_is_refused() -> None:
     position["steps"]["obey"] = 7
     with pytest.raises(OtherVersion, match="state of step obey is of version 7"):
         task.restore(position)
+
+
+def test_what_is_put_back_again_and_again_does_not_grow() -> None:
+    """A thousand checkpoints that fail leave what one of them held: no more, and no less."""
+    world = driver(checkpoint_every=0)
+    for number in range(20):
+        at(world, number, number, run=False)
+    ((place, task),) = world.tasks.items()
+    world.take(place, OBSERVED.name, 20)
+    task.store.settle()
+    first = task.snapshot()
+    held = _size(first)
+    task.put_back(first)
+    for _ in range(1000):
+        task.put_back(task.snapshot())
+    last = task.snapshot()
+    assert held == _size(last)
+    assert held[0] >= 20 <= held[1]
+
+
+def _size(snapshot: Snapshot) -> tuple[int, int]:
+    """How many results a snapshot holds, and how many entries."""
+    return len(snapshot.outputs), sum(len(table.entries) for table in snapshot.changes)
+
+
+def test_a_position_in_a_topic_that_was_made_anew_is_refused() -> None:
+    """Kafka's id of the topic tells; records without ids, and brokers without, are believed.
+
+    ==========  ===========  ==========
+    the record  the broker   the task
+    ==========  ===========  ==========
+    old         old          stands
+    none        new          stands, and records the new one
+    old         says none    stands, and keeps the old one
+    old         new          is refused
+    ==========  ===========  ==========
+    """
+    for recorded, told, kept in (("old", "old", "old"), ("", "new", "new"), ("old", "", "old")):
+        assert {OBSERVED.name: kept} == _stood(recorded, told).topic_ids
+    with pytest.raises(Remade, match=r"t\.observed was deleted and made anew .* position 1 "):
+        _stood("old", "new")
+
+
+def _stood(recorded: str, told: str) -> Task:
+    """A task that stands where another one stood, with the ids that both saw; empty: none."""
+    world = driver()
+    at(world, 0, 1)
+    (old,) = world.tasks.values()
+    old.topic_ids = {OBSERVED.name: recorded} if recorded else {}
+    position = old.snapshot().position
+    if not recorded:
+        del position["topics"]  # as earlier versions wrote it
+    (task,) = driver().tasks.values()
+    task.topic_ids = {OBSERVED.name: told} if told else {}
+    task.restore(position)
+    return task
 
 
 def test_an_input_that_is_gone_from_the_topology_holds_nothing_back() -> None:

@@ -6,9 +6,11 @@ import re
 import time
 
 import pytest
+from confluent_kafka import Producer
 
 from streams import topics
 from streams.broker import EmbeddedBroker
+from streams.engine.murmur2 import partition_of
 from tests.kafka.world import Busy, Supervisor, Worker, World, until
 
 pytestmark = pytest.mark.kafka
@@ -117,3 +119,35 @@ def test_records_that_were_deleted_unread_are_no_silent_gap(world: World, busy: 
     assert EXIT_BROKEN_CHAIN == worker.process.wait(60)
     last = worker.log.read_text().splitlines()[-1]
     assert re.search(rf"streams: {name}/\d has no offset \d+ any more, where its task stands", last)
+
+
+def test_a_topic_that_was_made_anew_is_no_silent_gap(world: World, busy: Busy) -> None:
+    """Longer than the old one already, so that no offset is missing: its id tells, and the worker
+    ends.
+
+    ::
+
+        old topic   0 ........ position ....|
+        new topic   0 ................................|
+        worker      stopped     | starts: exit 5, names the topic
+    """
+    player = world.play(busy.recording, speed=busy.slow)
+    worker = world.worker()
+    until("it works", world.standing.counts)
+    player.finish()
+    world.settle()
+    assert 0 == worker.end()
+    name = topics.transactions.name
+    stands = {b.partition: b.position for b in world.standing.behind() if b.topic == name}
+    world.replace_topic(name, world.settings.partitions)
+    producer = Producer({"bootstrap.servers": world.bootstrap})
+    keys = {partition_of(b"%d" % n, len(stands)): b"%d" % n for n in range(50)}
+    for partition, position in stands.items():
+        for _ in range(position + 10):
+            producer.produce(name, b"another one", keys[partition], partition)
+    assert 0 == producer.flush(60)
+    worker = world.worker("--wait", "30")
+    assert EXIT_BROKEN_CHAIN == worker.process.wait(60)
+    last = worker.log.read_text().splitlines()[-1]
+    assert re.search(rf"task by_\w+/\d: topic {name} was deleted and made anew", last), last
+    assert all(stands.values()), stands

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
-from signal import SIGTERM, Signals
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 import tomli_w
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -25,8 +19,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from confluent_kafka.cimpl import NewTopic
 
-from schemas.envelope import Event
-from schemas.jsonform import to_line
 from schemas.wire import Codec
 from streams.agents.pipeline import topology
 from streams.client import Read, fold, read_topics
@@ -35,159 +27,31 @@ from streams.engine import groups
 from streams.engine.checkpoint import Fenced
 from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin
-from streams.ops.demo import BLOCK, as_path, with_story
+from streams.ops.demo import with_story
 from streams.ops.play import _Player
 from streams.ops.standing import Standing
-from streams.sources.archive import read_blocks
-from streams.sources.recording import Line, encode_watermark, read_lines
+from streams.sources.recording import read_lines
 from streams.sources.writer import SourceWriter
-from streams.testing import TopologyDriver
 from streams.topics import DERIVED, SOURCES, Topic
-from streams.tuning import EngineTuning
-from tests.playing import play_line, story_config
-
-ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "streams" / "data" / "demo.ndjson"
-SESSION_MS = 2000
-"""Time after which the group gives a silent worker's partitions away."""
-WAIT_S = 60.0
-NetSets = dict[str, dict[str, Any]]
-
-
-def until(what: str, condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:
-    """Wait for a condition and return what it gave; fail with its name when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"did not happen within {seconds} s: {what}"
-        time.sleep(0.05)
-    return found
+from tests.kafka.processes import WAIT_S, Supervisor, Worker, until
+from tests.kafka.stories import (
+    DEMO,
+    ROOT,
+    SESSION_MS,
+    Busy,
+    NetSets,
+    alternation,
+    busy_recording,
+    differences,
+    story_of,
+    undisturbed,
+)
 
 
-def story_of(recording: Path, **engine: int) -> Config:
-    """The configuration that a recording is about, for a group that soon notices a dead worker."""
-    tuning = EngineTuning(session_timeout_ms=SESSION_MS, **engine)
-    return story_config(recording, Config(engine=tuning))
-
-
-def undisturbed(recording: Path) -> NetSets:
-    """The net set of every derived topic, from the same input without Kafka."""
-    driver = TopologyDriver(topology(story_of(recording)), dead_letters="keep")
-    for line in read_lines(recording):
-        play_line(driver, line, run=False)
-    driver.run()
-    return {topic.name: driver.net(topic) for topic in DERIVED}
-
-
-def busy_recording(target: Path, transactions: int, before_ms: int) -> Path:
-    """A longer recording: part of mainnet block 413567 over ``before_ms``, then the demo's lines.
-
-    Both have a watermark of their own, so that timers fire from beginning to end.
-    """
-    text = DEMO.read_bytes().splitlines(keepends=True)
-    first = msgspec.json.decode(text[1])["at"] - before_ms
-    block = next(iter(read_blocks([as_path(BLOCK)], (), "main")))
-    events: list[tuple[str, Event]] = [("bitcoin.blocks", block.block)]
-    events += [("bitcoin.transactions", e) for e in block.transactions[:transactions]]
-    lines = [
-        msgspec.json.encode(
-            Line(first + before_ms * n // len(events), topic, event=msgspec.Raw(to_line(event)))
-        )
-        for n, (topic, event) in enumerate(events)
-    ]
-    lines.append(encode_watermark(first + before_ms, block.block.ts))
-    target.write_bytes(b"".join([text[0], *[line + b"\n" for line in lines], *text[1:]]))
-    return target
-
-
-def alternation(reads: Sequence[Read]) -> list[str]:
-    """Breaches of: per id, assert and retract alternate, beginning with an assert."""
-    live: dict[tuple[int, str], bool] = {}
-    wrong = []
-    for read in reads:
-        if read.event is None:
-            wrong.append(f"{read.topic}/{read.partition}/{read.offset} cannot be decoded")
-            continue
-        place, asserted = (read.partition, read.event.id), read.event.op == "assert"
-        if live.get(place, False) == asserted:
-            wrong.append(f"{read.event.op} of {read.event.id} at {read.partition}/{read.offset}")
-        live[place] = asserted
-    return wrong
-
-
-def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """What distinguishes two net sets, id by id."""
-    return [
-        f"{id}: expected {expected.get(id)}, found {found.get(id)}"
-        for id in sorted(expected.keys() | found.keys())
-        if expected.get(id) != found.get(id)
-    ]
-
-
-class Busy(NamedTuple):
-    """An input that takes a while, and what it gives undisturbed."""
-
-    recording: Path
-    slow: float
-    """The speed at which it outlasts any test."""
-    sets: NetSets
-
-
-class Worker:
-    """A worker process whose output goes to a file; ended by its process id only."""
-
-    def __init__(self, argv: Sequence[str], log: Path, environment: dict[str, str]) -> None:
-        self.log = log
-        self.began = time.monotonic()
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                argv, stdout=output, stderr=output, env=environment, cwd=log.parent
-            )
-
-    def said(self, words: str) -> bool:
-        """Whether its output so far has these words; fails when the process has ended."""
-        text = self.log.read_text()
-        if words not in text:
-            assert self.process.poll() is None, f"exit {self.process.returncode}: {text[-3000:]}"
-        return words in text
-
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """The facts of the log lines of one event."""
-        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [facts for facts in map(json.loads, lines) if facts["event"] == event]
-
-    def end(self, number: Signals = SIGTERM, seconds: float = 20) -> int:
-        """End it with a signal, wait until it is gone, return its exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(seconds)
-
-    def clean_up(self) -> None:
-        """End it whatever it does."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
-class Supervisor(threading.Thread):
-    """Starts a worker again whenever it ends, until told to stop; keeps the exit codes."""
-
-    def __init__(self, start: Callable[[], Worker]) -> None:
-        super().__init__(name="supervisor", daemon=True)
-        self.start_one, self.codes = start, list[int]()
-        self.worker = start()
-        self.stopping = threading.Event()
-
-    def run(self) -> None:
-        while not self.stopping.is_set():
-            with suppress(subprocess.TimeoutExpired):
-                self.codes.append(self.worker.process.wait(0.1))
-                if not self.stopping.is_set():
-                    self.worker = self.start_one()
-
-    def stop(self) -> int:
-        """Stop the worker in an orderly way and return its exit code."""
-        self.stopping.set()
-        self.join()
-        return self.worker.end()
+__all__ = [
+    "DEMO", "ROOT", "SESSION_MS", "Busy", "NetSets", "Player", "Supervisor", "Worker", "World",
+    "alternation", "busy_recording", "differences", "story_of", "undisturbed", "until",
+]  # fmt: skip
 
 
 class Player(threading.Thread):

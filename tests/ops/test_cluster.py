@@ -13,6 +13,7 @@ from streams.broker import BrokerError, EmbeddedBroker
 from streams.engine.mover import EXIT_MOVER
 from streams.engine.unable import unable
 from streams.ops.cluster import Cluster, findings, look
+from streams.tuning import EngineTuning
 from tests.kafka.world import DEMO, World, story_of
 from tests.ops.own import streams
 
@@ -30,12 +31,13 @@ SOUND = Cluster(
 )
 
 
-REMEDY = "transaction.max.timeout.ms=60000"
+OURS_MS = EngineTuning().transaction_timeout_ms
+REMEDY = "transaction.max.timeout.ms=10000"
 
 
 def states(cluster: Cluster) -> dict[str, str]:
     """State by check."""
-    return {said.check: said.state for said in findings(cluster)}
+    return {said.check: said.state for said in findings(cluster, OURS_MS)}
 
 
 def with_settings(**changed: str) -> Cluster:
@@ -70,8 +72,8 @@ def test_a_sound_cluster_and_a_single_broker_are_fine() -> None:
             "topic __transaction_state", "warn", "transaction.state.log.min.isr=2",
         ),
         (
-            with_settings(transaction_max_timeout_ms="30000"),
-            "transaction.max.timeout.ms", "fail", "transaction.max.timeout.ms=60000",
+            with_settings(transaction_max_timeout_ms="9999"),
+            "transaction.max.timeout.ms", "fail", REMEDY,
         ),
         (SOUND._replace(requests=frozenset(range(60))), "transactions", "warn", "3.0"),
         (SOUND._replace(requests=frozenset(range(22))), "transactions", "fail", "2.5"),
@@ -85,14 +87,14 @@ def test_a_sound_cluster_and_a_single_broker_are_fine() -> None:
 )  # fmt: skip
 def test_each_fault_has_its_remedy(cluster: Cluster, check: str, state: str, remedy: str) -> None:
     """What cannot work fails, what narrows the margin warns."""
-    said = {one.check: one for one in findings(cluster)}[check]
+    said = {one.check: one for one in findings(cluster, OURS_MS)}[check]
     assert (state, True) == (said.state, remedy in said.remedy), said
 
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (KafkaError.INVALID_TRANSACTION_TIMEOUT, "transaction.max.timeout.ms=60000"),
+        (KafkaError.INVALID_TRANSACTION_TIMEOUT, REMEDY),
         (KafkaError._UNSUPPORTED_FEATURE, "Apache Kafka 2.5"),
         (KafkaError.UNSUPPORTED_VERSION, "Apache Kafka 2.5"),
         (KafkaError._TIMED_OUT, None),
@@ -100,7 +102,7 @@ def test_each_fault_has_its_remedy(cluster: Cluster, check: str, state: str, rem
 )
 def test_a_worker_names_what_its_brokers_cannot_do(code: int, remedy: str | None) -> None:
     """One line of cause and remedy; every other error is somebody else's."""
-    found = unable(KafkaException(KafkaError(code)))
+    found = unable(KafkaException(KafkaError(code)), OURS_MS)
     assert (remedy is None) == (found is None)
     assert found is None or str(remedy) in found.remedy
 

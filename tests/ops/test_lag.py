@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas.wire import Codec
 from streams import topics
@@ -90,7 +91,8 @@ def test_a_part_and_a_table(world: World, tmp_path: Path) -> None:
 def test_an_open_transaction_is_named(world: World, tmp_path: Path) -> None:
     """A transaction that nobody ends is shown with its age, its writer and transactional id."""
     assert [] == lag(world, tmp_path)["transactions"]
-    writer = SourceWriter("stuck", topics.SOURCES, world.settings, Codec())
+    long = structs.replace(world.settings, transaction_timeout_ms=300_000)
+    writer = SourceWriter("stuck", topics.SOURCES, long, Codec())
     writer.open()
     producer = writer.tx.producer
     assert producer is not None

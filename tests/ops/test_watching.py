@@ -47,6 +47,28 @@ def test_events_are_counted_and_passed_on() -> None:
     assert ["assigned", "checkpoint", "checkpoint_put_back", "task_recovered"] == heard
 
 
+def test_put_backs_of_an_outage_are_counted_and_not_told() -> None:
+    """However long it lasts: the log has one line when it begins, and one with their number.
+
+    ::
+
+        broker     there     | away                 | there
+        put back   told      | 1000 counted         | told
+    """
+    told: list[str] = []
+    outage = Outage()
+    watch = Watch(lambda event, facts: told.append(event), outage)
+    fact = {"task": "by_txid/1", "error": "x"}
+    watch("checkpoint_put_back", fact)
+    outage.missed("no answer")
+    for _ in range(1000):
+        watch("checkpoint_put_back", fact)
+    assert (1, 1000) == (len(told), outage.left_out)
+    outage.answered()
+    watch("checkpoint_put_back", fact)
+    assert (2, 1002) == (len(told), watch.put_back["by_txid"])
+
+
 @pytest.fixture
 def runner() -> Runner:
     """A task as on Kafka, with no broker behind it."""
