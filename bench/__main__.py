@@ -34,7 +34,7 @@ BENCHES: dict[str, type[Bench]] = {
 }
 EXAMPLE = """\
 benches:
-  keyed_count        count by key with durable state, beside six other ways to do it
+  keyed_count        count by key with durable state, beside seven other ways to do it
   transaction_path   a real block through the steps keyed by txid, beside stock Faust
   latency            from a transaction to its score, at a fixed rate
   commits            how long a Kafka transaction takes: the floor of latency
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     own.add_argument("name", choices=sorted(BENCHES), metavar="NAME", help="which bench, see below")
     own.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    own.add_argument("--rounds", type=int, default=3, help="rounds, of which medians (default 3)")
+    own.add_argument("--rounds", type=int, default=5, help="rounds, of which medians (default 5)")
     own.add_argument("--only", type=_names, help="contenders, separated by commas (default: all)")
     own.add_argument("--case", type=_names, help="cases, separated by commas (default: all)")
     own.add_argument("--quick", action="store_true", help="little input: does it work? no figures")
@@ -146,7 +146,7 @@ def _show(
         lines += [f"{what}: {name}: {words}" for name, words in said.items()]
     print("\n".join(lines), file=sys.stderr if asked.json else sys.stdout)
     if asked.write:
-        _write(asked.name, found, about)
+        _write(asked.name, found, about | {"rounds": asked.rounds})
 
 
 def _write(name: str, found: list[list[str]], about: dict[str, str | int]) -> None:

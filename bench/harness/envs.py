@@ -17,10 +17,31 @@ ENVS = BENCH / ".envs"
 PROJECT = ("ours", "stock_faust")
 """Contenders that run on the project's own lock file, with the project itself installed."""
 VERSION = (3, 11)
+VARIANT = ":"
+"""Between the name of a contender and that of one of its variants."""
+
+
+def home_of(name: str) -> str:
+    """The contender that a name is of: its variants share files and environment.
+
+    >>> home_of("quix"), home_of("quix:at_least_once")
+    ('quix', 'quix')
+    """
+    return name.partition(VARIANT)[0]
+
+
+def variant_of(name: str) -> str:
+    """Which variant a name is of; empty: the contender as it is.
+
+    >>> variant_of("quix"), variant_of("quix:at_least_once")
+    ('', 'at_least_once')
+    """
+    return name.partition(VARIANT)[2]
 
 
 def python_of(contender: str) -> Path:
     """The interpreter of a contender's environment, which is made when it is missing or old."""
+    contender = home_of(contender)
     folder = ENVS / contender
     stamp, wanted = folder / ".made-from", _fingerprint(contender)
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -32,6 +53,7 @@ def python_of(contender: str) -> Path:
 
 def locks(contender: str) -> list[Path]:
     """The lock files that a contender's environment is made from."""
+    contender = home_of(contender)
     homes = (BENCH / "contenders" / contender, BENCH / contender)
     own = [home / "requirements.lock" for home in homes if (home / "requirements.lock").exists()]
     shared = [ROOT / "requirements" / name for name in ("run.lock", "build.lock")]

@@ -12,6 +12,8 @@ from bench.harness.rounds import Bench, Measured
 from bench.harness.stats import Spread
 
 RESULTS = BENCH / "RESULTS.md"
+RATE = "rate"
+"""What is compared, unless a bench has a ``compared``: contender to the figure in its place."""
 
 
 def rows(bench: Bench, measured: Measured) -> Iterator[list[str]]:
@@ -39,9 +41,11 @@ def _columns(measured: Measured) -> list[str]:
 def _ratio(bench: Bench, measured: Measured, case: str, contender: str) -> list[str]:
     if contender == "ours" or case not in measured.rounds["ours"]:
         return ["", ""]
-    rates = [measured.spreads(name, case)["rate"].median for name in ("ours", contender)]
+    figure = getattr(bench, "compared", {}).get(contender, RATE)
+    rates = [measured.spreads(name, case)[figure].median for name in ("ours", contender)]
     goal = bench.baselines.get(f"{contender}/{case}", bench.baselines.get(contender))
-    return [f"{rates[0] / rates[1]:.2f}", f">= {goal:g}" if goal is not None else ""]
+    words = f"{rates[0] / rates[1]:.2f}" + f" {figure.removesuffix('_rate')}" * (figure != RATE)
+    return [words, f">= {goal:g}" if goal is not None else ""]
 
 
 def _cell(found: Spread | None) -> str:

@@ -21,6 +21,7 @@ settings = EngineSettings(
     bootstrap=SETTINGS["bootstrap"],
     partitions=SETTINGS["partitions"],
     checkpoint_ms=SETTINGS["checkpoint_ms"],
+    delivery=SETTINGS["variant"] or "exactly_once",
 )
 
 
