@@ -17,6 +17,7 @@ from bench.harness.errors import BenchError
 from bench.harness.ground import Ground
 from bench.harness.progress import say
 from bench.harness.rounds import Bench, Measured, measure, reasons
+from bench.hop import Hop
 from bench.join_state import JoinState
 from bench.joins import Joins
 from bench.keyed_count import KeyedCount
@@ -27,6 +28,7 @@ from streams.broker import BrokerError
 BENCHES: dict[str, type[Bench]] = {
     "keyed_count": KeyedCount,
     "transaction_path": TransactionPath,
+    "hop": Hop,
     "latency": Latency,
     "commits": Commits,
     "joins": Joins,
@@ -36,6 +38,7 @@ EXAMPLE = """\
 benches:
   keyed_count        count by key with durable state, beside seven other ways to do it
   transaction_path   a real block through the steps keyed by txid, beside stock Faust
+  hop                how old a result is after one hop, beside stock Faust and Kafka Streams
   latency            from a transaction to its score, at a fixed rate
   commits            how long a Kafka transaction takes: the floor of latency
   joins              event-time joins and windows: rate and wrong rows, beside four others

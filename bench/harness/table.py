@@ -20,13 +20,17 @@ def rows(bench: Bench, measured: Measured) -> Iterator[list[str]]:
     """Head and rows: each case's contenders with medians, extremes and our ratio to them."""
     columns = _columns(measured)
     compared = "ours" in measured.rounds and bool(bench.baselines)
-    yield ["case", "contender", *columns, *(["ours / it", "goal"] if compared else [])]
+    limits = getattr(bench, "limits", {})
+    more = ["ours / it", "goal"] if compared else ["goal"] if limits else []
+    yield ["case", "contender", *columns, *more]
     for case in dict.fromkeys(case for cases in measured.rounds.values() for case in cases):
         for contender in (name for name, cases in measured.rounds.items() if case in cases):
             spreads = measured.spreads(contender, case)
             cells = [case, contender, *(_cell(spreads.get(name)) for name in columns)]
             if compared:
                 cells += _ratio(bench, measured, case, contender)
+            elif limits:
+                cells.append(_limit(limits.get(f"{contender}/{case}")))
             yield cells
 
 
@@ -46,6 +50,10 @@ def _ratio(bench: Bench, measured: Measured, case: str, contender: str) -> list[
     goal = bench.baselines.get(f"{contender}/{case}", bench.baselines.get(contender))
     words = f"{rates[0] / rates[1]:.2f}" + f" {figure.removesuffix('_rate')}" * (figure != RATE)
     return [words, f">= {goal:g}" if goal is not None else ""]
+
+
+def _limit(limit: tuple[str, float] | None) -> str:
+    return "" if limit is None else f"{limit[0]} <= {limit[1]:g}"
 
 
 def _cell(found: Spread | None) -> str:
