@@ -8,8 +8,6 @@ position records on the changelog, read committed, cover the whole input.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from running import Watch, changelogs, run, settings
 from stamps import SETTINGS, Stamps
 
@@ -34,7 +32,7 @@ def count(batch: Records, state: Scope, emit: Emit) -> None:
     if not stamps.began:
         stamps.begin()
     counts = state.table("counts")
-    counts.add(Counter(batch.keys))
+    counts.count(batch.keys)
     stores[id(state)] = state
     watch.counted(events.name, len(batch))
     stamps.reached(SETTINGS["events"] - watch.left[events.name])
