@@ -91,7 +91,12 @@ class Sent:
         key, partition = self._draw(self._places)
         self.due.setdefault(key, []).append(due)
         self.count += 1
-        self.producer.produce(self.topic, VALUE, key, partition)
+        while True:
+            try:
+                self.producer.produce(self.topic, VALUE, key, partition)
+                return
+            except BufferError:  # a broker that is too slow for us makes the next ones late
+                self.producer.poll(TICK_SECONDS)
 
     def pace(self, rate: int, seconds: float, check: Callable[[], None]) -> float:
         """Produce ``rate`` records a second; returns when the first one was due (s)."""
