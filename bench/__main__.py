@@ -17,6 +17,7 @@ from bench.harness.errors import BenchError
 from bench.harness.ground import Ground
 from bench.harness.progress import say
 from bench.harness.rounds import Bench, Measured, measure, reasons
+from bench.hop import Hop
 from bench.join_state import JoinState
 from bench.joins import Joins
 from bench.keyed_count import KeyedCount
@@ -30,6 +31,7 @@ from streams.broker import BrokerError
 BENCHES: dict[str, type[Bench]] = {
     "keyed_count": KeyedCount,
     "transaction_path": TransactionPath,
+    "hop": Hop,
     "latency": Latency,
     "commits": Commits,
     "joins": Joins,
@@ -40,8 +42,9 @@ BENCHES: dict[str, type[Bench]] = {
 }
 EXAMPLE = """\
 benches:
-  keyed_count        count by key with durable state, beside six other ways to do it
+  keyed_count        count by key with durable state, beside seven other ways to do it
   transaction_path   a real block through the steps keyed by txid, beside stock Faust
+  hop                how old a result is after one hop, beside stock Faust and Kafka Streams
   latency            from a transaction to its score, at a fixed rate
   commits            how long a Kafka transaction takes: the floor of latency
   joins              event-time joins and windows: rate and wrong rows, beside four others
@@ -61,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     )
     own.add_argument("name", choices=sorted(BENCHES), metavar="NAME", help="which bench, see below")
     own.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    own.add_argument("--rounds", type=int, default=3, help="rounds, of which medians (default 3)")
+    own.add_argument("--rounds", type=int, default=5, help="rounds, of which medians (default 5)")
     own.add_argument("--only", type=_names, help="contenders, separated by commas (default: all)")
     own.add_argument("--case", type=_names, help="cases, separated by commas (default: all)")
     own.add_argument("--quick", action="store_true", help="little input: does it work? no figures")
@@ -155,7 +158,7 @@ def _show(
         lines += [f"{what}: {name}: {words}" for name, words in said.items()]
     print("\n".join(lines), file=sys.stderr if asked.json else sys.stdout)
     if asked.write:
-        _write(asked.name, found, about)
+        _write(asked.name, found, about | {"rounds": asked.rounds})
 
 
 def _write(name: str, found: list[list[str]], about: dict[str, str | int]) -> None:

@@ -19,7 +19,8 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint_ms: int = 300
     """Time between two checkpoints of a task: results are visible that much later."""
     checkpoint_busy_ms: int = 1000
-    """The same while a task is behind its inputs: fewer checkpoints, each entry written once."""
+    """The same while a task is behind its inputs, as long as it always finds as many records as it
+    can take at once: fewer checkpoints, each entry written once."""
     transaction_timeout_ms: int = 10_000
     """How long a checkpoint, or a transaction of a source, may take: then the broker aborts it, and
     readers of committed records no longer wait for it. Who has the task, or the name, still goes

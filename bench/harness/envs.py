@@ -19,6 +19,27 @@ PROJECT = ("ours", "ours_disk", "stock_faust")
 HOMES = {"kafka_streams_standby": "kafka_streams"}
 """Contenders that are others with other settings: whose files and environment they have."""
 VERSION = (3, 11)
+VARIANT = ":"
+"""Between the name of a contender and that of one of its variants."""
+
+
+def home_of(name: str) -> str:
+    """The contender that a name is of: its variants share files and environment.
+
+    >>> home_of("quix"), home_of("quix:at_least_once"), home_of("kafka_streams_standby")
+    ('quix', 'quix', 'kafka_streams')
+    """
+    plain = name.partition(VARIANT)[0]
+    return HOMES.get(plain, plain)
+
+
+def variant_of(name: str) -> str:
+    """Which variant a name is of; empty: the contender as it is.
+
+    >>> variant_of("quix"), variant_of("quix:at_least_once")
+    ('', 'at_least_once')
+    """
+    return name.partition(VARIANT)[2]
 
 
 def python_of(contender: str) -> Path:
@@ -33,13 +54,9 @@ def python_of(contender: str) -> Path:
     return folder / "bin" / "python"
 
 
-def home_of(contender: str) -> str:
-    """The contender whose files it runs: itself, or the one that it is with other settings."""
-    return HOMES.get(contender, contender)
-
-
 def locks(contender: str) -> list[Path]:
     """The lock files that a contender's environment is made from."""
+    contender = home_of(contender)
     homes = (BENCH / "contenders" / contender, BENCH / contender)
     own = [home / "requirements.lock" for home in homes if (home / "requirements.lock").exists()]
     shared = [ROOT / "requirements" / name for name in ("run.lock", "build.lock")]

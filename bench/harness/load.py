@@ -45,6 +45,15 @@ def create(bootstrap: str, topic: str, partitions: int) -> None:
         raise BenchError(f"topic {topic} cannot be created", str(error.args[0])) from error
 
 
+def delete(bootstrap: str, topic: str) -> None:
+    """Delete a topic; raises BenchError when it cannot be."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    try:
+        admin.delete_topics([topic])[topic].result(WAIT_SECONDS)
+    except KafkaException as error:
+        raise BenchError(f"topic {topic} cannot be deleted", str(error.args[0])) from error
+
+
 def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
     """Write records in their order; raises BenchError unless every one of them is stored."""
     producer = Producer({**_FAST, "bootstrap.servers": bootstrap})

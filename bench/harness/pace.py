@@ -15,14 +15,14 @@ from schemas.headers import Headers
 WAIT_SECONDS = 60
 PROBE_SECONDS = 0.2
 DRAIN_SECONDS = 180
-_FEED: dict[str, Any] = {
+FEED: dict[str, Any] = {
     "enable.idempotence": True,
     "linger.ms": 1,
     "partitioner": "murmur2_random",
     "log_level": 2,
     "queue.buffering.max.messages": 500_000,
 }
-_LISTEN: dict[str, Any] = {
+LISTEN: dict[str, Any] = {
     "group.id": "bench-listener",
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
@@ -48,7 +48,7 @@ class Listener(threading.Thread):
         self, bootstrap: str, topic: str, partitions: int, name: Callable[[Message], bytes]
     ) -> None:
         super().__init__(name="listener", daemon=True)
-        self.consumer = Consumer({**_LISTEN, "bootstrap.servers": bootstrap})
+        self.consumer = Consumer({**LISTEN, "bootstrap.servers": bootstrap})
         self.consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
         self.name_of, self.arrived, self.stopped = name, dict[bytes, float](), False
         self.error: KafkaException | None = None
@@ -80,7 +80,7 @@ class Feeder:
     """Produces records, each at its time."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
-        self.producer = Producer({**_FEED, "bootstrap.servers": bootstrap})
+        self.producer = Producer({**FEED, "bootstrap.servers": bootstrap})
         self.topic, self.sent = topic, dict[bytes, float]()
 
     def send(self, item: Item) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from bench.harness import profile
 from bench.harness.cores import pin
-from bench.harness.envs import BENCH, PROJECT, ROOT, home_of, python_of
+from bench.harness.envs import BENCH, PROJECT, ROOT, VARIANT, home_of, python_of, variant_of
 from bench.harness.errors import BenchError
 
 _TIE = ROOT / "streams" / "broker" / "tie.py"
@@ -59,10 +59,12 @@ class Contender:
         sampled: bool = False,
     ) -> None:
         self.name = name
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work))
+        home, plain = home_of(name), name.replace(VARIANT, "-")  # no topic may have a colon
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{plain}-", dir=work))
         self._log = self.folder / "log"
-        file = BENCH / "contenders" / home_of(name) / f"{bench}.py"
-        told = {"name": self.folder.name, **settings, "folder": str(self.folder)}
+        file = BENCH / "contenders" / home / f"{bench}.py"
+        own = {"name": self.folder.name, "variant": variant_of(name)}
+        told = {**own, **settings, "folder": str(self.folder)}
         spy = profile.command(self.folder / SAMPLES) if sampled else []
         argv = [*_tie(), *spy, str(python_of(name)), str(file)]
         with self._log.open("wb") as log:
@@ -72,7 +74,7 @@ class Contender:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=self.folder,
-                env=_environment(name, told),
+                env=environment(home, told),
                 start_new_session=True,
             )
         pin(core, self.process.pid)
@@ -124,8 +126,10 @@ def _tie() -> list[str]:
     return [sys.executable, "-I", "-S", str(_TIE), str(os.getpid())]
 
 
-def _environment(name: str, told: dict[str, Any]) -> dict[str, str]:
+def environment(home: str, told: dict[str, Any]) -> dict[str, str]:
+    """What a contender finds in its environment: what to do, and where its modules are."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("STREAMS_", "PYTHON"))}
-    paths = [BENCH / "worker", *([ROOT] if name in PROJECT else [])]
-    own = {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONHASHSEED": "0"}
+    folders = [BENCH / "worker", *([ROOT] if home in PROJECT else ())]  # this checkout, no other
+    path = os.pathsep.join(map(str, folders))
+    own = {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
     return {**kept, **own, "BENCH": json.dumps(told)}

@@ -15,6 +15,8 @@ from bench.harness.stats import Spread, spread
 Figures = dict[str, Any]
 Results = dict[str, dict[str, Figures]]
 """Contender, case, figures."""
+WARM = "warm_rate"
+"""The rate of the second half of the input, where a contender notes it."""
 
 
 class Bench(Protocol):
@@ -45,7 +47,8 @@ class Measured(msgspec.Struct, frozen=True):
     def spreads(self, contender: str, case: str) -> dict[str, Spread]:
         """By figure, median and extremes over the rounds."""
         rows = self.rounds[contender][case]
-        return {name: spread([row[name] for row in rows]) for name in rows[0]}
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: spread([row[name] for row in rows if name in row]) for name in names}
 
     def results(self) -> Results:
         """The medians."""
@@ -96,7 +99,8 @@ def turned(contenders: Sequence[str], by: int) -> list[str]:
 
 def figures_of(outcome: Outcome) -> Figures:
     """The figures of a contender that worked through an input."""
-    return {"rate": outcome.rate, "cpu_us_per_event": outcome.cpu_us_per_event}
+    found = {"rate": outcome.rate, "cpu_us_per_event": outcome.cpu_us_per_event}
+    return found | {name: outcome.more[name] for name in (WARM,) if name in outcome.more}
 
 
 def _rounded(value: float) -> float:

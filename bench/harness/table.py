@@ -18,18 +18,25 @@ def rows(bench: Bench, measured: Measured) -> Iterator[list[str]]:
     """Head and rows: each case's contenders with medians, extremes and our ratio to them."""
     columns = _columns(measured)
     compared = "ours" in measured.rounds and bool(bench.baselines)
-    yield ["case", "contender", *columns, *(_heads(bench) if compared else [])]
+    limits = getattr(bench, "limits", {})
+    more = _heads(bench) if compared else ["goal"] if limits else []
+    yield ["case", "contender", *columns, *more]
     for case in dict.fromkeys(case for cases in measured.rounds.values() for case in cases):
         for contender in (name for name, cases in measured.rounds.items() if case in cases):
             spreads = measured.spreads(contender, case)
             cells = [case, contender, *(_cell(spreads.get(name)) for name in columns)]
             if compared:
                 cells += _ratio(bench, measured, case, contender)
+            elif limits:
+                cells.append(_limit(limits.get(f"{contender}/{case}")))
             yield cells
 
 
 def ratios(bench: Bench) -> Mapping[str, str]:
-    """The figures by which contenders are compared, and on which side of the goal ours is to be."""
+    """The figures by which contenders are compared, and on which side of the goal ours is to be.
+
+    A bench may have a ``compared``: contender to the figure that takes their place for it.
+    """
     found: Mapping[str, str] = getattr(bench, "ratios", {"rate": ">="})
     return found
 
@@ -53,11 +60,17 @@ def _ratio(bench: Bench, measured: Measured, case: str, contender: str) -> list[
         return [""] * (len(found) + 1)
     ours, other = (measured.spreads(name, case) for name in ("ours", contender))
     goal = bench.baselines.get(f"{contender}/{case}", bench.baselines.get(contender))
+    instead = getattr(bench, "compared", {}).get(contender)
     (sign,) = set(found.values())
-    return [
-        *(f"{ours[name].median / other[name].median:.2f}" for name in found),
-        f"{sign} {goal:g}" if goal is not None else "",
-    ]
+    names = [instead] if instead else list(found)
+    cells = [f"{ours[name].median / other[name].median:.2f}" for name in names]
+    if instead:
+        cells = [f"{cells[0]} {instead.removesuffix('_rate')}"]
+    return [*cells, f"{sign} {goal:g}" if goal is not None else ""]
+
+
+def _limit(limit: tuple[str, float] | None) -> str:
+    return "" if limit is None else f"{limit[0]} <= {limit[1]:g}"
 
 
 def _cell(found: Spread | None) -> str:

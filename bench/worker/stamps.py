@@ -23,13 +23,18 @@ class Stamps:
     """Begin and end of the measured time."""
 
     def __init__(self) -> None:
-        self.began = self.seconds = self.cpu = self.cpu_seconds = 0.0
-        self.events = int(SETTINGS["events"])
+        self.began = self.seconds = self.cpu = self.cpu_seconds = self.halved = 0.0
+        self.events = self.warm = int(SETTINGS["events"])
 
     def begin(self, already: int = 0) -> None:
         """The first record is here; ``already`` were worked off before and do not count."""
         self.events -= already
         self.cpu, self.began = cpu_seconds(), time.perf_counter()
+
+    def reached(self, done: int) -> None:
+        """So many are worked off, all in all: what follows the first half is said once more."""
+        if not self.halved and 2 * done >= SETTINGS["events"]:
+            self.warm, self.halved = SETTINGS["events"] - done, time.perf_counter()
 
     def end(self) -> None:
         """The last record is counted, and durable."""
@@ -46,6 +51,8 @@ class Stamps:
     def say(self, **more: Any) -> None:
         """Print the figures as one line of JSON."""
         figures = {"events": self.events, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        if self.halved:
+            more["warm_rate"] = self.warm / (self.began + self.seconds - self.halved)
         print(json.dumps({"bench": {**figures, **more}}), file=sys.__stdout__, flush=True)
 
 

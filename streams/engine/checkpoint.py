@@ -26,7 +26,7 @@ from streams.tuning import EngineTuning
 WRITE: dict[str, Any] = {
     "transaction.timeout.ms": EngineTuning().transaction_timeout_ms,
     "linger.ms": 50,  # a commit flushes at once: until then fuller batches
-    "delivery.report.only.error": True,  # a transaction tells of every record itself
+    "delivery.report.only.error": True,  # a commit, and a flush, wait for all the others
     "log_level": 2,  # a broker that is away would fill the log
     "retry.backoff.ms": 10,
     "batch.size": 1_000_000,
@@ -81,7 +81,13 @@ class Repeating:
 
     def __init__(self, config: dict[str, Any]) -> None:
         own = {name: value for name, value in WRITE.items() if not name.startswith("transaction")}
-        every = {"enable.idempotence": True, "delivery.report.only.error": False}
+        refused = self.refused = list[KafkaError]()
+
+        def told(error: KafkaError | None, message: Any) -> None:
+            if error is not None:
+                refused.append(error)
+
+        every = {"enable.idempotence": True, "on_delivery": told}
         self.producer = Producer({**own, **config, **every})
 
     def send(self, outputs: Iterable[Written]) -> None:
@@ -90,22 +96,26 @@ class Repeating:
         Waits for brokers that are away: to write again what still waits in the client would hold it
         twice, and write it twice once they are back.
         """
-        refused: list[KafkaError] = []
-
-        def told(error: KafkaError | None, message: Any) -> None:
-            if error is not None:
-                refused.append(error)
-
-        for topic, key, value, headers, partition in outputs:
-            place: dict[str, Any] = {} if partition is None else {"partition": partition}
-            self.producer.produce(
-                topic, value, key, headers=list(headers or ()), on_delivery=told, **place
-            )
-            self.producer.poll(0)
+        self.refused.clear()
+        produce(self.producer, outputs)
         while self.producer.flush(COMMIT_SECONDS):
             pass
-        if refused:
-            raise KafkaException(refused[0])
+        if self.refused:
+            raise KafkaException(self.refused[0])
+
+
+def produce(producer: Producer, outputs: Iterable[Written]) -> None:
+    """Hand records to a producer; raises KafkaException or BufferError."""
+    one: Any = producer.produce
+    for count, (topic, key, value, headers, partition) in enumerate(outputs):
+        if headers is None:
+            one(topic, value, key, -1 if partition is None else partition)
+        elif partition is None:
+            one(topic, value, key, headers=headers)
+        else:
+            one(topic, value, key, partition, headers=headers)
+        if count % 10_000 == 9_999:
+            producer.poll(0)
 
 
 class Transactions:
@@ -154,23 +164,11 @@ class Transactions:
         try:
             with Stage.BEGIN:
                 producer.begin_transaction()
-            self._produce(producer, outputs)
+            produce(producer, outputs)
             self._commit(producer)
         except (KafkaException, BufferError) as error:
             self._abort(producer, error)
             raise
-
-    def _produce(self, producer: Producer, outputs: Iterable[Written]) -> None:
-        produce: Any = producer.produce
-        for count, (topic, key, value, headers, partition) in enumerate(outputs):
-            if headers is None:
-                produce(topic, value, key, -1 if partition is None else partition)
-            elif partition is None:
-                produce(topic, value, key, headers=headers)
-            else:
-                produce(topic, value, key, partition, headers=headers)
-            if count % 10_000 == 9_999:
-                producer.poll(0)
 
     def _commit(self, producer: Producer) -> None:
         while True:

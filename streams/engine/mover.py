@@ -330,12 +330,12 @@ def _sift(run: list[Message], after: int) -> tuple[list[Message], int | None]:
 
     The end lies behind the markers of transactions, which are offsets without a record.
     """
-    errors = list(map(Message.error, run))
-    if not any(errors) and (run[0].offset() or 0) >= after:
+    if not any(map(Message.error, run)) and (run[0].offset() or 0) >= after:
         return run, None
     good: list[Message] = []
     end: int | None = None
-    for message, error in zip(run, errors, strict=True):
+    for message in run:
+        error = message.error()
         if error is None:
             end = None
             if (message.offset() or 0) >= after:

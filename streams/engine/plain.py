@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import (  # type: ignore[attr-defined]
+    Counter,
+    _count_elements,  # what a Counter counts with
+)
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -18,23 +22,28 @@ PAGE = 16
 """Entries of a plain table that share a record of the changelog, at most on average."""
 Page = tuple[int, int]
 """How many pages there are, and the number of this one."""
+_Counted = tuple[list[Any], list[Any] | None, int]
+"""Keys that were counted, what they had before (None: one less, each time that they are there), and
+how many entries there were."""
 
 
 class PlainTable:
     """A mapping from str, bytes or int to small values: the quickest form of state.
 
-    What a batch writes lies on top until the batch is settled. ``None`` is no value. The changelog
-    has pages, each with the entries whose keys have one hash, which are written whole: where much
-    changes that is an eighth of the records, where little changes it is no more of them.
+    What a batch sets lies on top until the batch is settled; what it counts is counted in place,
+    and noted so that it can be undone. ``None`` is no value. The changelog has pages, each with the
+    entries whose keys have one hash, which are written whole: where much changes that is an eighth
+    of the records, where little changes it is no more of them.
 
     >>> from streams.engine.stores import TaskStore
     >>> counts = TaskStore().scope("step").table("counts")
     >>> counts["a"] = counts.get("a", 0) + 1
+    >>> counts.count(["a", "c", "a"])
     >>> dict(counts.items()), "b" in counts, len(counts)
-    ({'a': 1}, False, 1)
+    ({'a': 3, 'c': 1}, False, 2)
     """
 
-    __slots__ = ("_base", "_dirty", "_gone", "_pages", "_top", "_touched", "_whole", "path")
+    __slots__ = ("_base", "_dirty", "_gone", "_log", "_pages", "_top", "_touched", "_whole", "path")
     MOST = 0.7
     """Of the entries: once so many are dirty, the whole table is, and nobody keeps count."""
 
@@ -42,6 +51,7 @@ class PlainTable:
         self.path = path
         self._base: dict[Any, Any] = {}
         self._top: dict[Any, Any] = {}
+        self._log: list[_Counted] = []
         self._dirty: set[Any] = set()
         self._whole = False
         self._pages: list[list[Any]] = [[]]
@@ -80,9 +90,29 @@ class PlainTable:
         """Add to many counts at once; what is not there counts as 0."""
         if self._top:
             self.update({key: self.get(key, 0) + number for key, number in numbers.items()})
-        else:
-            get = self._base.get
-            self._top = {key: get(key, 0) + number for key, number in numbers.items()}
+            return
+        base, keys = self._base, list(numbers)
+        old = list(map(base.get, keys))
+        added = zip(old, numbers.values(), strict=True)
+        new = [number if was is None else was + number for was, number in added]
+        self._log.append((keys, old, len(base)))
+        for key, value in zip(keys, new, strict=True):
+            base[key] = value
+
+    def count(self, keys: Iterable[Any]) -> None:
+        """Add 1 to the count of each key, as often as it comes: the quickest way to count."""
+        if self._top:
+            self.add(Counter(keys))
+            return
+        every, before = list(keys), len(self._base)
+        left: Any = iter(every)
+        try:
+            _count_elements(self._base, left)
+        except TypeError:  # of a value that is no number, or what cannot be a key
+            del every[-1 - left.__length_hint__() :]
+            self._back(every, None, before)
+            raise
+        self._log.append((every, None, before))
 
     def items(self) -> list[tuple[Any, Any]]:
         """Keys and values."""
@@ -102,11 +132,11 @@ class PlainTable:
 
     def settle(self) -> None:
         """What was written stays."""
-        top, base = self._top, self._base
-        if not top:
+        top, log, base = self._top, self._log, self._base
+        if not top and not log:
             return
-        self._top = {}
-        before = len(base)
+        self._top, self._log = {}, []
+        before = log[0][2] if log else len(base)
         base.update(top)
         for key in islice(reversed(base), len(base) - before):  # a dict keeps its order: new ones
             self._pages[self._page(key)].append(key)
@@ -114,12 +144,24 @@ class PlainTable:
             self._remove([key for key, value in top.items() if value is None])
         self._divide()
         if not self._whole:
-            self._dirty.update(top)
+            self._dirty.update(top, *(keys for keys, _, _ in log))
             self._whole = len(self._dirty) > max(FEW, self.MOST * len(base))
 
     def undo(self) -> None:
         """Forget what was written since the last ``settle``."""
         self._top = {}
+        while self._log:
+            self._back(*self._log.pop())
+
+    def _back(self, keys: list[Any], old: list[Any] | None, before: int) -> None:
+        base = self._base
+        if old is not None:
+            base.update(zip(keys, old, strict=True))
+        else:
+            for key in keys:
+                base[key] -= 1
+        while len(base) > before:  # a dict keeps its order: the newest go first
+            base.popitem()
 
     def changed(self) -> Changes:
         """The pages of dirty entries, which are clean from now on; deleted ones come first."""

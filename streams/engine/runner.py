@@ -179,11 +179,12 @@ class Runner:
             self._take(part)
         if chunk.at_end:
             self.at_end[topic] = time.monotonic()
-            self.behind.discard(topic)
         else:
             self.at_end.pop(topic, None)
-            if chunk.more:
-                self.behind.add(topic)
+        if chunk.more:
+            self.behind.add(topic)
+        else:  # all that was fetched has been read: under a steady load the end is never seen
+            self.behind.discard(topic)
 
     def _take(self, part: Part) -> bool:
         """Process records; False: a step fails on all of them, and they are kept."""

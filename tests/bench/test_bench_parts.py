@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,8 @@ from bench.harness import blocks, envs, mainjob, oracle, profile, rounds, stats,
 from bench.harness.blocks import mixed, multiplied
 from bench.harness.errors import BenchError, WrongResult
 from bench.harness.mainjob import Change, net
-from bench.harness.process import Outcome
-from bench.harness.rounds import Figures, Measured, figures_of, measure, turned
+from bench.harness.process import Outcome, environment
+from bench.harness.rounds import WARM, Figures, Measured, figures_of, measure, turned
 from bench.harness.stats import Spread, percentile, spread
 from bench.keyed_count import KeyedCount, records
 
@@ -73,6 +74,12 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values: list[int], p
 def test_rate_and_cpu_are_of_the_events_that_were_measured() -> None:
     """200 events in 4 s with 2 s of CPU: 50 a second, 10 ms each."""
     assert {"rate": 50.0, "cpu_us_per_event": 10_000.0} == figures_of(outcome())
+
+
+def test_the_rate_of_the_warm_half_stands_beside_that_of_the_whole() -> None:
+    """It is told by the contender, beside what is not a figure."""
+    found = figures_of(outcome(more={WARM: 60.0, "digest": "ab"}))
+    assert {"rate": 50.0, "cpu_us_per_event": 10_000.0, WARM: 60.0} == found
 
 
 # Oracle -------------------------------------------------------------------------------------------
@@ -160,6 +167,23 @@ def test_the_table_says_how_much_faster_ours_is_and_should_be() -> None:
     assert ["small", "other", "1,200", "2.50", ">= 2"] == other
 
 
+def test_what_is_compared_by_another_figure_says_so() -> None:
+    """Two warm halves are divided by each other, not by whole runs."""
+
+    class Warm(Fake):
+        compared: Mapping[str, str] = {"other": WARM}
+
+    ours, other = {"rate": 3000.0, WARM: 4000.0}, {"rate": 100.0, WARM: 2000.0}
+    found = Measured({"ours": {"small": [ours]}, "other": {"small": [other]}})
+    assert ["2.00 warm", ">= 2"] == list(table.rows(Warm(), found))[2][-2:]
+
+
+def test_a_figure_that_some_rounds_lack_is_of_those_that_have_it() -> None:
+    """A round without it is not a zero."""
+    found = Measured({"ours": {"small": [{"rate": 1.0}, {"rate": 3.0, WARM: 5.0}]}})
+    assert (5.0, 2.0) == tuple(found.spreads("ours", "small")[n].median for n in (WARM, "rate"))
+
+
 def test_writing_replaces_a_section_and_nothing_else(tmp_path: Path) -> None:
     """Text around the marks stays, the old table goes."""
     path = tmp_path / "RESULTS.md"
@@ -238,7 +262,7 @@ def test_mixing_keeps_the_length() -> None:
 # Examples -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [blocks, mainjob, profile, rounds, stats, table])
+@pytest.mark.parametrize("module", [blocks, envs, mainjob, profile, rounds, stats, table])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     """Docstrings of the harness say what is so."""
     done = doctest.testmod(module)
@@ -258,7 +282,7 @@ def test_waiting_and_imports_are_in_no_profile() -> None:
 @pytest.mark.parametrize("name", KeyedCount.contenders)
 def test_each_contender_is_one_file_with_its_settings_named(name: str) -> None:
     """Its first words say what it is; its environment is pinned by hashes."""
-    folder = envs.BENCH / "contenders" / name
+    folder = envs.BENCH / "contenders" / envs.home_of(name)
     assert (folder / "keyed_count.py").read_text().startswith('"""')
     for lock in envs.locks(name):
         assert "--hash=sha256:" in lock.read_text(), lock
@@ -276,3 +300,17 @@ def test_contenders_have_the_versions_that_were_compared(name: str, pin: str) ->
     """A lock file that was resolved again keeps them."""
     (lock,) = envs.locks(name)
     assert any(line.startswith(pin) for line in lock.read_text().splitlines())
+
+
+def test_variants_of_a_contender_share_its_environment() -> None:
+    """One folder, one lock file, however many ways to run it."""
+    assert envs.locks("quix") == envs.locks("quix:at_least_once")
+    homes = {envs.home_of(name) for name in KeyedCount.contenders}
+    assert homes == {path.name for path in (envs.BENCH / "contenders").iterdir()} & homes
+
+
+def test_ours_is_measured_from_this_checkout() -> None:
+    """An editable install may be of another one."""
+    path = environment("ours", {})["PYTHONPATH"].split(os.pathsep)
+    assert [str(envs.BENCH / "worker"), str(envs.ROOT)] == path
+    assert str(envs.BENCH / "worker") == environment("quix", {})["PYTHONPATH"]

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.wire import Codec
-from streams.engine.mover import Chunk, Mover, Place
+from streams.engine.mover import Chunk, Mover, Place, Session
 from streams.engine.runner import Runner
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import build
@@ -225,4 +225,26 @@ def test_an_input_that_waits_does_not_become_idle(cluster: Producer) -> None:
     assert runner.at_end[name] > 0
     runner.watch_idleness()
     assert {} == runner.at_end
+    runner.tx.close()
+
+
+def test_a_task_is_behind_only_while_reads_are_full(cluster: Producer) -> None:
+    """Under a steady load the end of an input is never seen; who reads all there is has caught up.
+
+    ::
+
+        full read: behind | a smaller one: not | full: behind | the end: not
+    """
+    name, topology = DECLARED.name, build(steps(DECLARED, OTHER))
+    settings = EngineSettings(bootstrap=_address(cluster), partitions=1)
+    with ThreadPoolExecutor(1) as pool:
+        runner = Runner(
+            topology, topology.subs[0], 0, settings, Codec(), pool, lambda event, facts: None
+        )
+    session, found = Session(asyncio.Event()), list[set[str]]()
+    for end, more in ((None, True), (None, False), (None, True), (0, True)):
+        runner.process(Chunk(Place(name, 0), [], session, 0, end, more))
+        found.append(runner.behind)
+        runner.behind = set(runner.behind)
+    assert [{name}, set(), {name}, set()] == found
     runner.tx.close()

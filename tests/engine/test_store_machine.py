@@ -7,6 +7,7 @@ checkpoints that fail or that a crash meets half way.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -104,6 +105,20 @@ class Machine(RuleBasedStateMachine):
         for key in keys:
             del table[key]
             self.plain.pop(key, None)
+
+    @rule(keys=st.lists(PLAIN, max_size=40))
+    def count(self, keys: list[Any]) -> None:
+        self.world.scope.table("plain").count(keys)
+        self._counted(Counter(keys))
+
+    @rule(keys=st.lists(PLAIN, max_size=40))
+    def add(self, keys: list[Any]) -> None:
+        self.world.scope.table("plain").add(Counter(keys))
+        self._counted(Counter(keys))
+
+    def _counted(self, numbers: Counter[Any]) -> None:
+        for key, number in numbers.items():
+            self.plain[key] = self.plain.get(key, 0) + number
 
     @rule()
     def settle(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,7 +122,7 @@ def test_a_change_during_a_failing_checkpoint_wins_over_what_is_put_back() -> No
 
 ADDED = st.lists(
     st.tuples(
-        st.sampled_from(["set", "add", "delete", "settle", "undo"]),
+        st.sampled_from(["set", "add", "count", "delete", "settle", "undo"]),
         st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)),
     ),
     max_size=12,
@@ -140,6 +142,10 @@ def test_a_plain_table_is_a_dict_that_can_go_back(said: list[Any]) -> None:
         elif what == "add":
             table.add(entries)
             model |= {key: model.get(key, 0) + number for key, number in entries.items()}
+        elif what == "count":
+            keys = [key for key, number in entries.items() for _ in range(number)]
+            table.count(keys)
+            model |= {key: model.get(key, 0) + number for key, number in Counter(keys).items()}
         elif what == "delete":
             for key in entries:
                 del table[key]
@@ -154,6 +160,23 @@ def test_a_plain_table_is_a_dict_that_can_go_back(said: list[Any]) -> None:
         assert [(key in model, model.get(key)) for key in "abc"] == [
             (key in table, table.get(key)) for key in "abc"
         ]
+
+
+@pytest.mark.parametrize("bad", ["words", []])
+def test_counting_what_cannot_be_counted_changes_nothing(bad: Any) -> None:
+    """A value that is no number, or no key at all: those before it are as they were."""
+    table = TaskStore().scope("s").table("t")
+    table.update({"words": "many", "a": 1})
+    table.settle()
+    with pytest.raises(TypeError):
+        table.count(["a", "new", "a", bad, "a"])
+    assert {"words": "many", "a": 1} == dict(table.items())
+    with pytest.raises(TypeError):
+        table.add({"a": 1, "new": 1, "words": 1})
+    assert {"words": "many", "a": 1} == dict(table.items())
+    table.count(["a"])
+    table.undo()
+    assert {"words": "many", "a": 1} == dict(table.items())
 
 
 SPANS = st.lists(

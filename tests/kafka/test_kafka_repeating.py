@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from signal import SIGKILL
 
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.cimpl import NewTopic
 
+from bench.harness import load
 from streams.client import fold
+from streams.engine.checkpoint import Repeating
 from streams.topics import DERIVED
 from tests.kafka.world import DEMO, NetSets, World, differences, until
 
@@ -22,6 +27,21 @@ def test_outputs_outside_the_transaction_give_the_same_net_sets(
     world.play(DEMO).finish()
     world.settle()
     world.check_exact(demo_sets)
+
+
+def test_a_record_that_the_broker_refuses_is_raised_and_those_after_it_are_written(
+    world: World,
+) -> None:
+    """Nobody is asked about each record: of one that is not stored the whole batch hears."""
+    topic = f"{world.config.id}-small"
+    new = NewTopic(topic, 1, 1, config={"max.message.bytes": "2000"})
+    world.admin.client.create_topics([new])[topic].result(30)
+    repeating = Repeating({"bootstrap.servers": world.bootstrap})
+    noise = random.Random(1).randbytes(20_000)
+    with pytest.raises(KafkaException, match="MSG_SIZE_TOO_LARGE"):
+        repeating.send([(topic, b"k", noise, None, None)])
+    repeating.send([(topic, b"k", b"small", [("name", b"a header")], None)])
+    assert [b"small"] == [m.value() for m in load.messages(world.bootstrap, topic, 1)]
 
 
 def test_a_crash_may_repeat_but_loses_nothing(world: World, demo_sets: NetSets) -> None:

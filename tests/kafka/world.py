@@ -47,7 +47,6 @@ from tests.kafka.stories import (
     undisturbed,
 )
 
-
 __all__ = [
     "DEMO", "ROOT", "SESSION_MS", "Busy", "NetSets", "Player", "Supervisor", "Worker", "World",
     "alternation", "busy_recording", "differences", "story_of", "undisturbed", "until",

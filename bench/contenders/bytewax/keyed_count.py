@@ -1,7 +1,7 @@
 """Bytewax: ``stateful_map`` over its Kafka source, with a recovery store on disk.
 
 Settings named by its author: batches of 1,000 records, snapshots of changed keys into SQLite every
-10 s (the default ``epoch_interval``; ours is 0.3 s), one recovery partition for the one worker.
+10 s (the default ``epoch_interval``; ours is 1 s), one recovery partition for the one worker.
 ``tail=False`` ends the flow at the end of the topic; the end is when the flow has returned, which
 it does after its last snapshot.
 """

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
 from stamps import SETTINGS, Stamps, leave
 
+from streams.engine.application import say
 from streams.engine.selection import Selection
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Emit, Step
@@ -21,7 +22,10 @@ settings = EngineSettings(
     bootstrap=SETTINGS["bootstrap"],
     partitions=SETTINGS["partitions"],
     checkpoint_ms=SETTINGS["checkpoint_ms"],
+    delivery=SETTINGS["variant"] or "exactly_once",
 )
+QUIET_SECONDS = 0.2
+"""After a checkpoint, so that whoever looks whether all is durable does not hold up the others."""
 
 
 def run(app: Any) -> None:
@@ -32,13 +36,20 @@ def run(app: Any) -> None:
 
 
 class Watch:
-    """Sees the first and the last record of each input that is waited for."""
+    """Sees the first and the last record of each input that is waited for.
+
+    Where it is told of checkpoints (``report``), the time ends with the last one that was committed
+    before the position records were found to cover the input; else when they were.
+    """
 
     def __init__(
         self, stamps: Stamps, until: Mapping[str, int], tell: Callable[[], None] | None = None
     ) -> None:
         self.stamps, self.until, self.tell = stamps, until, tell or stamps.say
         self.left = dict(until)
+        self.told, self.committed = False, 0.0
+        """Whether it is told of checkpoints; when the newest one was, since everything was worked
+        off (s, monotonic)."""
         self.changelogs: list[str] = []
 
     def watched(self, step: Step, topic: str) -> Step:
@@ -63,11 +74,23 @@ class Watch:
         if not any(self.left.values()):
             threading.Thread(target=self.finish).start()
 
+    def report(self, event: str, facts: dict[str, Any]) -> None:
+        """Told by the engine: the end may be now."""
+        say(event, facts)
+        self.told = True
+        if event == "checkpoint" and not any(self.left.values()):
+            self.stamps.end()
+            self.committed = monotonic()
+
     def finish(self) -> None:
         """Wait until the position records cover everything, then tell the time."""
+        began = monotonic()
+        while self.told and monotonic() < max(began, self.committed) + QUIET_SECONDS:
+            sleep(0.01)
         while not self.durable():
             sleep(0.01)
-        self.stamps.end()
+        if not self.committed:
+            self.stamps.end()
         self.tell()
         leave()
 

@@ -2,7 +2,7 @@
 
 Settings named by its author: ``format="raw"`` with generated row keys (the message key would make
 one row of all events of a key), a commit every 1.5 s (``autocommit_duration_ms``, the default; ours
-is 0.3 s), ``max_backlog_size`` off, a filesystem backend. It works in Rust by minibatches, so the
+is 1 s), ``max_backlog_size`` off, a filesystem backend. It works in Rust by minibatches, so the
 first record cannot be seen: the first minibatch, and the start-up with it, is left out of both
 events and time. The end is when the minibatch with the last event is through; its persistence goes
 on behind, and is not waited for.
