@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.contenders.ours.hop_values import Count
+from bench.contenders.ours.join_values import Count
 from bench.harness import hops, java, load
 from bench.harness.envs import home_of, variant_of
 from bench.harness.feeds import Keys

@@ -10,7 +10,7 @@ from __future__ import annotations
 from running import run, settings
 from stamps import SETTINGS
 
-from bench.contenders.ours.hop_values import COUNT, Count
+from bench.contenders.ours.join_values import COUNT, Count
 from schemas.envelope import Event
 from schemas.wire import Codec
 from streams.engine.application import build_app
