@@ -66,7 +66,9 @@ def poisons() -> Iterator[Poison]:
 
 def write(world: World, what: list[Poison]) -> list[Placed]:
     """Write records as a foreign client would; where they are."""
-    producer = Producer({"bootstrap.servers": world.bootstrap, "message.max.bytes": 12 * MEBIBYTE})
+    as_all = {"partitioner": "murmur2_random"}  # else a worker that begins later refuses the topic
+    more = {"bootstrap.servers": world.bootstrap, "message.max.bytes": 12 * MEBIBYTE}
+    producer = Producer({**as_all, **more})
     placed: list[Placed] = []
 
     def note(poison: Poison, error: Any, message: Any) -> None:
