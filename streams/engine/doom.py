@@ -66,7 +66,7 @@ class Fault(NamedTuple):
 
     def happen(self) -> None:
         """Do it."""
-        print(f"streams: {VARIABLE}: {self}", file=sys.__stderr__, flush=True)
+        print(f"streams: {VARIABLE}: {self}\n", end="", file=sys.__stderr__, flush=True)
         if self.action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.action == "stop":
@@ -122,4 +122,4 @@ def arm(text: str) -> None:
 
     watch(hook)
     words = f"{VARIABLE}={text}: THIS WORKER WILL FAIL ON PURPOSE; unset it if this is no test"
-    print(f"streams: {words}", file=sys.__stderr__, flush=True)
+    print(f"streams: {words}\n", end="", file=sys.__stderr__, flush=True)

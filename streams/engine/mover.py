@@ -47,7 +47,7 @@ EXIT_STALLED = 13
 
 def end_process(code: int, words: str) -> None:
     """End the worker at once: it cannot go on safely, and its supervisor starts it again."""
-    print(f"streams: {words}", file=sys.__stderr__, flush=True)
+    print(f"streams: {words}\n", end="", file=sys.__stderr__, flush=True)
     os._exit(code)
 
 

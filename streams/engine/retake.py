@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
 
+from streams.engine.checkpoint import FENCES, Fenced, Transactions
 from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
 
@@ -61,6 +62,17 @@ class _Last:
     def take(self, offset: int, key: bytes, body: bytes | None) -> None:
         if key == POSITION and body is not None:
             self.found = decode_value(body)
+
+
+def renew(tx: Transactions, wanted: Callable[[], bool], fenced: Fenced) -> None:
+    """Take the id again, as often as a broker that comes back needs; raises Fenced for a fence."""
+    while True:
+        try:
+            return tx.renew(wanted)
+        except KafkaException as error:
+            if error.args[0].code() in FENCES or not wanted():
+                raise Fenced(f"{fenced}; then {error}") from error
+            time.sleep(AGAIN_SECONDS)
 
 
 def last_signature(open_log: Callable[[], Log], wanted: Callable[[], bool]) -> tuple[bool, Any]:

@@ -24,7 +24,7 @@ from streams.engine.mover import (
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.remade import agreed
-from streams.engine.retake import Signature, last_signature
+from streams.engine.retake import Signature, last_signature, renew
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
@@ -355,10 +355,7 @@ class Runner:
         ours = (snapshot.position["by"], self.signature.committed)
         with Stage.RETAKE:
             self._require_ours(ours, fenced)  # a healthy owner is not to be fenced for nothing
-            try:
-                self.tx.renew(self.wanted)
-            except KafkaException as error:
-                raise fenced from error
+            renew(self.tx, self.wanted, fenced)
             last = self._require_ours(ours, fenced)
         if last == self.signature.committed:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the transaction timed out"))
@@ -368,7 +365,7 @@ class Runner:
         ended, last = last_signature(self._reader, self.wanted)
         self.abandoned = not self.wanted()
         if not ended or last not in ours:
-            raise fenced
+            raise Fenced(f"{fenced}; the last checkpoint is {last}, of ours it were {ours}")
         return last
 
     def _reader(self) -> Reader:
