@@ -22,7 +22,7 @@ from streams.wire.errors import NoToken, WireError
 from streams.wire.mapping import tls_context
 
 CONNECT_SECONDS = 3.0
-SASL_SECONDS = 12.0
+SASL_SECONDS = 6.0
 LOOK_SECONDS = 0.05
 ASK_SECONDS = 0.5
 MOST_BYTES, MOST_BROKERS = 1 << 20, 5

@@ -23,7 +23,7 @@ from tests.playing import play_line, story_config
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "streams" / "data" / "demo.ndjson"
-SESSION_MS = 2000
+SESSION_MS = 4000
 """Time after which the group gives a silent worker's partitions away."""
 NetSets = dict[str, dict[str, Any]]
 

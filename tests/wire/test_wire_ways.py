@@ -112,8 +112,8 @@ def test_a_wrong_password(way: Way, mechanism: str) -> None:
 
 def test_an_unknown_user(way: Way) -> None:
     """Kafka does not tell an unknown user from a wrong password; both are named."""
-    assert "refuses user 'nobody': wrong password or unknown user" in named(
-        way.kafka(user="nobody")
+    assert "refuses user 'unheard-of': wrong password or unknown user" in named(
+        way.kafka(user="unheard-of")
     )
 
 

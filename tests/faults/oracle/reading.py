@@ -6,7 +6,7 @@ import asyncio
 import calendar
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -177,13 +177,15 @@ def table(uri: str, name: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     return asyncio.run(run())
 
 
-def sizes(uri: str, names: Iterable[str]) -> dict[str, int]:
-    """How many rows tables have."""
+def sizes(uri: str, names: Collection[str]) -> dict[str, int]:
+    """How many rows tables have; one that is not there yet has none."""
 
     async def run() -> dict[str, int]:
         connection = await asyncpg.connect(uri, timeout=10)
         try:
-            return {n: await connection.fetchval(f"select count(*) from {n}") for n in names}
+            there = [n for n in names if await connection.fetchval("select to_regclass($1)", n)]
+            found = {n: await connection.fetchval(f"select count(*) from {n}") for n in there}
+            return dict.fromkeys(names, 0) | found
         finally:
             await connection.close()
 
