@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import java, load, oracle, outputs, trees
+from bench.harness.envs import plain_of, variant_of
 from bench.harness.ground import PARTITIONS, Ground
 from bench.harness.group import Departure, Group
 from bench.harness.load import Record
@@ -43,7 +44,7 @@ SESSION_MS = 6_000
 CHECKPOINT_MS = 300
 STEADY_SECONDS = 2.0
 QUICK_KEYS = 20_000
-JAVA = ("kafka_streams", "kafka_streams_standby")
+JAVA = ("kafka_streams", "kafka_streams:standby")
 ON_DISK = ("ours_disk", *JAVA)
 
 
@@ -54,13 +55,13 @@ class Recovery:
     about = "fail-over and recovery of 1,000,000 keys in four tasks"
     cases: Sequence[str] = ("1000000",)
     contenders: Sequence[str] = ("ours", "ours_disk", *JAVA)
-    baselines: Mapping[str, float] = {"kafka_streams": 2, "kafka_streams_standby": 2}
+    baselines: Mapping[str, float] = {"kafka_streams": 2, "kafka_streams:standby": 2}
     ratios: Mapping[str, str] = {"failover_s": "<=", "cold_s": "<="}
     durable: Mapping[str, str] = {
         "ours": "changelog and position in one transaction a task: exactly once; state in memory",
         "ours_disk": "the same; state in RocksDB, a copy of the changelog",
         "kafka_streams": "exactly_once_v2; state in RocksDB, without standby",
-        "kafka_streams_standby": "the same, with one standby replica",
+        "kafka_streams:standby": "the same, with one standby replica",
     }
 
     def __init__(self, ground: Ground, quick: bool = False) -> None:
@@ -92,7 +93,7 @@ class Run:
         self.ground, self.contender, self.keys, self._ending = ground, contender, keys, ending
         self.where = ground.bootstrap
         self.topic, self.output = f"bench.recovery.{number}", f"bench.recovery.{number}.counts"
-        self.application = f"recovery-{number}-{contender}"
+        self.application = f"recovery-{number}-{plain_of(contender)}"
         self.group = Group(self.where, self.application)
         self.workers: list[Contender] = []
         load.create(self.where, self.topic, PARTITIONS)
@@ -116,7 +117,7 @@ class Run:
             "checkpoint_ms": CHECKPOINT_MS,
             "state": str(home),
             "store": "rocks" if self.contender in ON_DISK else "memory",
-            "standby": int(self.contender.endswith("_standby")),
+            "standby": int(variant_of(self.contender) == "standby"),
         }
         if self.contender in JAVA:
             told["java"] = java.command("kafka_streams", "RecoveryCount")

@@ -16,8 +16,6 @@ BENCH = ROOT / "bench"
 ENVS = BENCH / ".envs"
 PROJECT = ("ours", "ours_disk", "stock_faust")
 """Contenders that run on the project's own lock file, with the project itself installed."""
-HOMES = {"kafka_streams_standby": "kafka_streams"}
-"""Contenders that are others with other settings: whose files and environment they have."""
 VERSION = (3, 11)
 VARIANT = ":"
 """Between the name of a contender and that of one of its variants."""
@@ -26,11 +24,10 @@ VARIANT = ":"
 def home_of(name: str) -> str:
     """The contender that a name is of: its variants share files and environment.
 
-    >>> home_of("quix"), home_of("quix:at_least_once"), home_of("kafka_streams_standby")
-    ('quix', 'quix', 'kafka_streams')
+    >>> home_of("quix"), home_of("quix:at_least_once")
+    ('quix', 'quix')
     """
-    plain = name.partition(VARIANT)[0]
-    return HOMES.get(plain, plain)
+    return name.partition(VARIANT)[0]
 
 
 def variant_of(name: str) -> str:
@@ -40,6 +37,15 @@ def variant_of(name: str) -> str:
     ('', 'at_least_once')
     """
     return name.partition(VARIANT)[2]
+
+
+def plain_of(name: str) -> str:
+    """A name as topics and folders may have it.
+
+    >>> plain_of("quix:at_least_once")
+    'quix-at_least_once'
+    """
+    return name.replace(VARIANT, "-")
 
 
 def python_of(contender: str) -> Path:

@@ -15,7 +15,7 @@ import msgspec
 
 from bench.harness import profile
 from bench.harness.cores import pin
-from bench.harness.envs import BENCH, PROJECT, ROOT, VARIANT, home_of, python_of, variant_of
+from bench.harness.envs import BENCH, PROJECT, ROOT, home_of, plain_of, python_of, variant_of
 from bench.harness.errors import BenchError
 
 _TIE = ROOT / "streams" / "broker" / "tie.py"
@@ -59,8 +59,8 @@ class Contender:
         sampled: bool = False,
     ) -> None:
         self.name = name
-        home, plain = home_of(name), name.replace(VARIANT, "-")  # no topic may have a colon
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{plain}-", dir=work))
+        home = home_of(name)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{plain_of(name)}-", dir=work))
         self._log = self.folder / "log"
         file = BENCH / "contenders" / home / f"{bench}.py"
         own = {"name": self.folder.name, "variant": variant_of(name)}

@@ -14,6 +14,7 @@ from typing import Any
 from confluent_kafka.admin import AdminClient
 
 PATIENT_SECONDS = 300
+"""Of librdkafka, for any question whose answer we stop waiting for ourselves."""
 
 
 def describe(client: AdminClient, names: Iterable[str], **more: Any) -> dict[str, Future[Any]]:

@@ -15,11 +15,10 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, Uuid
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.ends import MOVING
+from streams.engine.groups import PATIENT_SECONDS
 from streams.engine.settings import EngineSettings
 
 ASK_SECONDS = 4
-PATIENT_SECONDS = 60
-"""librdkafka itself is not to give a question up, as in ``precheck``."""
 AGAIN_SECONDS = 0.5
 LOOK_SECONDS = 0.1
 SILENT_SECONDS = 20

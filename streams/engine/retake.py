@@ -27,6 +27,7 @@ from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
 
 AGAIN_SECONDS = 0.5
+RENEW_SECONDS = 20.0
 LOOK_BACK = 1000
 """Offsets before the end among which the last position record is looked for first."""
 
@@ -65,12 +66,17 @@ class _Last:
 
 
 def renew(tx: Transactions, wanted: Callable[[], bool], fenced: Fenced) -> None:
-    """Take the id again, as often as a broker that comes back needs; raises Fenced for a fence."""
+    """Take the id again, as a broker that comes back may need more than once.
+
+    Raises Fenced for a fence, and for what the broker goes on refusing for ``RENEW_SECONDS``.
+    """
+    deadline = time.monotonic() + RENEW_SECONDS
     while True:
         try:
             return tx.renew(wanted)
         except KafkaException as error:
-            if error.args[0].code() in FENCES or not wanted():
+            over = time.monotonic() > deadline or not wanted()
+            if over or error.args[0].code() in FENCES:
                 raise Fenced(f"{fenced}; then {error}") from error
             time.sleep(AGAIN_SECONDS)
 

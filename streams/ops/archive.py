@@ -18,7 +18,7 @@ from schemas.wire import Codec
 from streams import topics
 from streams.chain.build import BLOCK_TYPE
 from streams.engine.settings import EngineSettings
-from streams.ops.taken import until_taken
+from streams.ops.taken import BROKER_PATIENCE_S, until_taken
 from streams.sources.archive import Archive, Portion, Wanted
 from streams.sources.writer import SourceWriter
 
@@ -26,8 +26,6 @@ MOST_EVENTS = 10_000
 """Events a Kafka transaction, reached by whole blocks."""
 MOST_BYTES = 32 << 20
 """Bytes of blocks a Kafka transaction, reached likewise."""
-BROKER_PATIENCE_S = 60
-"""How long a transaction that the broker refuses is tried again."""
 _TOLD = 20
 
 

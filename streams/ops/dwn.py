@@ -51,11 +51,9 @@ async def run_dwn(
             await asyncio.to_thread(_write, writer, time_, batch, stop.is_set)
             wrote(sum(1 for item in batch if item.event or item.refused))
         if not stop.is_set():
-            await asyncio.to_thread(until_taken, writer.idle, BROKER_PATIENCE_S, stop.is_set)
-    except SourceError:
-        await asyncio.to_thread(
-            until_taken, writer.idle, BROKER_PATIENCE_S, stop.is_set
-        )  # it has ended: nobody waits for what it refused
+            await asyncio.to_thread(_idle, writer, stop.is_set)
+    except SourceError:  # it has ended: nobody waits for what it refused
+        await asyncio.to_thread(_idle, writer, stop.is_set)
         raise
     finally:
         writer.close()
@@ -114,7 +112,7 @@ def _write(
     """One transaction; a broker that is away is given a while."""
     if not batch:
         if time_.falls_idle():
-            until_taken(writer.idle, BROKER_PATIENCE_S, stop)
+            _idle(writer, stop)
         return
     kept: dict[str, bytes | None] = {}
     for item in batch:
@@ -130,6 +128,11 @@ def _write(
     bound = time_.declare()
     write = partial(writer.commit, time_.cursor(), bound, kept)
     until_taken(write, BROKER_PATIENCE_S, stop)
+
+
+def _idle(writer: SourceWriter, stop: Callable[[], bool]) -> None:
+    """Say that nobody need wait for what comes later."""
+    until_taken(writer.idle, BROKER_PATIENCE_S, stop)
 
 
 async def _batches(

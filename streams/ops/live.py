@@ -8,7 +8,7 @@ from functools import partial
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
-from streams.ops.taken import until_taken
+from streams.ops.taken import BROKER_PATIENCE_S, until_taken
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.bitcoin_position import FORM, Position
 from streams.sources.bitcoin_published import PublishedBlocks
@@ -16,8 +16,6 @@ from streams.sources.errors import SourceError
 from streams.sources.writer import SourceWriter
 from streams.topics import Topic
 
-BROKER_PATIENCE_S = 60
-"""How long a transaction that the broker refuses is tried again."""
 BITCOIN_WRITES = (topics.blocks, topics.transactions, topics.mempool)
 BY_TYPE: dict[str, Topic] = {t.event_type or "": t for t in topics.SOURCES}
 

@@ -11,16 +11,13 @@ from pathlib import Path
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
-from streams.ops.taken import until_taken
+from streams.ops.taken import BROKER_PATIENCE_S, until_taken
 from streams.sources.recording import Line, event_of, raw_of, read_lines
 from streams.sources.writer import SourceWriter
 
 Played = Callable[[int], None]
 """Told how many events were written by each transaction."""
 
-
-BROKER_PATIENCE_S = 60
-"""How long a transaction that the broker refuses is tried again."""
 BATCH = 200
 """Events a transaction at most while playing at full speed."""
 

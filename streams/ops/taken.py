@@ -8,6 +8,8 @@ from collections.abc import Callable
 from confluent_kafka import KafkaException
 
 AGAIN_SECONDS = 0.5
+BROKER_PATIENCE_S = 60
+"""How long a transaction that the broker refuses is tried again."""
 
 
 def until_taken(write: Callable[[], None], seconds: float, stop: Callable[[], bool]) -> None:

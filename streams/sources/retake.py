@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.engine.checkpoint import Fenced, Transactions, Written
-from streams.engine.retake import AGAIN_SECONDS, Signature
+from streams.engine.retake import AGAIN_SECONDS, Signature, renew
 from streams.engine.stages import Stage
 
 Look = Callable[[], bytes | None]
@@ -52,10 +52,7 @@ class Writing:
             raise fenced
         with Stage.RETAKE:
             self._require_ours(position, fenced)  # no healthy run is to be fenced for nothing
-            try:
-                self._tx.renew(self._tx.wanted)
-            except KafkaException as error:
-                raise fenced from error
+            renew(self._tx, self._tx.wanted, fenced)
             last = self._require_ours(position, fenced)
         if last != position:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the transaction timed out"))

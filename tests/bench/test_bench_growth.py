@@ -172,7 +172,7 @@ def test_the_worker_that_keeps_state_on_disk_has_the_library_in_the_version_of_t
 
 def test_who_is_another_with_other_settings_has_its_environment() -> None:
     """Kafka Streams with a standby replica needs nothing else."""
-    assert "kafka_streams" == envs.home_of("kafka_streams_standby")
+    assert "kafka_streams" == envs.home_of("kafka_streams:standby")
     assert "kafka_streams" == envs.home_of("kafka_streams")
 
 

@@ -9,29 +9,17 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from bitcoinrpc.authproxy import JSONRPCException
 
 from tests.bitcoin.node import Node
 from tests.bitcoin.oracle import Fact, Log, Verdict, differs, judge
+from tests.kafka.processes import until
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 60.0
 COIN = 100_000_000
-
-
-def until(what: str, condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:
-    """Wait for a condition and return what it gave; fail with its name when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"did not happen within {seconds} s: {what}"
-        time.sleep(0.05)
-    return found
 
 
 class Process:

@@ -17,6 +17,7 @@ import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from streams.engine import groups
 from tests.faults.crew import WAIT_S, Employer, Failed, last_words, recovered, until
 from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, written
 from tests.faults.oracle.long import Long, judge_long
@@ -213,9 +214,7 @@ class Arena:
         """How many members of the workers' group have partitions."""
         name = f"streams.{MODULE.replace('.', '_')}"
         try:
-            # librdkafka must not give it up: an answer after that ends the process.
-            asked = self.admin.describe_consumer_groups([name], request_timeout=300)
-            found = asked[name].result(10)
+            found = groups.describe(self.admin, [name])[name].result(10)
         except (KafkaException, TimeoutError):
             return 0
         return sum(bool(m.assignment and m.assignment.topic_partitions) for m in found.members)
