@@ -6,22 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.agents.pipeline import topology
-from streams.broker import BrokerError, EmbeddedBroker
-from streams.config import Config
-from streams.engine.settings import settings_of
-from streams.ops.admin import Admin
+from streams.broker import EmbeddedBroker
+from tests.bitcoin.brokers import with_topics
 
 
 @pytest.fixture(scope="session")
 def bootstrap() -> Iterator[str]:
     """The address of a broker with all topics."""
-    running = EmbeddedBroker()
-    try:
-        running.start()
-    except BrokerError as error:
-        pytest.skip(f"no embedded Kafka here: {error}")
-    with running:
-        config = Config()
-        Admin(settings_of(config, running.bootstrap)).apply(topology(config))
+    with with_topics(EmbeddedBroker()) as running:
         yield running.bootstrap

@@ -17,16 +17,15 @@ from msgspec import structs
 
 from schemas.wire import Codec
 from streams import topics
-from streams.agents.pipeline import topology
-from streams.broker import BrokerError, EmbeddedBroker
+from streams.broker import EmbeddedBroker
 from streams.config import Config
 from streams.engine import checkpoint
 from streams.engine.checkpoint import Fenced
 from streams.engine.settings import EngineSettings, settings_of
 from streams.engine.stages import Stage, When, watched
-from streams.ops.admin import Admin
 from streams.ops.taken import until_taken
 from streams.sources.writer import SourceWriter, read_partition
+from tests.bitcoin.brokers import with_topics
 
 pytestmark = pytest.mark.kafka
 TIMEOUT_MS = 2000
@@ -39,14 +38,7 @@ _names = count()
 def broker() -> Iterator[EmbeddedBroker]:
     """A broker that soon ends transactions that took too long."""
     often = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
-    running = EmbeddedBroker(extra=often)
-    try:
-        running.start()
-    except BrokerError as error:
-        pytest.skip(f"no embedded Kafka here: {error}")
-    with running:
-        config = Config()
-        Admin(settings_of(config, running.bootstrap)).apply(topology(config))
+    with with_topics(EmbeddedBroker(extra=often)) as running:
         yield running
 
 

@@ -9,11 +9,10 @@ import pytest
 
 from streams.broker import EmbeddedBroker
 from streams.ops.own_topics import prepare
-from tests.kafka import grown
 from tests.kafka.own import Own, config_of
 from tests.kafka.shopping import facts, write
-from tests.kafka.test_kafka_upgrade import sums_of
-from tests.kafka.world import alternation, until
+from tests.kafka.test_kafka_upgrade import check_sums
+from tests.kafka.world import until
 
 pytestmark = pytest.mark.kafka
 TASKS = 64
@@ -51,10 +50,7 @@ def test_a_worker_of_64_tasks_takes_them_all_back_after_a_kill(
         own.settle_own()
         assert threads(second.process.pid) <= TASKS * THREADS_A_TASK
         assert 0 == second.end()
-        (reads,) = own.read_each([grown.spent]).values()
-        assert [] == alternation(reads)
-        found = {v.customer: v.amount_sat for v in own.sets([grown.spent])["grown.spent"].values()}
-        assert sums_of(written) == {k: v for k, v in found.items() if v}
+        check_sums(own, written)
     finally:
         own.close()
 

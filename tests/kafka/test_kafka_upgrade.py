@@ -32,6 +32,14 @@ def sums_of(written: list[Fact]) -> dict[str, int]:
     return dict(sums)
 
 
+def check_sums(own: Own, written: list[Fact]) -> None:
+    """What is there is what the words give, and nothing came twice."""
+    (reads,) = own.read_each([grown.spent]).values()
+    assert [] == alternation(reads)
+    found = {v.customer: v.amount_sat for v in own.sets([grown.spent])["grown.spent"].values()}
+    assert sums_of(written) == {k: v for k, v in found.items() if v}
+
+
 @pytest.mark.parametrize("store", ["memory", "rocks"])
 def test_state_of_version_1_is_gone_on_with_in_version_2(
     broker: EmbeddedBroker, world: World, tmp_path: object, store: str
@@ -72,10 +80,7 @@ def test_state_of_version_1_is_gone_on_with_in_version_2(
         assert 0 == last.end()
         back = own.own_worker()
         assert 6 == back.process.wait(60)
-        (reads,) = own.read_each([grown.spent]).values()
-        assert [] == alternation(reads)
-        found = {v.customer: v.amount_sat for v in own.sets([grown.spent])["grown.spent"].values()}
-        assert sums_of(written) == {k: v for k, v in found.items() if v}
+        check_sums(own, written)
     finally:
         own.close()
         until("nobody is in the group", lambda: not own.members())
