@@ -22,7 +22,7 @@ from bench.harness.ground import PARTITIONS, Ground
 from bench.harness.hops import Arrived, Sent, Tap
 from bench.harness.progress import say
 from bench.harness.rounds import Figures
-from bench.keyed_count import CHECKPOINT_MS, COMMIT_MS
+from bench.keyed_count import COMMIT_MS
 from schemas.wire import Codec
 from streams.engine.own_types import teach
 
@@ -90,7 +90,6 @@ class Hop:
             "topic": topic,
             "output": output,
             "events": 0,
-            "checkpoint_ms": CHECKPOINT_MS,
         }
         if home_of(contender) == "kafka_streams":
             told["guarantee"] = GUARANTEES[variant_of(contender)]

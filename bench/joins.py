@@ -165,7 +165,6 @@ class Joins:
             "disorder_ms": DISORDER_MS,
             "retract_grace_ms": RETRACT_GRACE_MS,
             "horizon_ms": HORIZON_MS,
-            "checkpoint_ms": 300,
         }
         if contender == "kafka_streams":
             lasts = [fact for fact in self._facts(case, contender) if fact.n < 0]

@@ -26,9 +26,6 @@ OTHERS = {"stock_faust": 60_000, "quix": 900_000, "bytewax": 2_200_000, "pathway
 """Others get as many as ten seconds need, and pathway more, as its first ones are not measured."""
 QUICK = {"stock_faust": 1_000, "pathway": 500_000}
 QUICK_EVENTS = 20_000
-CHECKPOINT_MS = 30
-"""As for the latency of a hop; while a task is behind, its checkpoints are 1 s apart: as by
-default."""
 COMMIT_MS = 100
 """Of Kafka Streams; its default for ``exactly_once_v2``."""
 TIMEOUT_SECONDS = 300
@@ -99,7 +96,6 @@ class KeyedCount:
         told: dict[str, Any] = {
             "topic": topic,
             "events": self.events(contender),
-            "checkpoint_ms": CHECKPOINT_MS,
         }
         if contender in STREAMS:
             told["store"], told["guarantee"] = STREAMS[contender]

@@ -30,8 +30,6 @@ from streams.agents.score_transactions import MODEL_ID
 from streams.features import extract
 from streams.models.scorer import score
 
-CHECKPOINT_MS = {"1000": 30, "5000": 30, "10000": 30}
-"""One timer a task."""
 ALERTS = ("1000",)
 """Cases in which the whole main job is measured too."""
 WARM_SECONDS, SECONDS = 10, 10
@@ -78,7 +76,6 @@ class Latency:
         """Measure one round: to the score, and where asked to the alert."""
         times = self._times(case, contender, topics.results.name, whole=False)
         figures = {f"p{p}_ms": percentile(times, p) for p in (50, 95, 99)}
-        figures["checkpoint_ms"] = CHECKPOINT_MS[case]
         if case in ALERTS:
             times = self._times(case, contender, topics.alerts.name, whole=True)
             figures |= {f"to_alert_p{p}_ms": percentile(times, p) for p in (50, 99)}
@@ -92,7 +89,7 @@ class Latency:
         wanted = {e.key.encode() for e in (self.alerting if whole else self.events)}
         listener = Listener(where, topic, PARTITIONS, _txid)
         feeder = Feeder(where, topics.transactions.name)
-        settings = {"whole": whole, "checkpoint_ms": CHECKPOINT_MS[case], "events": 0}
+        settings = {"whole": whole, "events": 0}
         listener.start()
         try:
             with self.job.ground.start(contender, self.name, settings) as running:

@@ -87,7 +87,6 @@ class Memory:
             "events": sum(counts.values()),
             "output": f"bench.memory.out.{self._runs}",
             "size_ms": SIZE_MS,
-            "checkpoint_ms": 300,
             "store": "rocks" if contender == "ours_disk" else "memory",
         }
         if contender not in OURS:

@@ -41,7 +41,6 @@ AGAIN = 0.2
 """Share of the keys that come twice, so that counts differ."""
 SESSION_MS = 6_000
 """What brokers accept at least, for all contenders."""
-CHECKPOINT_MS = 300
 STEADY_SECONDS = 2.0
 QUICK_KEYS = 20_000
 JAVA = ("kafka_streams", "kafka_streams:standby")
@@ -114,7 +113,6 @@ class Run:
             "topic": self.topic,
             "output": self.output,
             "session_timeout_ms": SESSION_MS,
-            "checkpoint_ms": CHECKPOINT_MS,
             "state": str(home),
             "store": "rocks" if self.contender in ON_DISK else "memory",
             "standby": int(variant_of(self.contender) == "standby"),

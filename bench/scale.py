@@ -27,7 +27,6 @@ from streams.engine.tails import last_positions
 
 WORKERS = (1, 2, 4)
 EVENTS, QUICK_EVENTS = 3_000_000, 20_000
-CHECKPOINT_MS = 300
 SESSION_MS = 80_000
 """Longer than the input takes to load: its group must not put out who is halted."""
 TIMEOUT_SECONDS = 300
@@ -66,7 +65,6 @@ class Scale:
             "topic": topic,
             "events": self.events,
             "session_timeout_ms": SESSION_MS,
-            "checkpoint_ms": CHECKPOINT_MS,
         }
         load.create(where, topic, PARTITIONS)
         with ExitStack() as ending:

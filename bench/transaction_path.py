@@ -24,7 +24,6 @@ COPIES = {"ours": 8}
 """The block so many times, each time under fresh txids; others get it once."""
 WHOLE_COPIES = 2
 QUICK_TRANSACTIONS = 300
-CHECKPOINT_MS = 300
 TIMEOUT_SECONDS = 600
 
 
@@ -68,7 +67,6 @@ class TransactionPath:
             "steps": steps,
             "events": len(events),
             "until": until,
-            "checkpoint_ms": CHECKPOINT_MS,
         }
         with self.job.ground.start(contender, self.name, settings) as running:
             outcome = running.outcome(TIMEOUT_SECONDS)

@@ -76,6 +76,11 @@ class Disk:
         found: bytes | None = call_as(StateLost, self._db.get, key)
         return found
 
+    def get_all(self, keys: list[bytes]) -> list[bytes | None]:
+        """What stands at each key, in one call."""
+        found: Any = call_as(StateLost, self._db.get, keys)
+        return list(found)
+
     @property
     def stand(self) -> Stand | None:
         """What is here; None where nothing is, or something else."""

@@ -121,8 +121,12 @@ class Mover(threading.Thread):
     the cache. When nothing is left, or a command is to be obeyed, it is the thread's turn again.
     """
 
-    def __init__(self, config: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, config: dict[str, Any], loop: asyncio.AbstractEventLoop, only: str = ""
+    ) -> None:
+        """``only``: the one topic that is ever read, if there is one."""
         super().__init__(name="mover", daemon=True)
+        self.only = only
         self.consumer = Consumer({**READ, **config})
         self.loop = loop
         self.commands: queue.SimpleQueue[tuple[Callable[[], None], asyncio.Future[None]]] = (
@@ -283,7 +287,7 @@ class Mover(threading.Thread):
     def _split(self, messages: list[Message]) -> list[Chunk]:
         chunks: list[Chunk] = []
         more = len(messages) >= CHUNK
-        for place, run in _runs(messages).items():
+        for place, run in _runs(messages, self.only).items():
             after = self.next.get(place)
             if after is None:
                 self._refuse(run)
@@ -308,18 +312,22 @@ def _resolve(done: asyncio.Future[None]) -> None:
         done.set_result(None)
 
 
-def _runs(messages: list[Message]) -> dict[Place, list[Message]]:
-    """The records by partition, in their order; mostly all are of one partition."""
-    names, numbers = list(map(Message.topic, messages)), list(map(Message.partition, messages))
-    count = len(messages)
-    alone = names.count(names[0]) == count
+def _runs(messages: list[Message], only: str) -> dict[Place, list[Message]]:
+    """The records by partition, in their order; mostly all are of one partition.
+
+    ``only``: the topic of all of them, where that is known; to ask each costs a string.
+    """
+    count, numbers = len(messages), list(map(Message.partition, messages))
+    names = [] if only else list(map(Message.topic, messages))
+    name = only or names[0] or ""
+    alone = bool(only) or names.count(name) == count
     if alone and numbers.count(numbers[0]) == count:
-        return {Place(names[0] or "", numbers[0] or 0): messages}
+        return {Place(name, numbers[0] or 0): messages}
     runs: dict[Place, list[Message]] = {}
     start = 0
     for _, same in groupby(numbers if alone else zip(names, numbers, strict=True)):
         end = start + len(list(same))
-        place = Place(names[start] or "", numbers[start] or 0)
+        place = Place(name if alone else names[start] or "", numbers[start] or 0)
         runs.setdefault(place, []).extend(messages[start:end])
         start = end
     return runs

@@ -93,23 +93,24 @@ class RocksTaskStore(TaskStore):
 
     def _flush(self) -> None:
         into, replayed, self._replayed, self._weight = batch(), self._replayed, {}, 0
-        for record, body in replayed.items():
-            name, *rest = decode_key(record)
-            key, scope = tuple(rest), self.scope(str(name))
-            place = ENTRY + pack((scope.name, *key))
-            old = self._disk.get(place)
+        keys = [decode_key(record) for record in replayed]
+        places = [ENTRY + pack(key) for key in keys]
+        olds = self._disk.get_all(places)
+        for key, place, old, body in zip(keys, places, olds, replayed.values(), strict=True):
+            name, kind = str(key[0]), key[1]
             if body is not None:
                 into.put(place, body)
             elif old is not None:
                 into.delete(place)
-            if key[0] != PLAIN:
-                was = ABSENT if old is None else due_of(old)
-                due = None if body is None else due_of(body)
-                if was != due:
-                    front = len(pack((scope.name, key[0]))) + 1
-                    scope.move(into, place, front, was, due)
-                more = (body is not None) - (old is not None)
-                self._sizes[scope.name] = self._sizes.get(scope.name, 0) + more
+            if kind == PLAIN:
+                continue
+            was = ABSENT if old is None else due_of(old)
+            due = None if body is None else due_of(body)
+            if was != due and (due is not None or was is not ABSENT):
+                front = len(pack((name, kind))) + 1
+                self.scope(name).move(into, place, front, was, due)
+            more = (body is not None) - (old is not None)
+            self._sizes[name] = self._sizes.get(name, 0) + more
         self._disk.write(into, self._stand())
 
     def _stand(self) -> Stand:

@@ -21,6 +21,7 @@ from streams.engine.mover import (
     Place,
     end_process,
 )
+from streams.engine.pace import Pace
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.remade import agreed
@@ -91,6 +92,7 @@ class Runner:
         self.opening = False
         """Whether it takes its state over."""
         self.recovery = Recovery(self.task)
+        self.pace = Pace(settings.checkpoint_ms)
         self.checkpoints = 0
         """How many it has committed."""
         self.failures = 0
@@ -270,17 +272,23 @@ class Runner:
     # Checkpoints ----------------------------------------------------------------------------------
 
     async def keep_checkpointing(
-        self, settle: Callable[[list[Runner]], Any], hold: Callable[[Runner], None]
+        self,
+        settle: Callable[[list[Runner]], Any],
+        hold: Callable[[Runner], None],
+        tasks: Callable[[], int],
     ) -> None:
         """One timer a task, out of step with the others; ``hold`` is told when time moved.
+
+        ``tasks`` says how many there are in this worker.
 
         While the task is behind, the checkpoint waits for ``checkpoint_busy_ms``: nobody could see
         the newest results anyway, and the more events meet in one, the less is written.
         """
-        interval, last = self.settings.checkpoint_ms / 1000, time.perf_counter()
-        busy, written = self.settings.checkpoint_busy_ms / 1000, last
-        await asyncio.sleep(interval * (self.partition * 0.618 % 1))
+        last = written = time.perf_counter()
+        busy = self.settings.checkpoint_busy_ms / 1000
+        await asyncio.sleep(self.pace.pause(tasks()) * (self.partition * 0.618 % 1))
         while True:
+            interval = self.pace.pause(tasks())
             pause = min(interval * 2**self.failures, max(interval, MOST_PAUSE_SECONDS))
             await asyncio.sleep(max(0.001, pause - (time.perf_counter() - last)))
             last = time.perf_counter()
@@ -320,6 +328,7 @@ class Runner:
                 self.checkpoints, self.failures = self.checkpoints + 1, 0
             if snapshot.declares:
                 self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
+            self.pace.took(seconds)
             self.report("checkpoint", {"task": str(self), "seconds": seconds})
             return
         self.failures += 1

@@ -139,7 +139,8 @@ class Consumer(driver.Consumer):
         self.inputs = {topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs}
         settings = self.flow.settings
         config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
-        self.mover = Mover(config, asyncio.get_running_loop())
+        only = next(iter(self.inputs)) if len(self.inputs) == 1 else ""
+        self.mover = Mover(config, asyncio.get_running_loop(), only)
         self.mover.start()
         self.standby = self._standby()
 
@@ -250,7 +251,7 @@ class Consumer(driver.Consumer):
             self._hold(runner)
             await added
         with Stage.RESUME:  # a revoke meanwhile waits for us: it ends the timer afterwards
-            work = runner.keep_checkpointing(self._settle, self._hold)
+            work = runner.keep_checkpointing(self._settle, self._hold, lambda: len(self.tasks))
             runner.timer = asyncio.ensure_future(work)
             runner.timer.add_done_callback(_must_not_fail)
 

@@ -86,6 +86,9 @@ class Disk:
     def get(self, key: bytes) -> bytes | None:
         return self.rows_.get(key)
 
+    def get_all(self, keys: list[bytes]) -> list[bytes | None]:
+        return [self.rows_.get(key) for key in keys]
+
     def rows(self, first: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
         low, high = bisect_left(self.keys, first), bisect_left(self.keys, end)
         return [(key, self.rows_[key]) for key in self.keys[low:high]]

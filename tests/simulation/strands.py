@@ -57,6 +57,7 @@ class _Thread(threading.Thread):
         super().__init__(daemon=True)
         self.go, self.back = threading.Semaphore(0), threading.Semaphore(0)
         self.body: Callable[[], None] | None = None
+        self.failed: BaseException | None = None
         self.loop = _Loop()
         self.start()
 
@@ -64,7 +65,10 @@ class _Thread(threading.Thread):
         while True:
             self.go.acquire()
             assert self.body is not None
-            self.body()
+            try:
+                self.body()
+            except BaseException as error:  # noqa: BLE001 - it is raised by who resumes it
+                self.failed = error
             self.body = None
             self.back.release()
 
@@ -73,7 +77,7 @@ _idle: list[_Thread] = []
 
 
 class Strand:
-    """One call stack; ``body`` must not raise."""
+    """One call stack."""
 
     def __init__(self, body: Callable[[], None]) -> None:
         self._thread = _idle.pop() if _idle else _Thread()
@@ -81,13 +85,16 @@ class Strand:
         self.over = False
 
     def resume(self) -> None:
-        """Let it run until it pauses or is over."""
+        """Let it run until it pauses or is over; raises what it raised."""
         thread = self._thread
         thread.go.release()
         thread.back.acquire()
         if thread.body is None:
             self.over = True
+            failed, thread.failed = thread.failed, None
             _idle.append(thread)
+            if failed is not None:
+                raise failed
 
     def pause(self) -> None:
         """Called in the strand: stand still until it is resumed."""

@@ -21,7 +21,6 @@ settings = EngineSettings(
     application=SETTINGS["name"],
     bootstrap=SETTINGS["bootstrap"],
     partitions=SETTINGS["partitions"],
-    checkpoint_ms=SETTINGS["checkpoint_ms"],
     delivery=SETTINGS["variant"] or "exactly_once",
 )
 QUIET_SECONDS = 0.2
