@@ -256,13 +256,18 @@ class Consumer(driver.Consumer):
             runner.timer.add_done_callback(_must_not_fail)
 
     async def _topic_ids(self, session: Any) -> dict[str, str]:
-        """Kafka's ids of all inputs, asked for once an assignment."""
+        """Kafka's ids of what we were given to read, asked for once an assignment."""
         if self.known is None:
-            ask = partial(topic_ids, self.flow.settings, set(self.inputs))
-            self.known = asyncio.get_running_loop().run_in_executor(
-                self.pool, ask, lambda: session is self.mover.session
-            )
+            self.known = asyncio.ensure_future(self._ask_topic_ids(session))
         return await asyncio.shield(self.known)
+
+    async def _ask_topic_ids(self, session: Any) -> dict[str, str]:
+        names = {tp.topic for tp in self.assignment()} & self.inputs.keys()
+        ask = partial(topic_ids, self.flow.settings, names, lambda: session is self.mover.session)
+        found = await asyncio.get_running_loop().run_in_executor(self.pool, ask)
+        if names - found.keys() and session is self.mover.session:
+            self.flow.report("topic_ids_unknown", {"topics": sorted(names - found.keys())})
+        return found
 
     def _refused(self, runner: Runner, error: BaseException) -> None:
         """End, and name the right, the ability or the topic that is missing, if it is one."""

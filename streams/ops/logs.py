@@ -32,6 +32,7 @@ LEVELS = {
     "standby": "debug",
     "checkpoint_put_back": "warning",
     "misplaced": "warning",
+    "topic_ids_unknown": "warning",
     "durability": "warning",
     "held_by_transaction": "warning",
     "breaker_open": "error",

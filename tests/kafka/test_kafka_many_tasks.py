@@ -24,6 +24,8 @@ def test_a_worker_of_64_tasks_takes_them_all_back_after_a_kill(
 ) -> None:
     """Every task has its own writer, recovers its own state, and what it costs is bounded.
 
+    The topics of steps that it does not run are not there, and it asks for none of them.
+
     ::
 
         worker  64 tasks ------x kill -9 | 64 tasks recovered ----> exit 0
@@ -48,6 +50,7 @@ def test_a_worker_of_64_tasks_takes_them_all_back_after_a_kill(
         second = own.own_worker()
         until("all is recovered", lambda: TASKS == len(second.told("task_recovered")), 120)
         own.settle_own()
+        assert [] == second.told("topic_ids_unknown")
         assert threads(second.process.pid) <= TASKS * THREADS_A_TASK
         assert 0 == second.end()
         check_sums(own, written)
