@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any, Protocol
 
 import msgspec
@@ -49,6 +50,16 @@ class Measured(msgspec.Struct, frozen=True):
         rows = self.rounds[contender][case]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: spread([row[name] for row in rows if name in row]) for name in names}
+
+    def ratio(self, case: str, contender: str, figure: str) -> float:
+        """How many times a contender's figure ours is: the median of what it is in each round.
+
+        What the machine does to one round it does to both of them, so this moves less than the
+        ratio of two medians, of which each may be of another round.
+        """
+        rounds = zip(self.rounds["ours"][case], self.rounds[contender][case], strict=True)
+        both = [(ours, other) for ours, other in rounds if figure in ours and figure in other]
+        return median(ours[figure] / other[figure] for ours, other in both)
 
     def results(self) -> Results:
         """The medians."""

@@ -58,12 +58,11 @@ def _ratio(bench: Bench, measured: Measured, case: str, contender: str) -> list[
     found = ratios(bench)
     if contender == "ours" or case not in measured.rounds["ours"]:
         return [""] * (len(found) + 1)
-    ours, other = (measured.spreads(name, case) for name in ("ours", contender))
     goal = bench.baselines.get(f"{contender}/{case}", bench.baselines.get(contender))
     instead = getattr(bench, "compared", {}).get(contender)
     (sign,) = set(found.values())
     names = [instead] if instead else list(found)
-    cells = [f"{ours[name].median / other[name].median:.2f}" for name in names]
+    cells = [f"{measured.ratio(case, contender, name):.2f}" for name in names]
     if instead:
         cells = [f"{cells[0]} {instead.removesuffix('_rate')}"]
     return [*cells, f"{sign} {goal:g}" if goal is not None else ""]

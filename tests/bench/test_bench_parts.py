@@ -159,12 +159,26 @@ def test_json_has_bench_machine_and_a_rate_for_each_contender_and_case() -> None
 
 
 def test_the_table_says_how_much_faster_ours_is_and_should_be() -> None:
-    """The ratio of the medians stands beside the goal."""
+    """The ratio stands beside the goal."""
     found = {"ours": {"small": [{"rate": 3000.0}]}, "other": {"small": [{"rate": 1200.0}]}}
     head, ours, other = table.rows(Fake(), Measured(found))
     assert ["case", "contender", "rate", "ours / it", "goal"] == head
     assert ["small", "ours", "3,000", "", ""] == ours
     assert ["small", "other", "1,200", "2.50", ">= 2"] == other
+
+
+def test_a_ratio_is_that_of_the_same_round() -> None:
+    """A machine that is twice as slow in some rounds changes no ratio.
+
+    ::
+
+        round    1    2 (slow)   3
+        ours     100  50         90
+        other    50   25         45
+    """
+    ours, other = ([{"rate": r} for r in rates] for rates in ((100, 50, 90), (50, 25, 45)))
+    found = Measured({"ours": {"small": ours}, "other": {"small": other}})
+    assert 2.0 == found.ratio("small", "other", "rate")
 
 
 def test_what_is_compared_by_another_figure_says_so() -> None:

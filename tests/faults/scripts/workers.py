@@ -82,7 +82,8 @@ def zombie(arena: Arena) -> None:
     """
     first = arena.crew[0].worker
     until("it stands still", lambda: _state(first.process.pid) == "T")
-    _wake(arena, first)
+    if not _wake(arena, first):
+        raise Failed("nobody took the work of the frozen worker while the load went on")
     while not arena.loaded:
         arena.pause(0.5, 2)
         frozen = arena.crew[0].worker
@@ -90,8 +91,8 @@ def zombie(arena: Arena) -> None:
         _wake(arena, frozen)
 
 
-def _wake(arena: Arena, frozen: Worker) -> None:
-    """Wait until another worker has taken over, and let the frozen one go on."""
+def _wake(arena: Arena, frozen: Worker) -> bool:
+    """Let the frozen worker go on once another has taken over; whether that was seen."""
     arena.broke()
     arena.recovered()
     taken = not arena.loaded  # with the load over, nobody can see whether it was taken over
@@ -101,11 +102,12 @@ def _wake(arena: Arena, frozen: Worker) -> None:
         arena.outcome.notes.append(
             "a zombie woke up after the load: nobody looked who had its work"
         )
-        return
+        return False
     code = arena.ended(frozen, 30)
     if code != EXIT_FENCED:
         raise Failed(f"the worker that woke up ended with {code}")
     until("both share", lambda: arena.loaded or arena.shares() == 2)
+    return True
 
 
 def _state(pid: int) -> str:
