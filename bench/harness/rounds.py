@@ -59,7 +59,8 @@ class Measured(msgspec.Struct, frozen=True):
         """
         rounds = zip(self.rounds["ours"][case], self.rounds[contender][case], strict=True)
         both = [(ours, other) for ours, other in rounds if figure in ours and figure in other]
-        return median(ours[figure] / other[figure] for ours, other in both)
+        found: float = median(ours[figure] / other[figure] for ours, other in both)
+        return found
 
     def results(self) -> Results:
         """The medians."""
