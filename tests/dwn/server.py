@@ -139,7 +139,7 @@ def installed() -> Path:
 
 
 def _cache() -> Path:
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "streams-tests"
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streams-tests"
     return Path(os.environ.get("STREAMS_TEST_HOME", default))
 
 

@@ -38,7 +38,7 @@ def installed() -> Path:
     named = os.environ.get("STREAMS_TOXIPROXY")
     if named:
         return Path(named)
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "streams-tests"
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streams-tests"
     home = Path(os.environ.get("STREAMS_TEST_HOME", default)) / f"toxiproxy-{VERSION}"
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:

@@ -95,7 +95,7 @@ def registry_server() -> Iterator[RegistryServer]:
 def installed() -> Path:
     """The folder that holds the unpacked server; fetches it first when it does not yet."""
     java_binary()
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "streams-tests"
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streams-tests"
     cache = Path(os.environ.get("STREAMS_TEST_HOME", default))
     home = cache / f"{ARTIFACT}-{VERSION}-{SHA256[:12]}"
     home.mkdir(parents=True, exist_ok=True)
