@@ -8,7 +8,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 from tests.faults.arena import Arena
-from tests.faults.crew import Failed, until
+from tests.faults.crew import Failed, recovered, until
 from tests.kafka.world import Worker
 
 EXIT_FENCED = 3
@@ -85,8 +85,9 @@ def zombie(arena: Arena) -> None:
     if not _wake(arena, first):
         raise Failed("nobody took the work of the frozen worker while the load went on")
     while not arena.loaded:
-        arena.pause(0.5, 2)
         frozen = arena.crew[0].worker
+        until("it works", lambda frozen=frozen: arena.loaded or recovered(frozen))
+        arena.pause(0.5, 2)  # one that has nothing yet goes on as if nothing had been
         frozen.process.send_signal(SIGSTOP)
         _wake(arena, frozen)
 
