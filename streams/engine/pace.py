@@ -36,5 +36,5 @@ class Pace:
         """Seconds until the next one is due, in a worker with so many tasks."""
         if self._fixed:
             return self._fixed
-        wanted = max(LEAST_SECONDS * tasks / TASKS, LEAST_SECONDS, SHARE * self._mean)
+        wanted = max(LEAST_SECONDS * max(tasks / TASKS, 1), SHARE * self._mean)
         return min(wanted, MOST_SECONDS)

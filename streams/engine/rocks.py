@@ -18,7 +18,7 @@ from streams.engine.changes import Changes
 from streams.engine.codec import decode_key, decode_value, due_of, encode_key, encode_value
 from streams.engine.disk import Disk, Stand, batch, is_taken
 from streams.engine.ordered import END, pack, unpack
-from streams.engine.overlay import ABSENT, ENTRY, Before, Flight, RocksScope
+from streams.engine.overlay import ENTRY, Before, Flight, RocksScope
 from streams.engine.plain import PLAIN
 from streams.engine.stores import TaskStore
 
@@ -104,9 +104,8 @@ class RocksTaskStore(TaskStore):
                 into.delete(place)
             if kind == PLAIN:
                 continue
-            was = ABSENT if old is None else due_of(old)
-            due = None if body is None else due_of(body)
-            if was != due and (due is not None or was is not ABSENT):
+            was, due = (None if b is None else due_of(b) for b in (old, body))
+            if was != due:
                 front = len(pack((name, kind))) + 1
                 self.scope(name).move(into, place, front, was, due)
             more = (body is not None) - (old is not None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +20,8 @@ from typing import Any
 
 import pytest
 from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
+
+from tests.caching import cache
 
 _START_S = 60
 _SCRIPT = Path(__file__).with_name("get-bitcoind.sh")
@@ -168,8 +169,7 @@ def bitcoind(wallet: bool = True, config: str = "") -> Iterator[Node]:
 @functools.cache
 def node_home() -> Path:
     """Where the unpacked node is; fetches it the first time, skips the test when that fails."""
-    base = os.environ.get("STREAMS_TEST_HOME") or _cache() / "streams-tests"
-    home = Path(base) / "btcnode"
+    home = cache() / "btcnode"
     home.parent.mkdir(parents=True, exist_ok=True)
     with (home.parent / "btcnode.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -190,10 +190,6 @@ def _fetch(home: Path) -> None:
     if done.returncode:
         pytest.skip(f"bitcoind not available: {done.stderr.strip()[-200:]}")
     partial.rename(home)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def free_ports(count: int) -> list[int]:

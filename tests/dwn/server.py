@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.caching import cache
+
 SOURCE = Path(__file__).parent / "server"
 INSTALL_TIMEOUT_S = 900
 START_TIMEOUT_S = 60
@@ -128,7 +130,7 @@ def dwn_server() -> Iterator[DwnServer]:
 def installed() -> Path:
     """The folder that holds the installed server; installs it first when it does not yet."""
     digest = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in _FILES[:2]))
-    home = _cache() / f"dwn-server-{digest.hexdigest()[:12]}-node{_node_version()}"
+    home = cache() / f"dwn-server-{digest.hexdigest()[:12]}-node{_node_version()}"
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -136,11 +138,6 @@ def installed() -> Path:
             _install(home)
             (home / "installed").touch()
     return home
-
-
-def _cache() -> Path:
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streams-tests"
-    return Path(os.environ.get("STREAMS_TEST_HOME", default))
 
 
 def _install(home: Path) -> None:

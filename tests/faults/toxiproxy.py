@@ -22,6 +22,7 @@ from streams.broker import EmbeddedBroker, ports
 from streams.broker.config import HOST
 from streams.broker.process import Child
 from streams.broker.ready import answers
+from tests.caching import cache
 
 MODULE, VERSION = "github.com/Shopify/toxiproxy/v2/cmd/server", "v2.5.0"
 BUILD_S, START_S = 900, 20
@@ -38,8 +39,7 @@ def installed() -> Path:
     named = os.environ.get("STREAMS_TOXIPROXY")
     if named:
         return Path(named)
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streams-tests"
-    home = Path(os.environ.get("STREAMS_TEST_HOME", default)) / f"toxiproxy-{VERSION}"
+    home = cache() / f"toxiproxy-{VERSION}"
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

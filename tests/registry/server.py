@@ -22,6 +22,7 @@ from streams.broker import BrokerError
 from streams.broker.fetch import MIRROR_VARIABLE
 from streams.broker.java import java_binary
 from streams.broker.process import Child
+from tests.caching import cache
 
 GROUP, ARTIFACT, VERSION = "io.apicurio", "apicurio-registry-app", "3.3.3"
 SHA256 = "8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
@@ -95,9 +96,7 @@ def registry_server() -> Iterator[RegistryServer]:
 def installed() -> Path:
     """The folder that holds the unpacked server; fetches it first when it does not yet."""
     java_binary()
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streams-tests"
-    cache = Path(os.environ.get("STREAMS_TEST_HOME", default))
-    home = cache / f"{ARTIFACT}-{VERSION}-{SHA256[:12]}"
+    home = cache() / f"{ARTIFACT}-{VERSION}-{SHA256[:12]}"
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
