@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.engine import groups
-from tests.faults.crew import WAIT_S, Employer, Failed, last_words, recovered, until
+from tests.faults.crew import WAIT_S, Employer, Failed, Task, last_words, recovered, until
 from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, written
 from tests.faults.oracle.long import Long, judge_long
 from tests.faults.oracle.reading import Topics, sizes, table
@@ -208,6 +209,14 @@ class Arena:
             return all(end > at for end in ends) or self.loaded
 
         until("all tasks write again", all_wrote, seconds)
+
+    def taken(self, gone: Worker) -> bool:
+        """Whether every task of a worker has been taken over by another."""
+        last = dict[Task, tuple[float, Worker]]()
+        for worker in self.loose:
+            for task, when in recovered(worker).items():
+                last[task] = max(last.get(task, (0.0, worker)), (when, worker), key=itemgetter(0))
+        return all(owner is not gone for _, owner in last.values())
 
     def shares(self) -> int:
         """How many members of the workers' group have partitions."""

@@ -77,7 +77,7 @@ FAULTS: tuple[Fault, ...] = (
         broker=three,
     ),
     Fault(
-        "zombie", workers.zombie, seconds=25, workers=2, seeds=5, plans=workers.freezes, in_ci=True
+        "zombie", workers.zombie, seconds=35, workers=2, seeds=5, plans=workers.freezes, in_ci=True
     ),
     # 11 and 12: state
     Fault("state_gone", state.state_gone, prepare=state.on_disk),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from tests.kafka.world import Supervisor, Worker
@@ -36,9 +38,19 @@ class Employer(Supervisor):
         until(f"{number} workers have ended", lambda: len(self.codes) >= number)
 
 
-def recovered(worker: Worker) -> bool:
-    """Whether a task of a worker stands at its last checkpoint."""
-    return "task_recovered" in worker.log.read_text(errors="replace")
+Task = tuple[str, int]
+"""A sub-topology and a partition."""
+
+
+def recovered(worker: Worker) -> dict[Task, float]:
+    """The tasks that a worker brought to their last checkpoints, and when (seconds since 1970)."""
+    found = dict[Task, float]()
+    for line in worker.log.read_text(errors="replace").splitlines():
+        if '"event": "task_recovered"' in line:
+            said = json.loads(line)
+            at = datetime.fromisoformat(said["timestamp"]).timestamp()
+            found[said["sub_topology"], said["partition"]] = at
+    return found
 
 
 def last_words(worker: Worker) -> str:
