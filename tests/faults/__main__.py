@@ -13,11 +13,14 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from tests.faults.arena import Outcome
 from tests.faults.catalog import BY_NAME, FAULTS
 from tests.faults.report import line_of, write
-from tests.faults.suite import Fault, run
+from tests.faults.suite import Fault, play
 from tests.postgres import PostgresServer
 
 
@@ -27,16 +30,30 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # whoever ends this ends what it started
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     chosen = [BY_NAME[name] for name in asked.only] if asked.only else FAULTS
-    outcomes, began = [], time.monotonic()
+    runs = [
+        (_with(fault, asked.env), seed)
+        for fault in chosen
+        for seed in range(asked.first, asked.first + (asked.seeds or fault.seeds))
+    ]
+    outcomes, began = list[Outcome](), time.monotonic()
+
+    def judged(judge: Callable[[], Outcome]) -> None:
+        outcomes.append(judge())
+        print(line_of(outcomes[-1]), flush=True)
+        write(outcomes, asked.out, time.monotonic() - began)
+
     postgres = PostgresServer("-c", "fsync=off")
     postgres.start()
     try:
-        for fault in chosen:
-            for seed in range(asked.first, asked.first + (asked.seeds or fault.seeds)):
-                outcome = run(_with(fault, asked.env), seed, postgres, asked.scale)
-                outcomes.append(outcome)
-                print(line_of(outcome), flush=True)
-                write(outcomes, asked.out, time.monotonic() - began)
+        with ThreadPoolExecutor(1) as judges:  # a run is judged while the next one begins
+            last: Future[None] | None = None
+            for fault, seed in runs:
+                judge = play(fault, seed, postgres, asked.scale)
+                if last is not None:
+                    last.result()
+                last = judges.submit(judged, judge)
+            if last is not None:
+                last.result()
     finally:
         postgres.close()
     print((asked.out / "faults.md").read_text())

@@ -8,11 +8,13 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -20,11 +22,11 @@ from confluent_kafka.admin import AdminClient
 
 from streams.engine import groups
 from tests.faults.crew import WAIT_S, Employer, Failed, Task, last_words, recovered, until
-from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape, written
-from tests.faults.oracle.long import Long, judge_long
-from tests.faults.oracle.reading import Topics, sizes, table
-from tests.faults.oracle.truth import Truth, truth_of, unlike
-from tests.faults.oracle.verdict import Verdict, judge_rows, judge_state, judge_topics
+from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Shape
+from tests.faults.oracle import court
+from tests.faults.oracle.reading import sizes, table
+from tests.faults.oracle.truth import Truth
+from tests.faults.oracle.verdict import Verdict, judge_rows
 from tests.faults.tail import Tail
 from tests.kafka.world import Supervisor, Worker
 from tests.postgres import PostgresServer
@@ -66,6 +68,7 @@ class Outcome(msgspec.Struct):
     recovery_ms: list[int] = []
     """Of each fault of the run: until every task had written again."""
     seconds: float = 0.0
+    """How long it took, without judging."""
     rate: float = 0.0
     """Events a second that the load reached."""
     exits: dict[str, int] = {}
@@ -77,6 +80,10 @@ class Outcome(msgspec.Struct):
     checked: dict[str, int] = {}
     notes: list[str] = []
     error: str = ""
+
+    def amiss(self, error: Exception) -> None:
+        """What ended the run."""
+        self.error = f"{type(error).__name__}: {str(error)[:2000]}"
 
     @property
     def clean(self) -> bool:
@@ -234,9 +241,13 @@ class Arena:
 
     # The end --------------------------------------------------------------------------------------
 
-    def finish(self) -> Outcome:
-        """Wait for the end of the load and of what it causes, stop, and judge."""
+    def finish(self) -> Callable[[], Verdict]:
+        """Wait for the end of the load and of what it causes, and stop; what is returned judges.
+
+        Judging needs the broker, and nothing else of what others may use by then.
+        """
         assert self.load is not None
+        digests = court.digests_of(self.shape) if self.long else None
         code = self.load.process.wait(self.shape.seconds * 4 + 300)
         loaded_ms = time.time_ns() // 1_000_000
         said = self.load.log.read_text()
@@ -244,52 +255,47 @@ class Arena:
             raise Failed(f"the load failed: {said[-500:]}")
         acked, seconds = said.split("acked ")[1].split()[:2]
         self.outcome.rate = round(int(acked) / float(seconds))
-        topics = Topics(self.bootstrap)
-        self._undo.callback(topics.close)
-        judge = self._judge_long if self.long else self._judge
-        verdict = judge(topics, loaded_ms)
-        return self._told(verdict)
+        if digests is not None:
+            until("quiet", lambda: time.monotonic() - self.tail.changed > QUIET_S, STALL_S)
+            self._end(loaded_ms)
+            return partial(self._judge_long, digests)
+        truth = self._truth()
+        self._settle(truth)
+        self._end(loaded_ms)
+        tallies, windows = self._rows() if self.postgres is not None else ([], [])
+        return partial(self._judge, truth, tallies, windows)
+
+    def _truth(self) -> Truth:
+        grace = int(self.environment["STREAMS_ENGINE__RETRACT_GRACE_MS"])
+        found = court.truth_in(self.bootstrap, self.shape, grace)
+        self.outcome.events, truth = found.result()
+        return truth
 
     def _end(self, loaded_ms: int) -> None:
         """Everything is there: stop, and note how it went."""
         self.outcome.silence_ms = self.tail.silence_ms(loaded_ms)
         self.outcome.recovery_ms = [self.tail.recovery_ms(at) for at in self.faults]
         self._stop()
+        self.tail.stop()
 
-    def _judge(self, topics: Topics, loaded_ms: int) -> Verdict:
-        truth = self._truth(topics)
-        self._settle(truth)
-        self._end(loaded_ms)
-        verdict = Verdict()
-        judge_topics(verdict, truth, topics.rows)
-        judge_state(verdict, truth, topics.entries(CHANGELOG))
-        verdict.aside("dead_letters", truth.dead, topics.messages("dead_letters"))
-        verdict.aside("late_records", truth.late, topics.messages("late_records"))
+    def _rows(self) -> tuple[list[Any], list[Any]]:
+        assert self.postgres is not None
+        of_tallies = ("order", "account", "shop", "amount_sat", "n", "sum_sat")
+        of_windows = ("shop", "window_end_ts", "n", "sum_sat")
+        return (
+            table(self.postgres.uri, self.tables["fault.tallies"], of_tallies),
+            table(self.postgres.uri, self.tables["fault.shop_windows"], of_windows),
+        )
+
+    def _judge(self, truth: Truth, tallies: list[Any], windows: list[Any]) -> Verdict:
+        verdict = court.verdict_on(self.bootstrap, truth, CHANGELOG)
         if self.postgres is not None:
-            self._judge_sink(verdict, truth)
-        return verdict
+            judge_rows(verdict, truth, tallies, windows)
+        return self._told(verdict)
 
-    def _judge_long(self, topics: Topics, loaded_ms: int) -> Verdict:
-        """The same by sums of digests, since the input does not fit into memory."""
-        until("quiet", lambda: time.monotonic() - self.tail.changed > QUIET_S, STALL_S)
-        self._end(loaded_ms)
-        truth, verdict = Long(), Verdict()
-        truth.read(topics)
-        self.outcome.events = truth.events
-        unfit = truth.unlike(written(self.shape))
-        if unfit:
-            raise Failed(f"the input is not what was to be written: {unfit[:3]}")
-        judge_long(verdict, truth, topics)
-        return verdict
-
-    def _truth(self, topics: Topics) -> Truth:
-        rows = [row for name in (ORDERS, VISITS) for row in topics.rows(name)]
-        unfit = unlike(list(written(self.shape)), rows)
-        if unfit:
-            raise Failed(f"the input is not what was to be written: {unfit[:3]}")
-        self.outcome.events = len(rows)
-        grace = int(self.environment["STREAMS_ENGINE__RETRACT_GRACE_MS"])
-        return truth_of(rows, grace)
+    def _judge_long(self, digests: Future[dict[tuple[str, str], int]]) -> Verdict:
+        self.outcome.events, verdict = court.long_verdict(self.bootstrap, digests)
+        return self._told(verdict)
 
     def _settle(self, truth: Truth) -> None:
         """Wait until all is there that has to be, or nothing has come for long."""
@@ -334,23 +340,15 @@ class Arena:
         self.outcome.notes += [words for worker in self.loose if (words := last_words(worker))]
         if self.sink is not None:
             self.sink.stop()
+        self.outcome.seconds = round(time.monotonic() - self.began, 1)
 
-    def _judge_sink(self, verdict: Verdict, truth: Truth) -> None:
-        assert self.postgres is not None
-        of_tallies = ("order", "account", "shop", "amount_sat", "n", "sum_sat")
-        tallies = table(self.postgres.uri, self.tables["fault.tallies"], of_tallies)
-        of_windows = ("shop", "window_end_ts", "n", "sum_sat")
-        windows = table(self.postgres.uri, self.tables["fault.shop_windows"], of_windows)
-        judge_rows(verdict, truth, tallies, windows)
-
-    def _told(self, verdict: Verdict) -> Outcome:
+    def _told(self, verdict: Verdict) -> Verdict:
         told = self.outcome
         told.lost, told.doubled = verdict.counts["lost"], verdict.counts["doubled"]
         told.wrong, told.checked = verdict.counts["wrong"], dict(verdict.checked)
         if not verdict.clean:
             told.notes.append(str(verdict))
-        told.seconds = round(time.monotonic() - self.began, 1)
-        return told
+        return verdict
 
     def close(self) -> None:
         """End what is still running."""

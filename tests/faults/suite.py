@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from streams.broker import EmbeddedBroker
 from tests.faults.arena import Arena, Broker, Outcome
 from tests.faults.crew import Failed
 from tests.faults.inputs import Shape
+from tests.faults.oracle.court import Unfit
 from tests.faults.oracle.reading import Unread
 from tests.postgres import PostgresServer
 
@@ -28,7 +30,7 @@ class Fault(NamedTuple):
     name: str
     play: Play
     """Breaks things while the load goes on."""
-    seconds: float = 15.0
+    seconds: float = 12.0
     workers: int = 1
     seeds: int = 2
     shape: Mapping[str, Any] = {}
@@ -49,10 +51,22 @@ class Fault(NamedTuple):
     in_ci: bool = False
 
 
+AMISS = (Failed, AssertionError, Unread, Unfit, KafkaException)
+"""What ends a run, and not the suite."""
+
+
 def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -> Outcome:
-    """Run a fault once; what goes wrong is told in the outcome. Keeps the logs of a bad run."""
+    """Run a fault once and judge it; what goes wrong is told in the outcome."""
+    return play(fault, seed, postgres, scale)()
+
+
+def play(
+    fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0
+) -> Callable[[], Outcome]:
+    """Run a fault once; what is returned judges it, while the next one may run already."""
     folder = Path(tempfile.mkdtemp(prefix=f"streams-fault-{fault.name}-"))
     shape = Shape(seed=seed, seconds=fault.seconds * scale, **fault.shape)
+    judge: Callable[[], Any] = bool
     with ExitStack() as undo:
         broker: Broker = undo.enter_context(fault.broker(folder))
         sink = postgres if fault.sink else None
@@ -65,12 +79,23 @@ def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -
             fault.play(arena)
             if fault.breaks and not arena.faults:
                 raise Failed("the load was over before anything was broken: a busy machine?")
-            outcome = arena.finish() if fault.judged else arena.outcome
-        except (Failed, AssertionError, Unread, KafkaException) as error:
-            outcome = arena.outcome
-            outcome.error = f"{type(error).__name__}: {str(error)[:2000]}"
+            if fault.judged:
+                judge = arena.finish()
+        except AMISS as error:
+            arena.outcome.amiss(error)
+        return partial(_judged, arena, judge, undo.pop_all())
+
+
+def _judged(arena: Arena, judge: Callable[[], Any], undo: ExitStack) -> Outcome:
+    """Judge, close the run, and keep its logs where it is not clean."""
+    outcome = arena.outcome
+    with undo:
+        try:
+            judge()
+        except AMISS as error:
+            outcome.amiss(error)
     if outcome.clean:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(arena.folder, ignore_errors=True)
     else:
-        outcome.notes.append(f"logs in {folder}")
+        outcome.notes.append(f"logs in {arena.folder}")
     return outcome

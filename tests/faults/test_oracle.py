@@ -13,12 +13,19 @@ import pytest
 from streams.engine.murmur2 import partition_of as ours
 from streams.engine.own_types import OWN
 from tests.faults import inputs, job
-from tests.faults.inputs import ORDERS, VISITS, Record, Shape, arranged, partition_of
+from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Record, Shape, arranged, partition_of
 from tests.faults.load import headers
-from tests.faults.oracle.long import Long, judge_long
+from tests.faults.oracle.long import Found, Long, digests, judge_long
 from tests.faults.oracle.reading import SCHEMAS, Row, time_of
 from tests.faults.oracle.truth import Truth, truth_of, unlike
-from tests.faults.oracle.verdict import Verdict, judge_rows, judge_state, judge_topics
+from tests.faults.oracle.verdict import (
+    Verdict,
+    judge_met,
+    judge_rows,
+    judge_shops,
+    judge_state,
+    judge_tallies,
+)
 
 FOLDER = Path(inputs.__file__).parent
 OURS = {"schemas", "joins", "streams", "sinks"}
@@ -196,7 +203,8 @@ class Made:
     def judge(self) -> Verdict:
         """What the oracle says of it."""
         verdict = Verdict()
-        judge_topics(verdict, self.truth, self.topics.__getitem__)
+        for judge in (judge_tallies, judge_met, judge_shops):
+            judge(verdict, self.truth, self.topics.__getitem__)
         judge_state(verdict, self.truth, self.state)
         judge_rows(verdict, self.truth, self.tallies, self.windows)
         return verdict
@@ -343,11 +351,14 @@ class Shelf:
 
 
 def judged_long(shelf: Any) -> Verdict:
-    """What the long form says of topics."""
-    truth, verdict = Long(), Verdict()
-    truth.read(shelf)
-    assert [] == truth.unlike(inputs.written(SMALL))
-    judge_long(verdict, truth, shelf)
+    """What the long form says of topics that two read, each two partitions."""
+    truths, found, verdict = (Long(), Long()), (Found(), Found()), Verdict()
+    for number in range(2):
+        truths[number].read(shelf, range(number, PARTITIONS, 2))
+        found[number].read(shelf, range(number, PARTITIONS, 2))
+    truth = truths[0].joined(truths[1])
+    assert [] == truth.unlike(digests(inputs.written(SMALL)))
+    judge_long(verdict, truth, found[0].joined(found[1]))
     return verdict
 
 
@@ -369,4 +380,4 @@ def test_the_long_form_sees_an_input_that_lacks_a_record() -> None:
     shelf, truth = Shelf(Made()), Long()
     shelf.rows[ORDERS] = shelf.rows[ORDERS][1:]
     truth.read(shelf)  # type: ignore[arg-type]
-    assert 1 == len(truth.unlike(inputs.written(SMALL)))
+    assert 1 == len(truth.unlike(digests(inputs.written(SMALL))))

@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 
 class Unread(Exception):
-    """A topic could not be read to its end."""
+    """A topic could not be read to its end, or what is in it not decoded."""
 
 
 class Topics:
@@ -77,7 +77,10 @@ class Topics:
         for message in self._read([TopicPartition(topic, partition, 0)]):
             body = message.value()
             if body is not None:
-                yield message.offset(), self._value(body) or {}
+                value = self._value(body)
+                if value is None:
+                    raise Unread(f"{topic} {partition}/{message.offset()} cannot be decoded")
+                yield message.offset(), value
 
     def messages(self, topic: str) -> list[Any]:
         """The committed records of a topic, partition by partition in offset order."""

@@ -34,6 +34,14 @@ class Verdict:
         """Whether nothing is amiss."""
         return not self.counts
 
+    def joined(self, other: Verdict) -> Verdict:
+        """This and another one."""
+        both = Verdict()
+        both.counts, both.checked = self.counts + other.counts, self.checked + other.checked
+        for kind in both.counts:
+            both.examples[kind] = [*self.examples[kind], *other.examples[kind]][:MOST]
+        return both
+
     def __str__(self) -> str:
         words = ", ".join(f"{self.counts[kind]} {kind}" for kind in ("lost", "doubled", "wrong"))
         return f"{words}; {dict(self.examples)}" if self.counts else words
@@ -102,14 +110,22 @@ class Verdict:
 Read = Callable[[str], list[Row]]
 
 
-def judge_topics(verdict: Verdict, truth: Truth, read: Read) -> None:
-    """Every output topic."""
+def judge_tallies(verdict: Verdict, truth: Truth, read: Read) -> None:
+    """The tally of each order."""
     tallies = verdict.live("tallies", read("fault.tallies"))
     said = [_said(row, "order", "account", "shop", "amount_sat", "n", "sum_sat") for row in tallies]
     verdict.contents("tallies", truth.tallies, [(row[0], row[1:]) for row in said])
+
+
+def judge_met(verdict: Verdict, truth: Truth, read: Read) -> None:
+    """The pairs."""
     met = verdict.live("met", read("fault.met"))
     pairs = [(_said(row, "order", "visit"), True) for row in met]
     verdict.contents("met", dict.fromkeys(truth.met, True), pairs)
+
+
+def judge_shops(verdict: Verdict, truth: Truth, read: Read) -> None:
+    """What the second task counts, and its windows."""
     rows = read("fault.shop_tallies")
     verdict.chain("shop_tallies", rows)
     said = [_said(r, "order", "shop", "amount_sat") for r in verdict.live("shop_tallies", rows)]
