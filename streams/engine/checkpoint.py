@@ -13,8 +13,11 @@ failed abort                   as fenced
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -39,7 +42,13 @@ WRITE: dict[str, Any] = {
 }
 COORDINATORS = "__transaction_state"
 INIT_SECONDS = 5
-COMMIT_SECONDS = 10
+COMMIT_SECONDS = 7
+"""No divisor of the time after which a transaction is aborted: a call that ends with it could take
+the answer of one for that of the other."""
+FULL_SECONDS = 10.0
+"""How long a full queue may not get emptier before a checkpoint fails."""
+ABORTS = 3
+"""How often a transaction that has to be aborted, as librdkafka says, is."""
 ABORT_SECONDS = 5
 
 
@@ -105,17 +114,34 @@ class Repeating:
 
 
 def produce(producer: Producer, outputs: Iterable[Written]) -> None:
-    """Hand records to a producer; raises KafkaException or BufferError."""
+    """Hand records to a producer, as quickly as it takes them; raises KafkaException.
+
+    Raises BufferError where its queue has been full for ``FULL_SECONDS``.
+    """
     one: Any = producer.produce
-    for count, (topic, key, value, headers, partition) in enumerate(outputs):
-        if headers is None:
-            one(topic, value, key, -1 if partition is None else partition)
-        elif partition is None:
-            one(topic, value, key, headers=headers)
-        else:
-            one(topic, value, key, partition, headers=headers)
-        if count % 10_000 == 9_999:
+    for number, (topic, key, value, headers, partition) in enumerate(outputs):
+        rest = (topic, value, key, -1 if partition is None else partition)
+        try:
+            if headers is None:
+                one(*rest)
+            else:
+                one(*rest, headers=headers)
+        except BufferError:
+            _insist(producer, partial(one, *rest, headers=headers))
+        if number % 10_000 == 9_999:
             producer.poll(0)
+
+
+def _insist(producer: Producer, one: Callable[[], None]) -> None:
+    """Hand over a record for which there is no room yet."""
+    deadline = time.monotonic() + FULL_SECONDS
+    while True:
+        producer.poll(0.1)
+        try:
+            return one()
+        except BufferError:
+            if time.monotonic() > deadline:
+                raise
 
 
 class Transactions:
@@ -184,6 +210,7 @@ class Transactions:
         reason = error.args[0] if isinstance(error, KafkaException) else None
         if reason is not None and reason.fatal():
             raise Fenced.by(reason, f"{self.id}: {reason.name()} {reason.str()}") from error
+        tries = count(1)
         while self.wanted():
             try:
                 with Stage.ABORT:
@@ -191,8 +218,11 @@ class Transactions:
                 return
             except KafkaException as worse:
                 reason = worse.args[0]
-                if not reason.retriable():
-                    words = f"{self.id}: abort failed: {reason.name()}"
+                again = reason.txn_requires_abort() and next(tries) < ABORTS
+                if not reason.retriable() and not again:
+                    words = (
+                        f"{self.id}: abort failed: {reason.name()} {reason.str()}, after {error}"
+                    )
                     raise Fenced.by(reason, words) from error
 
     def close(self) -> None:

@@ -13,6 +13,9 @@ from __future__ import annotations
 LEAST_SECONDS = 0.03
 """For a worker with up to ``TASKS`` tasks."""
 MOST_SECONDS = 0.3
+"""For one with 40 tasks and more."""
+LONGEST_SECONDS = 1.0
+"""Where checkpoints take long."""
 TASKS = 4
 SHARE = 3
 """A task waits at least so many times as long as its checkpoints take."""
@@ -36,5 +39,5 @@ class Pace:
         """Seconds until the next one is due, in a worker with so many tasks."""
         if self._fixed:
             return self._fixed
-        wanted = max(LEAST_SECONDS * max(tasks / TASKS, 1), SHARE * self._mean)
-        return min(wanted, MOST_SECONDS)
+        of_tasks = min(LEAST_SECONDS * max(tasks / TASKS, 1), MOST_SECONDS)
+        return min(max(of_tasks, SHARE * self._mean), LONGEST_SECONDS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -15,6 +17,7 @@ from streams.engine.stores import StateLost
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
+AGAIN_SECONDS = 0.1
 HELD, HELD_BYTES = 200_000, 64 << 20
 """What a recovery holds back at most: records, and their bytes."""
 _FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED,)
@@ -83,23 +86,40 @@ class Reader:
         self._consumer = Consumer({**READ, **kafka})
         self._topic, self._partition = changelog, partition
 
-    def ends(self) -> tuple[int, int]:
-        """Its first offset and its end; raises KafkaException when no broker answers."""
+    def ends(self, wanted: Callable[[], bool] = lambda: False) -> tuple[int, int]:
+        """Its first offset and its end, before the first transaction still open.
+
+        Raises KafkaException when no broker answers, and it is not ``wanted`` that they are asked
+        again. A leader that has just been elected gives no answer before it knows how far the one
+        before it had let anybody read (KIP-207).
+        """
         place = TopicPartition(self._topic, self._partition)
-        found: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
-        return found
+        while True:
+            try:
+                found = self._consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
+                return int(found[0]), int(found[1])
+            except KafkaException as error:
+                if _is_final(error.args[0]) or not wanted():
+                    raise
+            time.sleep(AGAIN_SECONDS)
 
     def read(self, recovery: Taker, start: int, wanted: Callable[[], bool]) -> bool:
         """Read to the end, for as long as that is ``wanted``; whether it was reached.
 
+        The end is asked for: a leader that has just been elected lets nobody read what it does not
+        know to be on the others too, and would show an end that lies before what was committed.
+
         Raises StateLost where the log does not hold ``start`` any more: records go by compaction
         only, which moves no beginning, so what was there is gone and nobody can tell what it was.
         """
+        _, end = self.ends(wanted)
         self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
         while wanted():
             for message in self._consumer.consume(5000, 0.05):
                 if _is_end(message):
-                    return True
+                    if (message.offset() or 0) >= end:
+                        return True
+                    continue
                 error = message.error()
                 if error is None:
                     recovery.take(*_record(message))
@@ -111,7 +131,7 @@ class Reader:
         return (
             f"the changelog {self._topic}/{self._partition} does not hold offset {start} any more, "
             "so its records were deleted, not compacted; see that its cleanup.policy is compact, "
-            "and make the state anew from the sources, as docs/how-to/operate.md has it"
+            "and make the state anew from the sources, as docs/how-to/recover.md has it"
         )
 
     def close(self) -> None:
@@ -121,7 +141,7 @@ class Reader:
 
 def recover(recovery: Recovery, reader: Reader, wanted: Callable[[], bool]) -> None:
     """Let a task stand at its last checkpoint; stops early when it is not ``wanted`` any more."""
-    start = recovery.task.store.begin(reader.ends)
+    start = recovery.task.store.begin(partial(reader.ends, wanted))
     while True:
         with Stage.REPLAY:
             ended = reader.read(recovery, start, wanted)
@@ -139,9 +159,13 @@ def _record(message: Any) -> tuple[int, bytes, bytes | None]:
 
 
 def _is_end(message: Message) -> bool:
-    """Whether the end is reached; librdkafka gets over other errors by itself, but not over fatal
-    ones and missing rights."""
+    """Whether an end is reached; raises KafkaException on an error that stays."""
     error = message.error()
-    if error is not None and (error.fatal() or error.code() in _FORBIDDEN):
+    if error is not None and _is_final(error):
         raise KafkaException(error)
     return error is not None and error.code() == KafkaError._PARTITION_EOF
+
+
+def _is_final(error: KafkaError) -> bool:
+    """librdkafka gets over other errors by itself, but not over fatal ones and missing rights."""
+    return error.fatal() or error.code() in _FORBIDDEN

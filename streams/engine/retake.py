@@ -28,6 +28,8 @@ from streams.engine.emit import POSITION
 
 AGAIN_SECONDS = 0.5
 RENEW_SECONDS = 20.0
+GROUP_SECONDS = 2.0
+"""Two heartbeats."""
 LOOK_BACK = 1000
 """Offsets before the end among which the last position record is looked for first."""
 
@@ -63,6 +65,41 @@ class _Last:
     def take(self, offset: int, key: bytes, body: bytes | None) -> None:
         if key == POSITION and body is not None:
             self.found = decode_value(body)
+
+
+def retaken(
+    tx: Transactions,
+    open_log: Callable[[], Log],
+    ours: tuple[Any, Any],
+    wanted: Callable[[], bool],
+    fenced: Fenced,
+) -> Any:
+    """Take the id again; the last signature on the changelog, which is one of ``ours``.
+
+    Raises Fenced where somebody else has the task, or it is not ``wanted`` any more.
+    """
+    _hear_the_group(wanted)
+    _require(ours, open_log, wanted, fenced)  # a healthy owner is not to be fenced for nothing
+    renew(tx, wanted, fenced)
+    return _require(ours, open_log, wanted, fenced)
+
+
+def _hear_the_group(wanted: Callable[[], bool]) -> None:
+    """One that stood still for long learns from its first heartbeats who has the task now: a new
+    owner that has not written anything yet is not to be fenced either."""
+    deadline = time.monotonic() + GROUP_SECONDS
+    while wanted() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _require(
+    ours: tuple[Any, Any], open_log: Callable[[], Log], wanted: Callable[[], bool], fenced: Fenced
+) -> Any:
+    """The last signature on the changelog; raises Fenced where it is of somebody else."""
+    ended, last = last_signature(open_log, wanted)
+    if not ended or last not in ours:
+        raise Fenced(f"{fenced}; the last checkpoint is {last}, of ours it were {ours}")
+    return last
 
 
 def renew(tx: Transactions, wanted: Callable[[], bool], fenced: Fenced) -> None:

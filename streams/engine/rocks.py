@@ -37,7 +37,7 @@ class RocksTaskStore(TaskStore):
         self.folder, self.identity, self.recent = folder, identity, recent
         self._disk: Disk
         self._writes: list[Before] = []
-        self._after = 0
+        self._after = self._written_ms = 0
         self._open = self._stands = False
         self._replayed: dict[bytes, bytes | None] = {}
         self._weight = 0
@@ -69,11 +69,13 @@ class RocksTaskStore(TaskStore):
             scope.disk = self._disk
         stand = self._disk.stand
         self.why = _doubt(stand, self.identity, *ends())
+        self._written_ms = _now_ms()
         if stand is None or self.why:
             if not self._disk.empty:
                 self._forget()
             return 0
         self.lineage, self._after, self._sizes = stand.lineage, stand.after, dict(stand.sizes)
+        self._written_ms = stand.written_ms  # what is half read is not any younger
         return max(0, stand.after - 1)
 
     def _forget(self) -> None:
@@ -110,11 +112,10 @@ class RocksTaskStore(TaskStore):
                 self.scope(name).move(into, place, front, was, due)
             more = (body is not None) - (old is not None)
             self._sizes[name] = self._sizes.get(name, 0) + more
-        self._disk.write(into, self._stand())
+        self._disk.write(into, self._stand(self._after))
 
-    def _stand(self) -> Stand:
-        now = int(time.time() * 1000)
-        return Stand(self.identity, self.lineage, self._after, now, self._sizes)
+    def _stand(self, after: int) -> Stand:
+        return Stand(self.identity, self.lineage, after, self._written_ms, self._sizes)
 
     def stand(self, after: int, lineage: str | None) -> bool:
         """The changelog was read to its end; False: what was here is of another one, and gone."""
@@ -137,7 +138,7 @@ class RocksTaskStore(TaskStore):
             self._forget()
             return False
         super().stand(after, lineage)
-        self._after = after
+        self._after, self._written_ms = after, _now_ms()
         self._flush()
         return True
 
@@ -189,8 +190,11 @@ class RocksTaskStore(TaskStore):
                 else:
                     into.put(ENTRY + pack(place), body)
         # each transaction so far was followed by a marker, and perhaps by one that was aborted
-        self._after += sum(len(taken.entries) for taken in changes) + (2 if self._after else 1)
-        self._disk.write(into, self._stand())
+        entries = sum(len(taken.entries) for taken in changes)
+        after = self._after + entries + (2 if self._after else 1)
+        self._written_ms = _now_ms()
+        self._disk.write(into, self._stand(after))
+        self._after = after  # only now: what could not be written must not be passed over
 
     def kept(self) -> None:
         """What was committed last is on disk; called between batches."""
@@ -214,6 +218,10 @@ class RocksTaskStore(TaskStore):
             self._disk.close()
 
 
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
 def _doubt(stand: Stand | None, identity: str, low: int, end: int) -> str:
     """Why what is on disk cannot be gone on from; empty where it can."""
     if stand is None:
@@ -225,6 +233,6 @@ def _doubt(stand: Stand | None, identity: str, low: int, end: int) -> str:
     if stand.after and stand.after - 1 < low:
         return "the changelog begins after it"
     silent = end <= stand.after + 1  # the marker of its transaction
-    if not silent and abs(time.time() * 1000 - stand.written_ms) > TRUSTED_MS:
+    if not silent and abs(_now_ms() - stand.written_ms) > TRUSTED_MS:
         return "it fell behind for too long"
     return ""

@@ -15,17 +15,12 @@ from streams.engine.breaker import Breaker, Broken, Part
 from streams.engine.checkpoint import Fenced, Repeating, Transactions
 from streams.engine.emit import Encoder, Snapshot
 from streams.engine.guard import call_as
-from streams.engine.mover import (
-    EXIT_BROKEN_CHAIN,
-    Chunk,
-    Place,
-    end_process,
-)
+from streams.engine.mover import EXIT_BROKEN_CHAIN, Chunk, Place, end_process
 from streams.engine.pace import Pace
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.remade import agreed
-from streams.engine.retake import Signature, last_signature, renew
+from streams.engine.retake import Signature, retaken
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
@@ -38,6 +33,8 @@ Report = Callable[[str, dict[str, Any]], None]
 
 MOST_PAUSE_SECONDS = 5.0
 """Between a checkpoint that failed and the next attempt."""
+PATIENCE = 2
+"""Checkpoints that may fail before no more is read: each one has more to write than the last."""
 
 
 class Runner:
@@ -51,10 +48,11 @@ class Runner:
         settings: EngineSettings,
         codec: Codec,
         pool: ThreadPoolExecutor,
+        openers: ThreadPoolExecutor,
         report: Report,
     ) -> None:
         self.sub, self.partition, self.settings = sub, partition, settings
-        self.pool, self.report = pool, report
+        self.pool, self.openers, self.report = pool, openers, report
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.task = Task(topology, sub, partition, settings, codec)
         self.changelog = settings.changelog(sub.name)
@@ -89,8 +87,8 @@ class Runner:
         self.paused: set[str] = set()
         self.placed = {t.name for t in joined((sub,))} if settings.check_partitioner else set()
         """Inputs whose records must lie where Kafka's own partitioner puts them."""
-        self.opening = False
-        """Whether it takes its state over."""
+        self.opening = self.queued = False
+        """Whether it takes its state over, and whether it waits for its turn to."""
         self.recovery = Recovery(self.task)
         self.pace = Pace(settings.checkpoint_ms)
         self.checkpoints = 0
@@ -101,7 +99,7 @@ class Runner:
         self.working = False
         """Whether a chunk is being processed."""
         self.crowded = False
-        """Whether they are paused because too many results wait, not for ``max_skew``."""
+        """Whether they are paused since checkpoints cannot follow, not for ``max_skew``."""
 
     @property
     def places(self) -> dict[Place, int]:
@@ -121,13 +119,12 @@ class Runner:
         Returns early once it is not ``wanted`` any more: whoever has the partition then must not
         be fenced by us.
         """
-        loop, self.opening = asyncio.get_running_loop(), True
+        self.opening, self.wanted = True, wanted
         start = time.perf_counter()
-        self.wanted = wanted
-        await loop.run_in_executor(self.pool, self._fence, wanted)
+        await self._in_turn(self._fence)
         fenced = time.perf_counter()
         try:
-            await loop.run_in_executor(self.pool, self._replay, wanted)
+            await self._in_turn(self._replay)
         except StateLost as error:
             self.lost(error)
         self.opening = False
@@ -140,6 +137,16 @@ class Runner:
         if self.recovery.records and self.task.store.why:
             self.report("state_rebuilt", {"task": str(self), "why": self.task.store.why})
         self.report("task_recovered", {"task": str(self), **facts})
+
+    async def _in_turn(self, work: Callable[[Callable[[], bool]], None]) -> None:
+        """Do it in a thread: there are fewer of these than there may be tasks that begin."""
+
+        def begin() -> None:
+            self.queued = False
+            work(self.wanted)
+
+        self.queued = True
+        await asyncio.get_running_loop().run_in_executor(self.openers, begin)
 
     def _fence(self, wanted: Callable[[], bool]) -> None:
         with Stage.FENCE:
@@ -162,9 +169,9 @@ class Runner:
 
     @property
     def idle(self) -> bool:
-        """Whether the last checkpoint holds everything that was done."""
+        """Whether the last checkpoint holds everything that was done, or others have their turn."""
         if self.opening:
-            return False
+            return self.queued
         return self.task.position == self.saved and not self.task.dirty
 
     # Work -----------------------------------------------------------------------------------------
@@ -243,9 +250,10 @@ class Runner:
         """What to pause and what to resume.
 
         An input waits that ran too far ahead (``max_skew``), and all of them wait while too many
-        results do (``max_pending``), or a step fails on everything.
+        results do (``max_pending``), checkpoints fail, or a step fails on everything.
         """
-        self.crowded = len(self.task.pending) > self.settings.max_pending
+        waiting = len(self.task.pending) > self.settings.max_pending
+        self.crowded = waiting or self.failures > PATIENCE
         stopped = self.crowded or self.breaker.broken is not None
         ahead = set(self.task.position) if stopped else self.task.ahead()
         pause = [Place(topic, self.partition) for topic in sorted(ahead - self.paused)]
@@ -289,7 +297,7 @@ class Runner:
         await asyncio.sleep(self.pace.pause(tasks()) * (self.partition * 0.618 % 1))
         while True:
             interval = self.pace.pause(tasks())
-            pause = min(interval * 2**self.failures, max(interval, MOST_PAUSE_SECONDS))
+            pause = min(interval * 2 ** min(self.failures, 16), max(interval, MOST_PAUSE_SECONDS))
             await asyncio.sleep(max(0.001, pause - (time.perf_counter() - last)))
             last = time.perf_counter()
             self.watch_idleness()
@@ -332,9 +340,11 @@ class Runner:
             self.report("checkpoint", {"task": str(self), "seconds": seconds})
             return
         self.failures += 1
-        if not isinstance(error, StateLost):  # lost only after the commit: nothing to repeat
-            with Stage.PUT_BACK:
-                self.task.put_back(snapshot)
+        if isinstance(error, StateLost):  # after the commit; whoever waited may have gone
+            self.lost(error)
+            return
+        with Stage.PUT_BACK:
+            self.task.put_back(snapshot)
 
     async def _write(self, snapshot: Snapshot) -> None:
         await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)
@@ -362,20 +372,13 @@ class Runner:
         if not fenced.broken and seconds * 1000 < self.settings.transaction_timeout_ms:
             raise fenced
         ours = (snapshot.position["by"], self.signature.committed)
-        with Stage.RETAKE:
-            self._require_ours(ours, fenced)  # a healthy owner is not to be fenced for nothing
-            renew(self.tx, self.wanted, fenced)
-            last = self._require_ours(ours, fenced)
+        try:
+            with Stage.RETAKE:
+                last = retaken(self.tx, self._reader, ours, self.wanted, fenced)
+        finally:
+            self.abandoned = not self.wanted()
         if last == self.signature.committed:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the transaction timed out"))
-
-    def _require_ours(self, ours: tuple[Any, Any], fenced: Fenced) -> Any:
-        """The last signature on the changelog; raises Fenced where it is of somebody else."""
-        ended, last = last_signature(self._reader, self.wanted)
-        self.abandoned = not self.wanted()
-        if not ended or last not in ours:
-            raise Fenced(f"{fenced}; the last checkpoint is {last}, of ours it were {ours}")
-        return last
 
     def _reader(self) -> Reader:
         return Reader(self.kafka, self.changelog, self.partition)

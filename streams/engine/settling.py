@@ -32,3 +32,5 @@ async def settle(runners: list[Runner], report: Report) -> None:
             report("checkpoint_put_back", {"task": str(runner), "error": str(result)})
         elif isinstance(result, Exception):
             end_process(EXIT_BROKEN_CHAIN, f"task {runner} cannot write: {result!r}")
+        elif result is not None and not isinstance(result, asyncio.CancelledError):
+            raise result  # it is to end the process

@@ -130,6 +130,7 @@ class Consumer(driver.Consumer):
         await super().on_start()
         self.flow = self.app.flow  # type: ignore[attr-defined]
         self.pool = ThreadPoolExecutor(16, "checkpoint")
+        self.openers = ThreadPoolExecutor(16, "recovery")  # no checkpoint waits for a replay
         self.tasks: dict[Place, Runner] = {}
         self.parked: dict[Place, Runner] = {}
         self.starting: dict[Place, asyncio.Future[None]] = {}
@@ -231,7 +232,7 @@ class Consumer(driver.Consumer):
         runner = self.parked.pop(place, None)
         if runner is None:
             loop = asyncio.get_running_loop()  # a client with a token waits for it as it is made
-            runner = await loop.run_in_executor(self.pool, self._runner, place)
+            runner = await loop.run_in_executor(self.openers, self._runner, place)
             self.opening[place] = runner
             runner.stands_on(ids)
             error = await attempt_async(runner.open(lambda: session is self.mover.session))
@@ -264,7 +265,7 @@ class Consumer(driver.Consumer):
     async def _ask_topic_ids(self, session: Any) -> dict[str, str]:
         names = {tp.topic for tp in self.assignment()} & self.inputs.keys()
         ask = partial(topic_ids, self.flow.settings, names, lambda: session is self.mover.session)
-        found = await asyncio.get_running_loop().run_in_executor(self.pool, ask)
+        found = await asyncio.get_running_loop().run_in_executor(self.openers, ask)
         if names - found.keys() and session is self.mover.session:
             self.flow.report("topic_ids_unknown", {"topics": sorted(names - found.keys())})
         return found
@@ -291,7 +292,14 @@ class Consumer(driver.Consumer):
         flow = self.flow
         sub = next(s for s in flow.topology.subs if s.name == place.topic)
         return Runner(
-            flow.topology, sub, place.partition, flow.settings, flow.codec, self.pool, flow.report
+            flow.topology,
+            sub,
+            place.partition,
+            flow.settings,
+            flow.codec,
+            self.pool,
+            self.openers,
+            flow.report,
         )
 
     async def _settle(self, runners: list[Runner]) -> None:
@@ -349,6 +357,7 @@ class Consumer(driver.Consumer):
         await asyncio.gather(*[runner.close() for runner in runners], return_exceptions=True)
         self.mover.stop()
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.openers.shutdown(wait=False, cancel_futures=True)
         await super().on_stop()
 
 

@@ -216,7 +216,7 @@ def test_a_runner_keeps_what_comes_meanwhile_and_tries_again() -> None:
     needy, told, clock = Needy(), Told(), Clock()
     topology = needy.topology()
     with ThreadPoolExecutor(1) as pool:
-        runner = Runner(topology, topology.subs[0], 0, TUNED, CODEC, pool, told)
+        runner = Runner(topology, topology.subs[0], 0, TUNED, CODEC, pool, pool, told)
     runner.breaker = Breaker(clock)
     place, session = Place(OBSERVED.name, 0), Session(None)  # type: ignore[arg-type]
     needy.lack(range(100))
@@ -242,7 +242,7 @@ def test_a_runner_that_lost_its_partitions_forgets_what_waited() -> None:
     needy = Needy()
     topology = needy.topology()
     with ThreadPoolExecutor(1) as pool:
-        runner = Runner(topology, topology.subs[0], 0, TUNED, CODEC, pool, Told())
+        runner = Runner(topology, topology.subs[0], 0, TUNED, CODEC, pool, pool, Told())
     place, session = Place(OBSERVED.name, 0), Session(None)  # type: ignore[arg-type]
     needy.lack(range(100))
     runner.process(Chunk(place, [record(n) for n in range(10)], session, 0, None))  # type: ignore[misc]

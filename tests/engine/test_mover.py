@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.wire import Codec
+from streams.engine.checkpoint import produce
 from streams.engine.mover import Chunk, Mover, Place, Session
 from streams.engine.runner import Runner
 from streams.engine.settings import EngineSettings
@@ -195,7 +196,7 @@ def test_a_runner_says_each_pause_and_resume_once(cluster: Producer) -> None:
     told: list[Any] = []
     with ThreadPoolExecutor(1) as pool:
         runner = Runner(
-            topology, topology.subs[0], 0, settings, Codec(), pool,
+            topology, topology.subs[0], 0, settings, Codec(), pool, pool,
             lambda event, facts: told.append((event, facts["paused"], facts["resumed"])),
         )  # fmt: skip
     clock, place = runner.task.progress.clock, Place(DECLARED.name, 0)
@@ -210,13 +211,46 @@ def test_a_runner_says_each_pause_and_resume_once(cluster: Producer) -> None:
     runner.tx.close()
 
 
+def test_a_task_whose_checkpoints_fail_reads_no_more(cluster: Producer) -> None:
+    """Each one that fails leaves more for the next, until it fits into no transaction."""
+    name, topology = DECLARED.name, build(steps(DECLARED, OTHER))
+    settings = EngineSettings(bootstrap=_address(cluster), partitions=1)
+    with ThreadPoolExecutor(1) as pool:
+        runner = Runner(
+            topology, topology.subs[0], 0, settings, Codec(), pool, pool, lambda event, facts: None
+        )
+    places = sorted(Place(topic, 0) for topic in (name, OTHER.name))
+    found = []
+    for runner.failures in (2, 3, 0):
+        found.append(runner.skew())
+    assert [([], []), (places, []), ([], places)] == found
+    runner.tx.close()
+
+
+def test_a_queue_that_is_full_is_waited_for(cluster: Producer) -> None:
+    """A checkpoint of more records than the client has room for is written all the same."""
+    own = {"queue.buffering.max.messages": 10, "linger.ms": 1, "log_level": 0}
+    producer = Producer({**own, "bootstrap.servers": _address(cluster)})
+    end = _end(cluster)
+    produce(producer, [("t", None, b"%d" % n, None, 0) for n in range(500)])
+    assert 0 == producer.flush(WAIT_S)
+    assert 500 == _end(cluster) - end
+
+
+def _end(cluster: Producer) -> int:
+    consumer = Consumer({"bootstrap.servers": _address(cluster), "group.id": "ends"})
+    found = consumer.get_watermark_offsets(TopicPartition("t", 0), timeout=WAIT_S)
+    consumer.close()
+    return int(found[1])
+
+
 def test_an_input_that_waits_does_not_become_idle(cluster: Producer) -> None:
     """Nobody looks at its end meanwhile; when it goes on, its silence is counted anew."""
     name, topology = DECLARED.name, build(steps(DECLARED, OTHER))
     settings = EngineSettings(bootstrap=_address(cluster), idle_timeout_ms=0, partitions=1)
     with ThreadPoolExecutor(1) as pool:
         runner = Runner(
-            topology, topology.subs[0], 0, settings, Codec(), pool, lambda event, facts: None
+            topology, topology.subs[0], 0, settings, Codec(), pool, pool, lambda event, facts: None
         )
     runner.at_end, runner.paused = {name: 0.0}, {name}
     runner.watch_idleness()
@@ -239,7 +273,7 @@ def test_a_task_is_behind_only_while_reads_are_full(cluster: Producer) -> None:
     settings = EngineSettings(bootstrap=_address(cluster), partitions=1)
     with ThreadPoolExecutor(1) as pool:
         runner = Runner(
-            topology, topology.subs[0], 0, settings, Codec(), pool, lambda event, facts: None
+            topology, topology.subs[0], 0, settings, Codec(), pool, pool, lambda event, facts: None
         )
     session, found = Session(asyncio.Event()), list[set[str]]()
     for end, more in ((None, True), (None, False), (None, True), (0, True)):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine import recovery
 from streams.engine.codec import encode_changes
-from streams.engine.recovery import Recovery
+from streams.engine.recovery import Reader, Recovery
 from streams.engine.stores import TaskStore
 
 Log = list[tuple[bytes, bytes | None]]
@@ -101,3 +102,96 @@ def test_what_is_left_has_the_order_that_compaction_leaves() -> None:
         taking.take(offset, *record)
     taking.stand()
     assert [(b"b", b"2"), (b"a", b"3")] == worked
+
+
+# Reading to the end -------------------------------------------------------------------------------
+
+
+class Told:
+    """A message of librdkafka, or what it says instead of one."""
+
+    def __init__(self, offset: int, code: int | None = None) -> None:
+        self._offset, self._error = offset, None if code is None else KafkaError(code)
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes:
+        return b"k%d" % self._offset
+
+    def value(self) -> bytes:
+        return b"v"
+
+
+class Leader:
+    """A consumer whose leader has just been elected: it answers as told, one by one."""
+
+    def __init__(self, ends: list[int], fetches: list[list[Told]]) -> None:
+        self.ends, self.fetches = ends, fetches
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        end = self.ends.pop(0)
+        if end < 0:
+            raise KafkaException(KafkaError(-end))
+        return 0, end
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        """It has one partition."""
+
+    def consume(self, most: int, seconds: float) -> list[Told]:
+        return self.fetches.pop(0)
+
+
+class Offsets:
+    """Notes what it is given."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
+
+    def take(self, offset: int, key: bytes, body: bytes | None) -> None:
+        self.found.append(offset)
+
+
+def reader_of(leader: Leader) -> Reader:
+    found = Reader.__new__(Reader)
+    found._consumer, found._topic, found._partition = leader, "changelog", 0  # type: ignore[assignment]
+    return found
+
+
+EOF = KafkaError._PARTITION_EOF
+AWAY = KafkaError.OFFSET_NOT_AVAILABLE
+
+
+def test_an_end_before_what_was_committed_is_none() -> None:
+    """A new leader lets nobody read the newest records before the others have them, too.
+
+    ::
+
+        log      0  1  2  | 3  4 |     the end is 5, fetches show 3 for a while
+        fetches  0  1  2  end  3  4  end
+    """
+    fetches = [
+        [Told(0), Told(1), Told(2), Told(3, EOF)],
+        [Told(3, EOF)],
+        [Told(3), Told(4), Told(5, EOF)],
+    ]
+    told = Offsets()
+    assert reader_of(Leader([5], fetches)).read(told, 0, lambda: True)
+    assert [0, 1, 2, 3, 4] == told.found
+
+
+def test_a_leader_that_knows_no_end_yet_is_asked_again() -> None:
+    """For as long as the task is wanted; else its error is raised."""
+    assert (0, 5) == reader_of(Leader([-AWAY, -AWAY, 5], [])).ends(lambda: True)
+    with pytest.raises(KafkaException):
+        reader_of(Leader([-AWAY, 5], [])).ends()
+
+
+def test_a_missing_right_is_not_waited_for() -> None:
+    """It does not come by itself."""
+    forbidden = -KafkaError.TOPIC_AUTHORIZATION_FAILED
+    with pytest.raises(KafkaException):
+        reader_of(Leader([forbidden, 5], [])).ends(lambda: True)

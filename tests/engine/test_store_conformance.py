@@ -341,6 +341,46 @@ def test_what_fell_behind_for_too_long_is_thrown_away(
 
 
 @needs_rocks
+def test_what_is_half_read_is_as_old_as_what_it_was_read_behind(
+    rocks: RocksWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch of a reading that ends early is written, and makes the copy no younger."""
+    from streams.engine import rocks as module  # noqa: PLC0415
+
+    before = rocks.store._disk.stand  # type: ignore[attr-defined]
+    half = rocks.made()
+    rocks.store.close()
+    monkeypatch.setattr(module, "REPLAYED", 1)
+    half.begin(lambda: (0, len(rocks.log)))
+    half.replay(b"\x93\xa4step\xa5entry\x01", b"\x01")  # type: ignore[attr-defined]
+    found = half._disk.stand  # type: ignore[attr-defined]
+    half.close()
+    assert (before.after, before.written_ms) == (found.after, found.written_ms)
+    rocks.store = rocks.made()
+
+
+@needs_rocks
+def test_a_checkpoint_that_the_disk_does_not_take_is_not_passed_over(
+    rocks: RocksWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later one says that the disk has all up to it: so the first may not be counted in."""
+    store: Any = rocks.store
+    rocks.scope.put(("e", 100), 100)
+    rocks.take()
+    rocks.commit()
+    after = store._after
+    with monkeypatch.context() as patch:
+        patch.setattr(store._disk, "write", _full)
+        with pytest.raises(OSError, match="full"):
+            rocks.keep()
+    assert after == store._after
+
+
+def _full(into: Any, stand: Any) -> None:
+    raise OSError("the disk is full")
+
+
+@needs_rocks
 def test_one_task_has_one_owner_and_the_next_one_waits_or_goes_elsewhere(
     rocks: RocksWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ def runner() -> Runner:
     main = topology()
     sub = next(s for s in main.subs if s.name == "by_did")
     pool = ThreadPoolExecutor(1)
-    return Runner(main, sub, 0, SETTINGS, Codec(), pool, no_report)
+    return Runner(main, sub, 0, SETTINGS, Codec(), pool, pool, no_report)
 
 
 class Time:
@@ -124,6 +124,24 @@ def test_work_that_is_not_written_is_a_stall(runner: Runner) -> None:
     runner.saved = dict(runner.task.position)
     runner.checkpoints += 1
     assert [] == time.passes(1)
+
+
+def test_a_task_that_waits_for_its_turn_to_begin_is_not_stuck(runner: Runner) -> None:
+    """Of 64 tasks 16 read their changelogs; a restart would not make that quicker.
+
+    ::
+
+        others      |-- read theirs ------------|
+        this one    | queued                    | begins, reads nothing   |
+        seconds     0                          100           131
+        stuck                                    no           yes
+    """
+    runner.opening = runner.queued = True
+    time = Time(runner)
+    assert [] == time.passes(100)
+    runner.queued = False
+    assert [] == time.passes(30)
+    assert [Place("by_did", 0)] == time.passes(1)
 
 
 def test_long_intervals_have_a_longer_limit(runner: Runner) -> None:

@@ -185,7 +185,7 @@ class Reader:
         self.owner, self.place = owner, Place(changelog, partition)
         self.committed = owner.world.scheme.reads_committed
 
-    def ends(self) -> tuple[int, int]:
+    def ends(self, wanted: Callable[[], bool] = lambda: False) -> tuple[int, int]:
         log = self.owner.world.broker.log(self.place)
         return 0, log.stable if self.committed else log.end
 

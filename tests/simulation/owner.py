@@ -192,10 +192,9 @@ class Owner:
             self.world.wrong.append(f"{self} was fenced, and nobody has its task: {words}")
 
     def _life(self) -> None:
-        scheme = self.world.scheme
-        self.runner = scheme.runner(
-            inputs.TOPOLOGY, inputs.SUB, self.task, inputs.SETTINGS, inputs.CODEC, POOL, _no_report
-        )
+        scheme, settings = self.world.scheme, inputs.SETTINGS
+        of_task = (inputs.TOPOLOGY, inputs.SUB, self.task, settings, inputs.CODEC)
+        self.runner = scheme.runner(*of_task, POOL, POOL, _no_report)
         self.runner.owner = self
         scheme.take_over(self)
         if self.revoked:
