@@ -48,7 +48,7 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_ms: int = 0
     """How long after the watermark an event still counts."""
     retract_grace_ms: int = DAY_MS
-    """The same for corrections: the undo horizon."""
+    """The same for corrections: the undo horizon, at most a day."""
     idle_timeout_ms: int = 30_000
     """Silence after which an observed input no longer holds the watermark back."""
     future_cap_ms: int = HOUR_MS
@@ -60,7 +60,7 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     check_partitioner: bool = True
     """Refuse inputs of a join whose records lie where their key does not belong."""
     generation: int = 0
-    """Raised when the partition count changes."""
+    """Part of a writer's name; leave it: another partition count takes a replay."""
     session_timeout_ms: int = 6000
     """Silence after which a worker's partitions go to the others; brokers refuse less."""
     instance_id: str = ""

@@ -8,7 +8,9 @@ import typer
 
 from streams.cli.errors import UserError
 from streams.cli.listing import show
+from streams.cli.live import Network
 from streams.cli.options import current
+from streams.sources import names
 
 if TYPE_CHECKING:
     from streams.engine.rights import Right
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 Role = Literal["worker", "operator", "observer", "source", "sink", "reader", "producer"]
 Form = Literal["lines", "table", "json", "ndjson", "csv"]
-Kind = Literal["archive", "bitcoin", "dwn", "play"]
+Kind = Literal["archive", "bitcoin", "dwn", "recording"]
 
 
 def acls(
@@ -35,7 +37,14 @@ def acls(
     ] = None,
     group: Annotated[str | None, typer.Option(help="Consumer group of a reader.")] = None,
     kind: Annotated[Kind, typer.Option(help="Which source.")] = "bitcoin",
-    name: Annotated[str, typer.Option(help="Name of the source, or of the sink.")] = "main",
+    network: Network = names.NETWORK,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="--name of the source, by default that of its command; file of a recording; or "
+            "which sink, as postgres."
+        ),
+    ] = None,
     command_config: Annotated[
         str, typer.Option(metavar="FILE", help="Of kafka-acls.sh: how it reaches the broker.")
     ] = "admin.properties",
@@ -51,13 +60,14 @@ def acls(
     Examples:
       streams topics acls worker --principal User:worker
       streams topics acls worker --only join_entities -o json
-      streams topics acls source --kind bitcoin --name main --principal User:node
+      streams topics acls source --kind bitcoin --network main --principal User:node
       streams topics acls reader --topic alerts --group my-app --principal User:app
     """
     from streams.ops.rights import lines, rows  # noqa: PLC0415
 
     options = current()
-    found = sorted({*_rights(role, module, only, topic, group, kind, name), *_of_runs(role)})
+    own = _own(role, kind, network, name)
+    found = sorted({*_rights(role, module, only, topic, group, kind, own), *_of_runs(role)})
     who = principal or _principal()
     if output == "lines":
         bootstrap = options.broker or "localhost:9092"
@@ -81,10 +91,10 @@ def _rights(
     role: Role,
     module: str | None,
     only: str | None,
-    names: list[str] | None,
+    chosen: list[str] | None,
     group: str | None,
     kind: Kind,
-    name: str,
+    own: str,
 ) -> list[Right]:
     from streams.engine import rights as engine  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
@@ -95,13 +105,13 @@ def _rights(
     config = current().config()
     selection, settings = select(config, module, only), settings_of(config, "")
     if role == "sink":
-        return rights.of_sink(name, _topics(names, module) or DERIVED)
+        return rights.of_sink(own, _topics(chosen, module) or DERIVED)
     if role == "reader":
-        return rights.of_reader(_topics(names, module, role), group)
+        return rights.of_reader(_topics(chosen, module, role), group)
     if role == "producer":
-        return rights.of_producer(_topics(names, module, role))
+        return rights.of_producer(_topics(chosen, module, role))
     if role == "source":
-        return rights.of_source(kind, name, selection, settings)
+        return rights.of_source(kind, own, selection, settings)
     if role == "operator":
         return rights.of_operator(selection, settings)
     if role == "observer":
@@ -109,12 +119,29 @@ def _rights(
     return engine.of_worker(selection, settings)
 
 
-def _topics(names: list[str] | None, module: str | None, role: Role | None = None) -> list[Topic]:
+def _own(role: Role, kind: Kind, network: str, name: str | None) -> str:
+    """The name in the rights of a source or a sink: what the source writes as, and which sink."""
+    if role == "sink" and name is None:
+        raise UserError("which sink is not said", "name it with --name, such as --name postgres")
+    if role != "source":
+        return name or ""
+    if kind == "archive":
+        return names.of_archive(network, name)
+    if kind == "bitcoin":
+        return names.of_bitcoin(network, name or names.BITCOIN)
+    if kind == "dwn":
+        return names.of_dwn(name or names.DWN)
+    if name is None:
+        raise UserError("which recording is not said", "name its file with --name")
+    return names.of_recording(name)
+
+
+def _topics(chosen: list[str] | None, module: str | None, role: Role | None = None) -> list[Topic]:
     from streams.cli.naming import find_typed  # noqa: PLC0415
 
-    if role is not None and not names:
+    if role is not None and not chosen:
         raise UserError(f"a {role} of which topics is not said", "name each with --topic")
-    return [find_typed(name, module) for name in names or ()]
+    return [find_typed(name, module) for name in chosen or ()]
 
 
 def _principal() -> str:

@@ -12,6 +12,7 @@ import typer
 
 from streams.cli import live
 from streams.cli.options import current
+from streams.sources import names
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -58,7 +59,7 @@ Json = Annotated[bool, typer.Option("--json", help="A summary in JSON at the end
 def archive(
     files: Files,
     prevouts: Prevouts = None,
-    network: live.Network = "main",
+    network: live.Network = names.NETWORK,
     first: First = 0,
     last: Last = None,
     tip: Tip = None,
@@ -88,7 +89,7 @@ def archive(
         skip_damaged=skip_damaged, table=table,
     )  # fmt: skip
     asked, codec = live.end_asked(), current().codec()
-    with _bar() as watcher, live.owned(name or f"archive-{network}"):
+    with _bar() as watcher, live.owned(names.of_archive(network, name)):
         summary = run_archive(
             settings, files, prevouts or (), wanted, name, watcher, asked.is_set, codec
         )

@@ -12,6 +12,7 @@ import typer
 from streams.cli import live
 from streams.cli.errors import UserError
 from streams.cli.options import current
+from streams.sources import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ def dwn(
     poll: Poll = 15.0,
     timeout: Timeout = 10.0,
     max_data: MaxData = 524_288,
-    name: Name = "dwn",
+    name: Name = names.DWN,
 ) -> None:
     """Read verified messages of tenants from DWN servers. Ctrl-C stops it.
 
@@ -92,8 +93,9 @@ async def _run(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        with live.owned(f"dwn-{name}"):
-            await run_dwn(settings, name, make, counter, current().codec(), stop)
+        own = names.of_dwn(name)
+        with live.owned(own):
+            await run_dwn(settings, own, make, counter, current().codec(), stop)
     finally:
         typer.echo(f"{counter.total} messages written", err=True)
 

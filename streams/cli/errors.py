@@ -36,14 +36,17 @@ MEANING: dict[ExitCode, str] = {
     "supervisor restarts, the name of the source, or the redrive",
     ExitCode.BROKER: "no Kafka broker is named or answers, it refuses us (password, certificate, "
     "right), or it failed while we used it",
-    ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog, or lost its local state, "
-    "and will not go on",
-    ExitCode.CONFIG: "a setting is wrong, or another topology runs in this group",
-    ExitCode.TOPICS: "topics are missing or have the wrong partition count",
+    ExitCode.BROKEN_CHAIN: "the worker found a gap in its changelog, or an input that no longer "
+    "has what it is to read, lost its local state, or a step failed on a timer: it will not go on",
+    ExitCode.CONFIG: "a setting is wrong, another topology runs in this group, or state is there "
+    "of another version of a step",
+    ExitCode.TOPICS: "topics are missing, or have the wrong partition count, settings under which "
+    "something could be lost, or records where another partitioner put them",
     ExitCode.INPUT: "input was refused: a bad line, file or record, or a letter that cannot be "
     "written back",
     ExitCode.INCOMPATIBLE: "schemas are not compatible with the last release, or an id is missing",
-    ExitCode.UNHEALTHY: "`streams doctor` found something that must be repaired",
+    ExitCode.UNHEALTHY: "`streams doctor` found something that must be repaired, or a run has not "
+    "caught up, so there is no switch to it",
     ExitCode.REGISTRY: "the schema registry does not answer or gives no access, and its ids are "
     "not kept here",
     ExitCode.SINK: "a sink's target refused us, or was away for longer than `--give-up-after`",

@@ -14,6 +14,7 @@ import typer
 
 from streams.cli.errors import ExitCode, UserError
 from streams.cli.options import current
+from streams.sources import names
 
 if TYPE_CHECKING:
     from streams.engine.settings import EngineSettings
@@ -85,12 +86,12 @@ def bitcoin(
     cookie: Annotated[
         Path | None, typer.Option(help="Cookie file, unless the URL has user and password.")
     ] = None,
-    network: Network = "main",
+    network: Network = names.NETWORK,
     from_height: Annotated[
         int | None,
         typer.Option(help="At the first start: begin with this block, not the next one."),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the observing node.")] = "node",
+    name: Annotated[str, typer.Option(help="Name of the observing node.")] = names.BITCOIN,
     mempool_expiry: Annotated[
         int,
         typer.Option(
@@ -125,7 +126,7 @@ def bitcoin(
             node, Feed(zmq), name=name, from_height=first, expiry_ms=expiry_ms, say=_note
         )
 
-    counter, own = Counter(), f"{network}-{name}"
+    counter, own = Counter(), names.of_bitcoin(network, name)
     with owned(own):
         run_bitcoin(settings, own, make, end_asked().is_set, counter, current().codec())
     typer.echo(f"{counter.total} events written", err=True)

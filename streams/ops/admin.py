@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
-from streams.topics import MEBIBYTE, STORED, Topic
+from streams.topics import COMPACTION, MEBIBYTE, STORED, Topic
 from streams.wire.approach import require_way
 from streams.wire.errors import no_right
 
@@ -82,7 +82,7 @@ def _changelog_settings() -> dict[str, str]:
         "retention.ms": "-1",
         "delete.retention.ms": "86400000",  # local state may lag behind for half of it
         "message.timestamp.type": "LogAppendTime",
-        "segment.bytes": str(64 * MEBIBYTE),  # what is still written to is never compacted
+        **COMPACTION,
     }
 
 

@@ -20,6 +20,7 @@ from streams.chain.build import BLOCK_TYPE
 from streams.engine.settings import EngineSettings
 from streams.ops.taken import BROKER_PATIENCE_S, until_taken
 from streams.sources.archive import Archive, Portion, Wanted
+from streams.sources.names import of_archive
 from streams.sources.writer import SourceWriter
 
 MOST_EVENTS = 10_000
@@ -88,7 +89,7 @@ def run_archive(
     application and ``name`` in the user's data folder.
     """
     wanted = wanted or Wanted()
-    name = name or f"archive-{wanted.network}"
+    name = of_archive(wanted.network, name)
     writer = SourceWriter(
         name, (topics.blocks, topics.transactions), settings, codec or Codec(), stop
     )

@@ -36,10 +36,11 @@ async def run_dwn(
     """Write the messages of tenants; ``make`` gets the stored cursors. Raises SourceError.
 
     The cursor of each log is kept by its name (server, tenant, protocol), in the transaction that
-    holds the messages before it. Ends with the source, or once ``stop`` is set.
+    holds the messages before it. Ends with the source, or once ``stop`` is set. ``name`` is what it
+    writes as (``sources.names``).
     """
     stop = stop or asyncio.Event()
-    writer = SourceWriter(f"dwn-{name}", (topics.records,), settings, codec or Codec(), stop.is_set)
+    writer = SourceWriter(name, (topics.records,), settings, codec or Codec(), stop.is_set)
     try:
         stored = await asyncio.to_thread(writer.open)
         cursors = {place: text.decode() for place, text in writer.kept.items()}

@@ -27,6 +27,7 @@ from streams.engine.tails import last_positions
 from streams.engine.topology import SubTopology
 from streams.ops.holding import holding
 from streams.ops.transactions import CannotAsk, Holder, Transaction, holders, remedy
+from streams.sources.names import transactional_id as source_id
 
 TIMEOUT_SECONDS = 10.0
 LATE_SECONDS = 10.0
@@ -350,5 +351,5 @@ def transactional_id(writer: str, settings: EngineSettings) -> str:
     name, _, rest = writer.partition("/")
     task = rest.split("/")[1] if rest.count("/") == 2 else "0"
     if name.startswith("source:"):
-        return f"{settings.application}-source-{name.removeprefix('source:')}"
+        return source_id(settings.application, name.removeprefix("source:"))
     return settings.transactional_id(name, int(task))

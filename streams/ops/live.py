@@ -32,10 +32,11 @@ def run_bitcoin(
 
     Each batch is one transaction with the source's position, so that a run that was killed at any
     point is gone on with: nothing is lost, nothing comes twice. ``make`` gets None, or the height
-    to begin with where an early release left a cursor that has nothing but a height.
+    to begin with where an early release left a cursor that has nothing but a height. ``name`` is
+    what it writes as (``sources.names``).
     """
     codec = codec or Codec()
-    writer = SourceWriter(f"bitcoin-{name}", BITCOIN_WRITES, settings, codec, stop)
+    writer = SourceWriter(name, BITCOIN_WRITES, settings, codec, stop)
     try:
         cursor = writer.open() or {}
         whole = cursor.get("form") == FORM

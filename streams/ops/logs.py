@@ -30,6 +30,7 @@ LEVELS = {
     "task_skew": "info",
     "checkpoint": "debug",
     "standby": "debug",
+    "standby_lost": "warning",
     "checkpoint_put_back": "warning",
     "misplaced": "warning",
     "topic_ids_unknown": "warning",

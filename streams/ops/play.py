@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
 from streams.ops.taken import BROKER_PATIENCE_S, until_taken
+from streams.sources.names import of_recording
 from streams.sources.recording import Line, event_of, raw_of, read_lines
 from streams.sources.writer import SourceWriter
 
@@ -35,7 +35,7 @@ def play_recording(
     ``speed`` 1 keeps the recorded pace, 10 is ten times as fast, None as fast as it goes. Returns
     the number of records; raises SourceError for a file that is no recording.
     """
-    name = "recording-" + re.sub(r"[^A-Za-z0-9_-]", "_", path.name.split(".")[0])
+    name = of_recording(path.name)
     writer = SourceWriter(name, topics.SOURCES, settings, codec or Codec(), stop)
     player = _Player(writer, speed, played, stop)
     try:

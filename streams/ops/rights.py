@@ -11,17 +11,16 @@ from streams.engine.rights import Operation, Right
 from streams.engine.selection import PART_SIGN, Selection
 from streams.engine.settings import EngineSettings
 from streams.ops.admin import wanted
+from streams.sources.names import transactional_id
 from streams.topics import Topic
 
 SOURCES: dict[str, tuple[Topic, ...]] = {
     "archive": (topics.blocks, topics.transactions),
     "bitcoin": (topics.blocks, topics.transactions, topics.mempool),
     "dwn": (topics.records,),
-    "play": topics.SOURCES,
+    "recording": topics.SOURCES,
 }
 """What each kind of source writes."""
-NAMED = {"archive": "{}", "bitcoin": "bitcoin-{}", "dwn": "dwn-{}", "play": "{}"}
-"""The name under which it writes, from the name that its command is given."""
 WORDS: dict[Operation, str] = {
     "READ": "Read",
     "WRITE": "Write",
@@ -39,13 +38,14 @@ _APPLY: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", *_PLAN)
 def of_source(kind: str, name: str, selection: Selection, settings: EngineSettings) -> list[Right]:
     """What a source needs: its topics, its position, and a transactional id of its own.
 
-    It looks whether the topics are there, too: all of them.
+    ``name`` is what it writes as (``sources.names``). It looks whether the topics are there, too:
+    all of them.
     """
-    writer = NAMED[kind].format(name)
     found = {Right("topic", topic.name, "WRITE") for topic in SOURCES[kind]}
     found |= {Right("topic", topics.dead_letters.name, "WRITE")}
     found |= {Right("topic", topics.cursors.name, op) for op in _both()}
-    found.add(Right("transactional id", f"{settings.application}-source-{writer}", "WRITE"))
+    own = transactional_id(settings.application, name)
+    found.add(Right("transactional id", own, "WRITE"))
     if kind == "bitcoin":  # what was published is read back where a node forgot it
         found |= {Right("topic", t.name, "READ") for t in (topics.blocks, topics.transactions)}
     plan = {planned.topic for planned in wanted(selection.topology, settings)}

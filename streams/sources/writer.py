@@ -27,6 +27,7 @@ from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
 from streams.sources.errors import SourceError
+from streams.sources.names import transactional_id
 from streams.sources.retake import Writing
 from streams.topics import Topic
 from streams.wire.errors import groupless
@@ -72,7 +73,7 @@ class SourceWriter:
         self._sequence = 0
         self.tx = Transactions(
             {**self.kafka, "transaction.timeout.ms": settings.transaction_timeout_ms},
-            f"{settings.application}-source-{name}",
+            transactional_id(settings.application, name),
         )
         self.tx.wanted = lambda: not stop()
         self._writing = Writing(self.tx, settings.transaction_timeout_ms, self._last_position)

@@ -18,8 +18,12 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from streams.agents.pipeline import topology
+from streams.config import Config
 from streams.engine.own_types import OWN as OWN_TYPES
 from streams.engine.own_types import forget
+from streams.engine.settings import EngineSettings
+from streams.ops.admin import wanted
 from streams.topics import ALL, STORED
 from tests.cli.cli_support import Cli
 
@@ -55,6 +59,22 @@ def test_the_list_holds_what_a_broker_needs_to_know(cli: Cli) -> None:
     }
     assert expected == {name: found[name] for name in expected}
     assert ["streams.cursors"] == [name for name, row in rows.items() if "segment.bytes" in row]
+
+
+def test_changelogs_are_cleaned_as_early() -> None:
+    """A task's start reads all of its changelog; deletions stay for the day that a copy may lag."""
+    plan = wanted(topology(Config()), EngineSettings())
+    settings = [p.settings for p in plan if p.topic.endswith("-changelog")]
+    expected = {
+        "cleanup.policy": "compact",
+        "retention.ms": "-1",
+        "max.message.bytes": "17825792",
+        "message.timestamp.type": "LogAppendTime",
+        "delete.retention.ms": "86400000",
+        "segment.bytes": "67108864",
+        "min.cleanable.dirty.ratio": "0.1",
+    }
+    assert [expected] * len(topology(Config()).subs) == settings
 
 
 def test_the_partition_count_is_the_settings(cli: Cli) -> None:

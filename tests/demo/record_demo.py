@@ -52,6 +52,7 @@ from streams.ops.admin import Admin
 from streams.ops.dwn import run_dwn
 from streams.ops.live import run_bitcoin
 from streams.ops.record import record
+from streams.sources import names
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.bitcoin_node import BitcoinNode
 from streams.sources.bitcoin_rpc import Rpc
@@ -150,7 +151,7 @@ class Speaker:
 
     def read(self) -> None:
         """The DWN source reads what is new, to its end."""
-        asyncio.run(run_dwn(self._story.settings, "demo", self._source))
+        asyncio.run(run_dwn(self._story.settings, names.of_dwn("demo"), self._source))
 
     async def _claim(self, address: str) -> None:
         if not self._said:
@@ -310,7 +311,9 @@ def main(target: Path = TARGET) -> None:
             )
 
         follower = threading.Thread(
-            target=run_bitcoin, args=(settings, "regtest", make, done.is_set), daemon=True
+            target=run_bitcoin,
+            args=(settings, names.of_bitcoin("regtest"), make, done.is_set),
+            daemon=True,
         )
         follower.start()
         until("the source's registration", lambda: _registered(story))

@@ -56,7 +56,7 @@ CHOSEN = (
     Chosen("result_bytes", 300, "bytes", "the same of a result"),
     Chosen("keys", 10_000_000, "", "that are counted"),
     Chosen("open_s", 20, "s", "for which the join keeps an event"),
-    Chosen("checkpoint_s", 0.3, "s", "the interval of 40 tasks in a worker, or more"),
+    Chosen("checkpoint_s", 0.3, "s", "the interval, with `engine.checkpoint_ms = 300`"),
     Chosen("brokers", 3, "", ""),
     Chosen("replicas", 3, "", "of each partition"),
     Chosen("busy", 0.6, "", "of a core that is to be used when nothing is wrong"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 
 import msgspec
@@ -12,9 +13,10 @@ from sinks import catalog
 from streams.chain.payments import Rule
 from streams.cli.main import app
 from streams.config import _NOT_SETTINGS, Config, load
+from streams.ops.logs import LEVELS
 from tests.docs import bench_page, cli_page, config_page, sinks_page
 from tests.docs.reading import commands
-from tests.docs.render import DOCS, README, REFERENCE, between
+from tests.docs.render import DOCS, README, REFERENCE, ROOT, between
 from tests.docs.shell import saved, shown
 
 SETTINGS = list(config_page.settings())
@@ -78,6 +80,16 @@ def test_the_defaults_are_the_defaults() -> None:
     del plain["payments.rules"]
     flags = {name: text.strip("`").replace(",", "") for name, text in plain.items()}
     assert msgspec.to_builtins(Config()) == msgspec.to_builtins(load(flags, {}).config)
+
+
+def test_every_event_of_a_worker_has_its_row() -> None:
+    """What its code reports is in the table of the page on operation."""
+    code = "".join(path.read_text() for path in (ROOT / "streams").rglob("*.py"))
+    events = {*re.findall(r'\b_?report\(\s*"(\w+)"', code), *LEVELS}
+    page = (DOCS / "how-to" / "operate.md").read_text().partition("Events of the engine:")[2]
+    rows = {name for row in re.findall(r"^\| (`.+?) \|", page, re.M) for name in row.split("`")}
+    assert {"worker", "standby_lost", "schema_ids"} <= events
+    assert set() == events - rows
 
 
 def test_every_sink_has_its_section() -> None:

@@ -168,13 +168,15 @@ def test_a_source_writes_with_its_rights(guarded: Guarded, shop: Shop) -> None:
     name it does not begin."""
     settings = shop.settings(shop.wire)
     guarded.take_all()
-    guarded.allow(bindings(rights.of_source("bitcoin", "one", shop.selection, settings)))
+    guarded.allow(
+        bindings(rights.of_source("bitcoin", "bitcoin-main-one", shop.selection, settings))
+    )
     for cursor in (None, "here"):
-        writer = SourceWriter("bitcoin-one", BITCOIN_WRITES, settings, Codec())
+        writer = SourceWriter("bitcoin-main-one", BITCOIN_WRITES, settings, Codec())
         assert cursor == writer.open()
         writer.commit("here", 1)
         writer.close()
-    other = SourceWriter("bitcoin-two", BITCOIN_WRITES, settings, Codec())
+    other = SourceWriter("bitcoin-main-two", BITCOIN_WRITES, settings, Codec())
     with pytest.raises(KafkaException, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
         other.open()
     other.close()
