@@ -120,14 +120,14 @@ def produce(producer: Producer, outputs: Iterable[Written]) -> None:
     """
     one: Any = producer.produce
     for number, (topic, key, value, headers, partition) in enumerate(outputs):
-        rest = (topic, value, key, -1 if partition is None else partition)
+        at = -1 if partition is None else partition
         try:
             if headers is None:
-                one(*rest)
+                one(topic, value, key, at)
             else:
-                one(*rest, headers=headers)
+                one(topic, value, key, at, headers=headers)
         except BufferError:
-            _insist(producer, partial(one, *rest, headers=headers))
+            _insist(producer, partial(one, topic, value, key, at, headers=headers))
         if number % 10_000 == 9_999:
             producer.poll(0)
 

@@ -11,13 +11,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
+from streams.engine.ends import AGAIN_SECONDS
 from streams.engine.mover import READ
 from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
 from streams.engine.task import Task
 
 ASK_SECONDS = 10
-AGAIN_SECONDS = 0.1
 HELD, HELD_BYTES = 200_000, 64 << 20
 """What a recovery holds back at most: records, and their bytes."""
 _FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED,)

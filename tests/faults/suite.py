@@ -66,7 +66,7 @@ def play(
     """Run a fault once; what is returned judges it, while the next one may run already."""
     folder = Path(tempfile.mkdtemp(prefix=f"streams-fault-{fault.name}-"))
     shape = Shape(seed=seed, seconds=fault.seconds * scale, **fault.shape)
-    judge: Callable[[], Any] = bool
+    judge: Callable[[], object] = bool  # nothing to judge where a refusal ends the run
     with ExitStack() as undo:
         broker: Broker = undo.enter_context(fault.broker(folder))
         sink = postgres if fault.sink else None
@@ -86,7 +86,7 @@ def play(
         return partial(_judged, arena, judge, undo.pop_all())
 
 
-def _judged(arena: Arena, judge: Callable[[], Any], undo: ExitStack) -> Outcome:
+def _judged(arena: Arena, judge: Callable[[], object], undo: ExitStack) -> Outcome:
     """Judge, close the run, and keep its logs where it is not clean."""
     outcome = arena.outcome
     with undo:

@@ -357,7 +357,7 @@ def judged_long(shelf: Any) -> Verdict:
         truths[number].read(shelf, range(number, PARTITIONS, 2))
         found[number].read(shelf, range(number, PARTITIONS, 2))
     truth = truths[0].joined(truths[1])
-    assert [] == truth.unlike(digests(inputs.written(SMALL)))
+    assert [] == truth.unlike(digests(SMALL))
     judge_long(verdict, truth, found[0].joined(found[1]))
     return verdict
 
@@ -380,4 +380,4 @@ def test_the_long_form_sees_an_input_that_lacks_a_record() -> None:
     shelf, truth = Shelf(Made()), Long()
     shelf.rows[ORDERS] = shelf.rows[ORDERS][1:]
     truth.read(shelf)  # type: ignore[arg-type]
-    assert 1 == len(truth.unlike(digests(inputs.written(SMALL))))
+    assert 1 == len(truth.unlike(digests(SMALL)))

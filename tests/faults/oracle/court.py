@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from functools import cache, reduce
 from typing import Any
 
@@ -23,15 +23,6 @@ HALVES = [range(first, PARTITIONS, PROCESSES) for first in range(PROCESSES)]
 def _processes() -> ProcessPoolExecutor:
     # Spawned: a fork would take over the locks of librdkafka's threads.
     return ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"))
-
-
-@contextmanager
-def _topics(bootstrap: str) -> Any:
-    topics = Topics(bootstrap)
-    try:
-        yield topics
-    finally:
-        topics.close()
 
 
 class Unfit(Exception):
@@ -53,7 +44,7 @@ def truth_in(bootstrap: str, shape: Shape, retract_grace_ms: int) -> Future[tupl
 
 
 def _truth(bootstrap: str, shape: Shape, retract_grace_ms: int) -> tuple[int, Truth]:
-    with _topics(bootstrap) as topics:
+    with closing(Topics(bootstrap)) as topics:
         rows = [row for name in (ORDERS, VISITS) for row in topics.rows(name)]
     Unfit.unless(unlike(list(written(shape)), rows))
     return len(rows), truth_of(rows, retract_grace_ms)
@@ -61,32 +52,22 @@ def _truth(bootstrap: str, shape: Shape, retract_grace_ms: int) -> tuple[int, Tr
 
 def verdict_on(bootstrap: str, truth: Truth, changelog: str) -> Verdict:
     """What the topics hold against the truth; raises Unread."""
-    parts = [_judge_tallies, _judge_shops, _judge_rest]
-    return _sum([_processes().submit(part, bootstrap, truth, changelog) for part in parts])
+    judges = (judge_tallies, judge_shops, judge_met)
+    parts = [_processes().submit(_judged, judge, bootstrap, truth) for judge in judges]
+    parts.append(_processes().submit(_judge_rest, bootstrap, truth, changelog))
+    return reduce(Verdict.join, (part.result() for part in parts))
 
 
-def _sum(parts: list[Future[Verdict]]) -> Verdict:
-    return reduce(Verdict.joined, (part.result() for part in parts))
-
-
-def _judge_tallies(bootstrap: str, truth: Truth, changelog: str) -> Verdict:
+def _judged(judge: Callable[..., None], bootstrap: str, truth: Truth) -> Verdict:
     verdict = Verdict()
-    with _topics(bootstrap) as topics:
-        judge_tallies(verdict, truth, topics.rows)
-    return verdict
-
-
-def _judge_shops(bootstrap: str, truth: Truth, changelog: str) -> Verdict:
-    verdict = Verdict()
-    with _topics(bootstrap) as topics:
-        judge_shops(verdict, truth, topics.rows)
+    with closing(Topics(bootstrap)) as topics:
+        judge(verdict, truth, topics.rows)
     return verdict
 
 
 def _judge_rest(bootstrap: str, truth: Truth, changelog: str) -> Verdict:
     verdict = Verdict()
-    with _topics(bootstrap) as topics:
-        judge_met(verdict, truth, topics.rows)
+    with closing(Topics(bootstrap)) as topics:
         judge_state(verdict, truth, topics.entries(changelog))
         verdict.aside("dead_letters", truth.dead, topics.messages("dead_letters"))
         verdict.aside("late_records", truth.late, topics.messages("late_records"))
@@ -98,11 +79,7 @@ def _judge_rest(bootstrap: str, truth: Truth, changelog: str) -> Verdict:
 
 def digests_of(shape: Shape) -> Future[dict[tuple[str, str], int]]:
     """What the input is to hold, worked out while it is written."""
-    return _processes().submit(_digests, shape)
-
-
-def _digests(shape: Shape) -> dict[tuple[str, str], int]:
-    return digests(written(shape))
+    return _processes().submit(digests, shape)
 
 
 def long_verdict(
@@ -123,14 +100,14 @@ def _halves(read: Callable[[str, range], Any], bootstrap: str) -> list[Future[An
 
 
 def _long_truth(bootstrap: str, partitions: range) -> Long:
-    with _topics(bootstrap) as topics:
+    with closing(Topics(bootstrap)) as topics:
         truth = Long()
         truth.read(topics, partitions)
         return truth
 
 
 def _long_found(bootstrap: str, partitions: range) -> Found:
-    with _topics(bootstrap) as topics:
+    with closing(Topics(bootstrap)) as topics:
         found = Found()
         found.read(topics, partitions)
         return found

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
-from tests.faults.inputs import NEAR_MS, ORDERS, PARTITIONS, VISITS, WINDOW_MS, Record
+from tests.faults.inputs import NEAR_MS, ORDERS, PARTITIONS, VISITS, WINDOW_MS, Shape, written
 from tests.faults.oracle.reading import Row, Topics
 from tests.faults.oracle.truth import ENDED
 from tests.faults.oracle.verdict import Verdict
@@ -29,10 +29,10 @@ def digest(thing: Any, before: int = 0) -> int:
     return crc32(marshal.dumps(thing, 0), before)
 
 
-def digests(written: Iterable[Record]) -> dict[tuple[str, str], int]:
-    """By topic and key, a digest of the records in order."""
+def digests(shape: Shape) -> dict[tuple[str, str], int]:
+    """By topic and key, a digest of the records of an input in order."""
     keys: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for record in written:
+    for record in written(shape):
         place = (record.topic, record.key)
         keys[place] = digest((record.id, record.ts, record.value), keys[place])
     return dict(keys)
@@ -168,7 +168,7 @@ class Found:
         both.tallies = self.tallies.joined(other.tallies)
         both.met, both.shops = self.met.joined(other.met), self.shops.joined(other.shops)
         both.windows = [*self.windows, *other.windows]
-        both.verdict = self.verdict.joined(other.verdict)
+        both.verdict.join(self.verdict).join(other.verdict)
         return both
 
 
@@ -178,6 +178,4 @@ def judge_long(verdict: Verdict, truth: Long, found: Found) -> None:
     truth.met.compare(verdict, "met", found.met)
     truth.shops.compare(verdict, "shop_tallies", found.shops)
     verdict.contents("shop_windows", truth.windows, found.windows)
-    for kind, count in found.verdict.counts.items():
-        verdict.counts[kind] += count
-        verdict.examples[kind] += found.verdict.examples[kind]
+    verdict.join(found.verdict)

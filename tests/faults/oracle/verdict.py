@@ -34,13 +34,13 @@ class Verdict:
         """Whether nothing is amiss."""
         return not self.counts
 
-    def joined(self, other: Verdict) -> Verdict:
-        """This and another one."""
-        both = Verdict()
-        both.counts, both.checked = self.counts + other.counts, self.checked + other.checked
-        for kind in both.counts:
-            both.examples[kind] = [*self.examples[kind], *other.examples[kind]][:MOST]
-        return both
+    def join(self, other: Verdict) -> Verdict:
+        """Take in another one, too."""
+        self.counts.update(other.counts)
+        self.checked.update(other.checked)
+        for kind, examples in other.examples.items():
+            self.examples[kind] = [*self.examples[kind], *examples][:MOST]
+        return self
 
     def __str__(self) -> str:
         words = ", ".join(f"{self.counts[kind]} {kind}" for kind in ("lost", "doubled", "wrong"))
