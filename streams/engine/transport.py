@@ -20,6 +20,7 @@ from aiokafka.errors import (
     InvalidSessionTimeoutError,
     KafkaError,
 )
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
@@ -120,6 +121,14 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def assignment(self) -> set[TP]:
+        """What the group has given to this worker: nothing before its thread has begun."""
+        try:
+            held: set[TP] = super().assignment()
+        except ConsumerNotStarted:
+            return set()
+        return held
 
     def verify_event_path(self, now: float, tp: Any) -> None:
         """Faust's own stall detector looks at acks, which are not used."""

@@ -109,6 +109,7 @@ OVERRIDES = [
     (transport.ConsumerThread, consumer.ConsumerThread, "on_partitions_revoked"),
     (transport.Consumer, driver.Consumer, "_new_consumer_thread"),
     (transport.Consumer, driver.Consumer, "verify_event_path"),
+    (transport.Consumer, driver.Consumer, "assignment"),
     (transport.Consumer, consumer.Consumer, "_drain_messages"),
     (transport.Consumer, consumer.Consumer, "on_partitions_revoked"),
     (transport.Consumer, consumer.Consumer, "on_partitions_assigned"),
