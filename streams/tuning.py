@@ -14,7 +14,7 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Times in milliseconds."""
 
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
-    """``at_least_once``: outputs are visible before their checkpoint is committed; after a crash
+    """``at_least_once``: outputs are written as they come, before their checkpoint; after a crash
     they may repeat, and a correction that was under way may leave an orphan."""
     checkpoint_ms: int = 0
     """Time between two checkpoints of a task: results are visible that much later. 0: the engine

@@ -85,38 +85,10 @@ Written = tuple[str, bytes | None, bytes | None, Headers | None, int | None]
 """An ``Output`` as a plain tuple: made quicker, and there are many."""
 
 
-class Repeating:
-    """Writes outputs at least once: before, and outside of, the transaction of their checkpoint."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        own = {name: value for name, value in WRITE.items() if not name.startswith("transaction")}
-        refused = self.refused = list[KafkaError]()
-
-        def told(error: KafkaError | None, message: Any) -> None:
-            if error is not None:
-                refused.append(error)
-
-        every = {"enable.idempotence": True, "on_delivery": told}
-        self.producer = Producer({**own, **config, **every})
-
-    def send(self, outputs: Iterable[Written]) -> None:
-        """Write ``outputs`` and see each of them stored; raises KafkaException.
-
-        Waits for brokers that are away: to write again what still waits in the client would hold it
-        twice, and write it twice once they are back.
-        """
-        self.refused.clear()
-        produce(self.producer, outputs)
-        while self.producer.flush(COMMIT_SECONDS):
-            pass
-        if self.refused:
-            raise KafkaException(self.refused[0])
-
-
-def produce(producer: Producer, outputs: Iterable[Written]) -> None:
+def produce(producer: Producer, outputs: Iterable[Written], patience: float = FULL_SECONDS) -> None:
     """Hand records to a producer, as quickly as it takes them; raises KafkaException.
 
-    Raises BufferError where its queue has been full for ``FULL_SECONDS``.
+    Raises BufferError where its queue has been full for ``patience`` seconds.
     """
     one: Any = producer.produce
     for number, (topic, key, value, headers, partition) in enumerate(outputs):
@@ -127,16 +99,16 @@ def produce(producer: Producer, outputs: Iterable[Written]) -> None:
             else:
                 one(topic, value, key, at, headers=headers)
         except BufferError:
-            _insist(producer, partial(one, topic, value, key, at, headers=headers))
+            _insist(producer, partial(one, topic, value, key, at, headers=headers), patience)
         if number % 10_000 == 9_999:
             producer.poll(0)
 
 
-def _insist(producer: Producer, one: Callable[[], None]) -> None:
+def _insist(producer: Producer, one: Callable[[], None], patience: float) -> None:
     """Hand over a record for which there is no room yet."""
-    deadline = time.monotonic() + FULL_SECONDS
+    deadline = time.monotonic() + patience
     while True:
-        producer.poll(0.1)
+        producer.poll(min(0.1, patience))
         try:
             return one()
         except BufferError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -84,17 +84,17 @@ class Encoder:
 
     def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
         """The records of one checkpoint: outputs, then ``state``."""
-        yield from self.outputs(snapshot)
+        yield from self.outputs(snapshot.outputs)
         yield from self.state(snapshot, declare_to)
 
-    def outputs(self, snapshot: Snapshot) -> Iterator[Written]:
-        """The records of its events (one a partition for a broadcast) and letters."""
+    def outputs(self, outputs: Sequence[Pending | Fan]) -> Iterator[Written]:
+        """The records of events (one a partition for a broadcast) and letters."""
         with Stage.OUTPUTS:
-            yield from self._outputs(snapshot)
+            yield from self._outputs(outputs)
 
-    def _outputs(self, snapshot: Snapshot) -> Iterator[Written]:
+    def _outputs(self, outputs: Sequence[Pending | Fan]) -> Iterator[Written]:
         writer = self._writer
-        for pending in snapshot.outputs:
+        for pending in outputs:
             if isinstance(pending, Fan):
                 yield from self.fan(pending)
                 continue

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.wire import Codec
 from streams.engine.breaker import Breaker, Broken, Part
-from streams.engine.checkpoint import Fenced, Repeating, Transactions
+from streams.engine.checkpoint import Fenced, Transactions
 from streams.engine.emit import Encoder, Snapshot
 from streams.engine.guard import call_as
 from streams.engine.mover import EXIT_BROKEN_CHAIN, Chunk, Place, end_process
@@ -20,6 +20,7 @@ from streams.engine.pace import Pace
 from streams.engine.placing import joined, misplaced
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.remade import agreed
+from streams.engine.repeating import Repeating
 from streams.engine.retake import Signature, retaken
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
@@ -71,7 +72,7 @@ class Runner:
         self.wanted: Callable[[], bool] = lambda: True
         """Whether the group still has it that the task is ours."""
         exact = settings.delivery == "exactly_once"
-        self.repeating = None if exact else Repeating(self.kafka)
+        self.repeating = None if exact else Repeating(self.kafka, self.encoder.outputs)
         self.lock = asyncio.Lock()
         self.timer: asyncio.Task[None] | None = None
         self.saved = dict(self.task.position)
@@ -194,6 +195,8 @@ class Runner:
             self.behind.add(topic)
         else:  # all that was fetched has been read: under a steady load the end is never seen
             self.behind.discard(topic)
+        if self.repeating is not None and not self.behind and not self.failures:
+            self.repeating.ahead(self.task.pending)
 
     def _take(self, part: Part) -> bool:
         """Process records; False: a step fails on all of them, and they are kept."""
@@ -320,6 +323,8 @@ class Runner:
             with Stage.SNAPSHOT:
                 snapshot = self.task.snapshot()
                 snapshot.position["by"] = self.signature.next()
+            if self.repeating is not None:
+                self.repeating.take()
             work = asyncio.ensure_future(self._write(snapshot))
             try:
                 await asyncio.shield(work)
@@ -329,6 +334,8 @@ class Runner:
 
     def _over(self, snapshot: Snapshot, error: BaseException | None, seconds: float) -> None:
         """Let the task know what became of its checkpoint."""
+        if self.repeating is not None:
+            self.repeating.over(error is not None)
         if error is None:
             with Stage.KEPT:
                 self.task.store.kept()
@@ -352,7 +359,7 @@ class Runner:
     def _commit(self, snapshot: Snapshot) -> None:
         records = self.encoder.records(snapshot, self.declare_to)
         if self.repeating is not None:
-            self.repeating.send(self.encoder.outputs(snapshot))
+            self.repeating.send(snapshot.outputs)
             records = self.encoder.state(snapshot, self.declare_to)
         self.trying = time.monotonic() if self.trying is None else self.trying
         try:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from tests.faults.arena import Outcome
 from tests.faults.catalog import BY_NAME, FAULTS
@@ -35,24 +36,26 @@ def main() -> None:
         for fault in chosen
         for seed in range(asked.first, asked.first + (asked.seeds or fault.seeds))
     ]
-    outcomes, began = list[Outcome](), time.monotonic()
+    outcomes, began, one_at_a_time = list[Outcome](), time.monotonic(), Lock()
 
     def judged(judge: Callable[[], Outcome]) -> None:
-        outcomes.append(judge())
-        print(line_of(outcomes[-1]), flush=True)
-        write(outcomes, asked.out, time.monotonic() - began)
+        outcome = judge()
+        with one_at_a_time:
+            outcomes.append(outcome)
+            print(line_of(outcome), flush=True)
+            write(outcomes, asked.out, time.monotonic() - began)
 
     postgres = PostgresServer("-c", "fsync=off")
     postgres.start()
     try:
-        with ThreadPoolExecutor(1) as judges:  # a run is judged while the next one begins
-            last: Future[None] | None = None
+        with ThreadPoolExecutor(2) as judges:  # a run is judged while the next one begins
+            judging = dict[bool, Future[None]]()
             for fault, seed in runs:
                 judge = play(fault, seed, postgres, asked.scale)
-                if last is not None:
-                    last.result()
-                last = judges.submit(judged, judge)
-            if last is not None:
+                if fault.long in judging:  # a long one is, while many others run
+                    judging[fault.long].result()
+                judging[fault.long] = judges.submit(judged, judge)
+            for last in judging.values():
                 last.result()
     finally:
         postgres.close()

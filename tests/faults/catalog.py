@@ -35,16 +35,28 @@ def proxied(folder: Path) -> Any:
     return ProxiedBroker(folder, SHORT)
 
 
+def impatient(folder: Path) -> Any:
+    """One broker that soon sees that a transaction takes too long."""
+    return EmbeddedBroker(extra={**SHORT, **stages.QUICK_TIMEOUT})
+
+
 def cleaning(folder: Path) -> Any:
     """One broker whose cleaner hardly rests."""
     return EmbeddedBroker(extra={**SHORT, **QUICK_CLEANER})
 
 
 FAULTS: tuple[Fault, ...] = (
+    # 16: first, since it is judged while the others run
+    Fault("soak", long.soak, seconds=1800, seeds=1, breaks=False, sink=False, long=True),
     # 1 to 4: processes and the network
     Fault("kill_at_random", workers.kill_at_random, seconds=20, seeds=5, in_ci=True),
     Fault(
-        "kill_at_stages", stages.kill_at_stages, seconds=50, seeds=stages.SHARES, plans=stages.plans
+        "kill_at_stages",
+        stages.kill_at_stages,
+        seconds=50,
+        seeds=stages.SHARES,
+        plans=stages.plans,
+        broker=impatient,
     ),
     Fault("rolling_restarts", workers.rolling_restarts, seconds=30, workers=3),
     Fault("broker_killed", brokers.broker_killed, seconds=20, in_ci=True),
@@ -105,7 +117,5 @@ FAULTS: tuple[Fault, ...] = (
         prepare=starts.wrong_partitions,
     ),
     Fault("upgrade", starts.upgrade),
-    # 16: at last, since judging it takes minutes
-    Fault("soak", long.soak, seconds=1800, seeds=1, breaks=False, sink=False, long=True),
 )
 BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -9,8 +9,8 @@ from signal import SIGCONT, SIGSTOP
 import pytest
 
 from streams.broker import EmbeddedBroker
-from streams.engine import checkpoint
-from streams.engine.checkpoint import Repeating
+from streams.engine import repeating as module
+from streams.engine.repeating import Repeating
 from streams.topics import alerts
 from tests.kafka.world import World, until
 
@@ -29,8 +29,8 @@ def test_results_that_may_repeat_wait_for_the_broker_once(
         broker   |-----| SIGSTOP: ten times as long as one question |----->
         send           |............................................|->
     """
-    monkeypatch.setattr(checkpoint, "COMMIT_SECONDS", 0.3)
-    repeating = Repeating({"bootstrap.servers": world.bootstrap})
+    monkeypatch.setattr(module, "COMMIT_SECONDS", 0.3)
+    repeating = Repeating({"bootstrap.servers": world.bootstrap}, list)
     one = (alerts.name, b"k", b"v", None, 0)
     repeating.send([one])
     os.kill(broker.pid, SIGSTOP)

@@ -108,7 +108,7 @@ class _Parts(Runner):
         changes = [r for r in state if r[0] == self.changelog and r[1] != POSITION]
         position = [r for r in state if r[1] == POSITION]
         declared = [r for r in state if r[0] != self.changelog]
-        return [*self.encoder.outputs(snapshot), *declared], changes, position
+        return [*self.encoder.outputs(snapshot.outputs), *declared], changes, position
 
 
 class PositionAfter(_Parts):

@@ -1,8 +1,12 @@
-"""Judging in two processes of their own: reading takes long, and a process has one core."""
+"""Judging in processes of their own: reading takes long, and a process has one core.
+
+Two judge what fits into memory, and two others, at their leisure, what does not.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import closing
@@ -17,12 +21,15 @@ from tests.faults.oracle.verdict import Verdict, judge_met, judge_shops, judge_s
 
 PROCESSES = 2
 HALVES = [range(first, PARTITIONS, PROCESSES) for first in range(PROCESSES)]
+PATIENT = 15
+"""How nice those are that judge a long input: beside them other runs are under way."""
 
 
 @cache
-def _processes() -> ProcessPoolExecutor:
+def _processes(nice: int = 0) -> ProcessPoolExecutor:
     # Spawned: a fork would take over the locks of librdkafka's threads.
-    return ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(PROCESSES, spawn, initializer=os.nice, initargs=(nice,))
 
 
 class Unfit(Exception):
@@ -79,7 +86,7 @@ def _judge_rest(bootstrap: str, truth: Truth, changelog: str) -> Verdict:
 
 def digests_of(shape: Shape) -> Future[dict[tuple[str, str], int]]:
     """What the input is to hold, worked out while it is written."""
-    return _processes().submit(digests, shape)
+    return _processes(PATIENT).submit(digests, shape)
 
 
 def long_verdict(
@@ -96,7 +103,7 @@ def long_verdict(
 
 
 def _halves(read: Callable[[str, range], Any], bootstrap: str) -> list[Future[Any]]:
-    return [_processes().submit(read, bootstrap, half) for half in HALVES]
+    return [_processes(PATIENT).submit(read, bootstrap, half) for half in HALVES]
 
 
 def _long_truth(bootstrap: str, partitions: range) -> Long:

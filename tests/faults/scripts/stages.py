@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 
-from streams.engine.stages import CHECKPOINT, FAILED, TAKEOVER
+from streams.engine.stages import CHECKPOINT, FAILED, TAKEOVER, Stage
 from tests.faults.arena import Arena
 from tests.faults.crew import Failed
 
 SHARES = 5
 """Seeds among which the steps are divided: one run has time for a fifth of them."""
 VARIABLE = "STREAMS_TEST_FAULT"
+TIMEOUT = {"STREAMS_ENGINE__TRANSACTION_TIMEOUT_MS": "3000"}
+QUICK_TIMEOUT = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
+"""With both, a broker has aborted a transaction that hangs for 5 s: its id is taken again."""
 IN_LOG = ("declare", "changelog", "position", "commit")
 """Stages before which the records are to be in the log, unfinished."""
 
@@ -26,10 +29,15 @@ def plans(seed: int) -> list[dict[str, str]]:
     chance = random.Random(seed)
     share = points()[(seed - 1) % SHARES :: SHARES]
     chance.shuffle(share)
-    return [{VARIABLE: _fault(chance, *point)} for point in share]
+    return [
+        {VARIABLE: _fault(chance, *point), **(TIMEOUT if Stage.RETAKE in point else {})}
+        for point in share
+    ]
 
 
 def _fault(chance: random.Random, when: str, stage: str) -> str:
+    if stage == Stage.RETAKE:
+        return f"hang=5@before:commit#{chance.randrange(4, 40)},kill@{when}:{stage}"
     if stage in TAKEOVER:
         return f"kill@{when}:{stage}#{chance.randrange(1, 5)}"
     number = chance.randrange(4, 40)
