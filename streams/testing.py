@@ -331,7 +331,7 @@ class TopologyDriver:
             place[1],
             self.settings.partitions,
             task.writer,
-            self.settings.aside_partitions,
+            self.settings.shared_partitions,
         )
         declare_to = tuple(t for t in task.sub.outputs if t.declared and not t.table)
         snapshot, refused = task.snapshot(), list[Record]()

@@ -342,3 +342,5 @@ SOURCES: tuple[Topic, ...] = tuple(topic for topic in ALL if topic.source)
 DERIVED: tuple[Topic, ...] = tuple(
     t for t in ALL if t.stored and not t.source and t.event_type is not None
 )
+SHARED: tuple[Topic, ...] = tuple(topic for topic in STORED if topic not in DERIVED)
+"""What is there once, whatever runs there are: sources, letters, where sources stand."""

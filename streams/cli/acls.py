@@ -82,7 +82,7 @@ def _of_runs(role: Role) -> list[Right]:
     from streams.engine.rights import Right  # noqa: PLC0415
     from streams.ops.runs import topic_of  # noqa: PLC0415
 
-    if role not in ("worker", "observer", "sink", "reader"):
+    if role not in ("worker", "operator", "observer", "sink", "reader"):
         return []
     return [Right("topic", topic_of(current().config().application), "READ")]
 

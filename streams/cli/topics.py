@@ -12,8 +12,8 @@ from streams.cli.listing import OutputOption, Row, show
 from streams.cli.options import current
 
 if TYPE_CHECKING:
-    from streams.engine.topology import Topology
     from streams.ops.admin import Admin, Planned
+    from streams.ops.own_topics import Share
 
 ModulesOption = Annotated[
     list[str] | None,
@@ -60,16 +60,18 @@ def list_(output: OutputOption = "table") -> None:
 def plan(module: ModulesOption = None, output: OutputOption = "table") -> None:
     """Compare the topics that are needed with those of the broker; change nothing.
 
-    Ends with exit code 7 when a topic has the wrong partition count.
+    They are those of the current run (`streams replay`), or of the one that run.name names. Ends
+    with exit code 7 when a topic has the wrong partition count.
 
     Examples:
       streams topics plan
       streams topics plan --module my.steps
     """
     from streams.ops.admin import refuse_wrong_counts  # noqa: PLC0415
+    from streams.ops.own_topics import needed  # noqa: PLC0415
 
-    admin, topology = _admin(module)
-    planned = admin.plan(topology)
+    admin, shares = _shares(module)
+    planned = admin.plan(needed(shares))
     _show(planned, output)
     refuse_wrong_counts(planned)
 
@@ -88,8 +90,8 @@ def apply(module: ModulesOption = None, output: OutputOption = "table") -> None:
     """
     from streams.ops.own_topics import apply as apply_with  # noqa: PLC0415
 
-    admin, topology = _admin(module)
-    changed = apply_with(admin, topology)
+    admin, shares = _shares(module)
+    changed = apply_with(admin, shares)
     _show([_done(planned) for planned in changed], output)
     typer.echo(f"{len(changed)} topics changed", err=True)
 
@@ -112,18 +114,17 @@ def _kind(source: bool, stored: bool, typed: bool) -> str:
     return "derived" if stored else "in memory"
 
 
-def _admin(modules: list[str] | None) -> tuple[Admin, Topology]:
-    from streams.engine.settings import settings_of  # noqa: PLC0415
-    from streams.ops.admin import Admin  # noqa: PLC0415
-    from streams.ops.own_topics import topology_with  # noqa: PLC0415
-    from streams.ops.target import require_broker  # noqa: PLC0415
+def _shares(modules: list[str] | None) -> tuple[Admin, list[Share]]:
+    """Who asks and changes the broker, and what it is about: each part as its run has it."""
+    from streams.cli.runs import admin_of, known_runs  # noqa: PLC0415
+    from streams.ops.modules import select  # noqa: PLC0415
+    from streams.ops.own_topics import shares  # noqa: PLC0415
 
-    options = current()
-    config, bootstrap = options.config(), options.bootstrap()
-    topology = topology_with(config, modules or ())
-    settings = settings_of(config, bootstrap)
-    require_broker(bootstrap, settings.kafka)
-    return Admin(settings), topology
+    config = current().config()
+    for module in modules or ():  # what is wrong with a name is said also without a broker
+        select(config, module)
+    admin, known = admin_of(config), known_runs(config)
+    return admin, shares(config, known, admin.settings.bootstrap, modules or ())
 
 
 def _show(planned: Iterable[Planned], output: OutputOption) -> None:

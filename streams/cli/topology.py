@@ -33,7 +33,8 @@ def topology(
     With --only or --module, what these select is drawn. The table has for each step its grace, how
     far it holds event time back (delay), how long it remembers what a correction may withdraw
     (retract_grace) and how far back its own corrections reach; and for each topic how far its
-    declared time may be behind the sources, slow data apart. With --live, also how far it is now.
+    declared time may be behind the sources, slow data apart. With --live, also how far it is now,
+    in the current run.
 
     Examples:
       streams topology > topology.mmd
@@ -41,16 +42,20 @@ def topology(
       streams topology --format table --live
       streams topology --module my.steps
     """
+    from streams.cli.runs import selected  # noqa: PLC0415
     from streams.engine.plan import planned_selection  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops.drawing import as_mermaid  # noqa: PLC0415
     from streams.ops.modules import select  # noqa: PLC0415
 
     options = current()
-    config = options.config()
-    bootstrap = options.bootstrap() if live else ""
-    settings = settings_of(config, bootstrap)
-    selection = planned_selection(select(config, module, only), settings)
+    if live:
+        config, selection = selected(module, only)
+        settings = settings_of(config, options.bootstrap())
+    else:
+        config = options.config()
+        selection, settings = select(config, module, only), settings_of(config, "")
+    selection = planned_selection(selection, settings)
     if format_ == "mermaid" and not live:
         print(as_mermaid(selection.part))
         return

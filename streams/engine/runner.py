@@ -62,7 +62,7 @@ class Runner:
             partition,
             settings.partitions,
             self.task.writer,
-            settings.aside_partitions,
+            settings.shared_partitions,
         )
         self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
         timeout = {"transaction.timeout.ms": settings.transaction_timeout_ms}

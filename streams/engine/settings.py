@@ -8,11 +8,10 @@ import msgspec
 
 from streams.config import Config
 from streams.engine.topology import SubTopology
-from streams.topics import Topic, dead_letters, late_records
+from streams.topics import SHARED, Topic
 from streams.tuning import EngineTuning
 from streams.wire.mapping import librdkafka
 
-ASIDE = (dead_letters, late_records)
 STALL_INTERVALS = 10
 """Checkpoints that may be missed."""
 
@@ -27,8 +26,8 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     """More librdkafka settings: TLS and SASL, as ``streams.wire.mapping`` says them."""
     partitions: int = 4
     """Partition count of every topic of the topology that does not say another."""
-    aside_partitions: int = 0
-    """The same of dead letters and late records, which all runs share; 0: as the others."""
+    shared_partitions: int = 0
+    """The same of what all runs share: sources, letters; 0: as the others."""
     run: str = ""
     """Which run of the topology this is (``rerun``); empty: the first one."""
     starts: dict[str, int] = msgspec.field(default_factory=dict)
@@ -43,7 +42,7 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
         """How many partitions a topic has."""
         if topic.partitions is not None:
             return topic.partitions
-        return (self.aside_partitions if topic in ASIDE else 0) or self.partitions
+        return (self.shared_partitions if topic in SHARED else 0) or self.partitions
 
     def start_of(self, topic: str, partition: int) -> int:
         """Where a task begins that has no position yet."""
@@ -70,7 +69,7 @@ def settings_of(config: Config, bootstrap: str) -> EngineSettings:
         partitions=config.partitions,
         bootstrap=bootstrap,
         kafka=librdkafka(config.kafka),
-        aside_partitions=config.run.source_partitions,
+        shared_partitions=config.run.source_partitions,
         run=config.run.beside,
         starts=config.run.offsets,
     )

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
-from streams.topics import COMPACTION, MEBIBYTE, STORED, Topic
+from streams.topics import COMPACTION, MEBIBYTE, SHARED, STORED, Topic
 from streams.wire.approach import require_way
 from streams.wire.errors import no_right
 
@@ -51,9 +51,14 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 def wanted(
-    topology: Topology, settings: EngineSettings, beside: Iterable[Topic] = STORED
+    topology: Topology, settings: EngineSettings, beside: Iterable[Topic] | None = None
 ) -> list[Planned]:
-    """Every topic that is needed: what steps read and write, changelogs, and what is ``beside``."""
+    """Every topic that is needed: what steps read and write, changelogs, and what is ``beside``.
+
+    None: all of the main job, of which a run has the derived ones under names of its own.
+    """
+    if beside is None:
+        beside = SHARED if settings.run else STORED
     plan = [_of(topic, settings) for topic in beside]
     plan += [
         Planned(
@@ -107,10 +112,9 @@ class Admin:
             ) from error
         return {name: len(topic.partitions) for name, topic in found.items()}
 
-    def plan(self, topology: Topology) -> list[Planned]:
+    def plan(self, plan: Sequence[Planned]) -> list[Planned]:
         """The plan beside what is there."""
         present = self.partitions()
-        plan = wanted(topology, self.settings)
         configs = self._configs([p.topic for p in plan if p.topic in present])
         return [
             msgspec.structs.replace(p, state=_state(p, present.get(p.topic), configs)) for p in plan
@@ -132,8 +136,12 @@ class Admin:
         return found
 
     def apply(self, topology: Topology) -> list[Planned]:
+        """Have what this topology needs; as ``make``."""
+        return self.make(wanted(topology, self.settings))
+
+    def make(self, wanted: Sequence[Planned]) -> list[Planned]:
         """Create what is missing and set what differs; wrong partition counts raise OpsError."""
-        plan = self.plan(topology)
+        plan = self.plan(wanted)
         refuse_wrong_counts(plan)
         missing = [p for p in plan if p.state == "missing"]
         self.create(missing)
@@ -193,7 +201,7 @@ class Admin:
                     raise
             time.sleep(0.2)
 
-    def check(self, topology: Topology, beside: Iterable[Topic] = STORED) -> None:
+    def check(self, topology: Topology, beside: Iterable[Topic] | None = None) -> None:
         """Refuse to start on a broker whose topics are missing or have another partition count.
 
         ``beside``: topics that are needed though no step reads or writes them.

@@ -15,7 +15,6 @@ from confluent_kafka import KafkaException
 from schemas.compat import breaks
 from schemas.registry import locked_ids
 from schemas.release import RELEASED_DIR, load, versions
-from streams.agents.pipeline import topology
 from streams.broker.errors import BrokerError
 from streams.broker.java import java_binary
 from streams.broker.lock import load_lock
@@ -23,6 +22,8 @@ from streams.broker.paths import cache_home, data_home
 from streams.config import Config
 from streams.engine.settings import settings_of
 from streams.ops.admin import Admin, OpsError, Planned
+from streams.ops.own_topics import needed, shares
+from streams.ops.runs import Runs
 from streams.ops.target import require_broker, require_listener
 from streams.wire.errors import WireError
 from streams.wire.mapping import librdkafka
@@ -204,9 +205,11 @@ def encryption(wire: WireSettings) -> Check:
 
 
 def topics(config: Config, bootstrap: str) -> Iterator[Check]:
-    """Every topic is there, with the right partition count and settings."""
+    """Every topic of the current run is there, with the right partition count and settings."""
     try:
-        plan = Admin(settings_of(config, bootstrap)).plan(topology(config))
+        admin = Admin(settings_of(config, bootstrap))
+        known = Runs(admin, config.application).read()
+        plan = admin.plan(needed(shares(config, known, bootstrap)))
     except (OpsError, WireError) as error:
         yield Check("topics", "fail", error.cause, error.remedy)
         return

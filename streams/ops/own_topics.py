@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from streams.config import Config
 from streams.engine.selection import Selection
-from streams.engine.settings import EngineSettings
-from streams.engine.topology import SubTopology, Topology
+from streams.engine.settings import EngineSettings, settings_of
+from streams.engine.topology import SubTopology
 from streams.ops.admin import Admin, OpsError, Planned, wanted
 from streams.ops.modules import select
-from streams.topics import BY_TOPIC, STORED, dead_letters, late_records
+from streams.ops.runs import Known, followed
+from streams.topics import BY_TOPIC, SHARED, STORED, dead_letters, late_records
 
 ASIDE = (dead_letters, late_records)
 """Where whoever runs steps puts records aside."""
 
 
-def topology_with(config: Config, modules: Iterable[str]) -> Topology:
-    """The main job and the own steps of these modules; raises BadModule."""
-    chosen = [select(config, module) for module in dict.fromkeys(modules)]
-    return Topology((*select(config).run, *(sub for one in chosen for sub in one.run)))
+class Share(NamedTuple):
+    """What runs of the main job, or of one module, with the settings of its run."""
+
+    selection: Selection
+    settings: EngineSettings
 
 
-def apply(admin: Admin, topology: Topology) -> list[Planned]:
-    """As ``Admin.apply``, but what is somebody else's must be there already.
+def shares(
+    config: Config, known: Known, bootstrap: str, modules: Iterable[str] = ()
+) -> list[Share]:
+    """The main job and the own steps of these modules, each as its run has it.
+
+    Raises BadModule, NoRun.
+    """
+    found = []
+    for module in (None, *dict.fromkeys(modules)):
+        own = followed(config, known, module)
+        found.append(Share(select(own, module), settings_of(own, bootstrap)))
+    return found
+
+
+def needed(of: Iterable[Share]) -> list[Planned]:
+    """Every topic that they need, once."""
+    found: dict[str, Planned] = {}
+    for selection, settings in of:
+        beside = None if selection.module is None else ASIDE
+        for planned in wanted(selection.part, settings, beside):
+            found.setdefault(planned.topic, planned)
+    return list(found.values())
+
+
+def apply(admin: Admin, of: Sequence[Share]) -> list[Planned]:
+    """As ``Admin.make``, but what is somebody else's must be there already.
 
     Raises OpsError for it before anything is changed.
     """
-    present = admin.partitions()
-    ours = _made_here(topology.subs) | {t.name for t in STORED}
-    for name in sorted({t.name for sub in topology.subs for t in sub.inputs} - ours):
+    present, subs = admin.partitions(), [sub for one in of for sub in one.selection.run]
+    beside = SHARED if any(one.settings.run for one in of) else STORED
+    ours = _made_here(subs) | {topic.name for topic in beside}
+    for name in sorted({t.name for sub in subs for t in sub.inputs} - ours):
         if name not in present:
             raise _unknown(name, present)
-    return admin.apply(topology)
+    return admin.make(needed(of))
 
 
 def check(admin: Admin, selection: Selection) -> None:
@@ -90,7 +118,8 @@ def _unknown(name: str, present: Iterable[str]) -> OpsError:
     if name in BY_TOPIC:
         return OpsError(
             f"topic {name} of the main job, which is to be read, does not exist",
-            "create the main job's topics with `streams topics apply`",
+            "create the main job's topics with `streams topics apply`; where the run that wrote it "
+            "was dropped, read what another run writes, or name that run (run.name)",
         )
     near = difflib.get_close_matches(name, present, 1)
     hint = f"did you mean {near[0]}? Else " if near else ""

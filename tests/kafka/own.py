@@ -14,7 +14,8 @@ from streams.engine.own_types import teach
 from streams.engine.selection import Selection
 from streams.ops.lag import lag_of
 from streams.ops.modules import select
-from streams.ops.own_topics import apply, topology_with
+from streams.ops.own_topics import apply, shares
+from streams.ops.runs import Known
 from streams.topics import Topic
 from streams.tuning import EngineTuning
 from tests.kafka.world import SESSION_MS, NetSets, Worker, World, until
@@ -43,7 +44,7 @@ class Own(World):
 
     def create(self) -> None:
         """Create the topics."""
-        apply(self.admin, topology_with(self.config, [self.module]))
+        apply(self.admin, shares(self.config, Known(), self.bootstrap, [self.module]))
 
     def own_worker(self, *options: str, **environment: str) -> Worker:
         """Start a worker of the module's steps."""

@@ -19,7 +19,8 @@ from streams.engine.mover import CHUNK
 from streams.engine.own_types import teach
 from streams.ops.lag import lag_of
 from streams.ops.modules import select
-from streams.ops.own_topics import apply, topology_with
+from streams.ops.own_topics import apply, shares
+from streams.ops.runs import Known
 from streams.topics import DERIVED, Topic
 from streams.tuning import EngineTuning
 from tests.kafka import shop
@@ -40,7 +41,7 @@ class Shop(World):
         self.codec = teach(Codec())
         self.selection = select(config, MODULE)
         self.topology = self.selection.part
-        apply(self.admin, topology_with(config, [MODULE]))
+        apply(self.admin, shares(config, Known(), bootstrap, [MODULE]))
 
     def shop_worker(self, *options: str) -> None:
         """Start a worker of the shop's steps."""

@@ -182,8 +182,30 @@ def test_the_main_job_is_made_anew_from_the_beginning(
             wrong = differences(busy.sets[name.removeprefix("v2.")], fold(reads))
             assert not wrong, f"{name}: {len(wrong)} rows differ, among them {wrong[:3]}"
         assert 0 == worker.end()
+        _check_followed(world)
     finally:
         world.close()
+
+
+def _check_followed(world: World) -> None:
+    """What looks after topics follows the switch, and the original stays dropped."""
+    for words in (("switch", "v2"), ("drop", "original")):
+        done = streams(world, "replay", *words, "--yes")
+        assert 0 == done.returncode, done.stderr
+    left = world.admin.partitions().keys()
+    assert not left & {topic.name for topic in topics.DERIVED}
+    plan = json.loads(streams(world, "topics", "plan", "-o", "json").stdout)
+    assert {"ok"} == {row["state"] for row in plan}
+    assert {"v2.alerts", "bitcoin.blocks"} <= {row["topic"] for row in plan}
+    assert "0 topics changed" in streams(world, "topics", "apply").stderr
+    assert left == world.admin.partitions().keys()
+    doctor = json.loads(streams(world, "doctor", "-o", "json").stdout)
+    assert [f"{len(plan)} topics as planned"] == [
+        row["found"] for row in doctor if row["check"] == "topics"
+    ]
+    live = json.loads(streams(world, "topology", "--format", "json", "--live").stdout)
+    named = {row["name"]: row["live"] for row in live["topics"]}
+    assert named["v2.ml.features"] is not None
 
 
 def test_a_replay_may_begin_anywhere_if_it_is_said_to_be_partial(world: World) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from streams.broker import BrokerError, EmbeddedBroker
 from streams.cli.main import app
-from streams.ops.admin import Admin
+from streams.ops.admin import Admin, wanted
 from streams.registry import Registry
 from tests.cli.cli_support import Cli, Ended
 from tests.kafka.world import DEMO, World, story_of, until
@@ -66,7 +66,7 @@ def lab(broker: str, tmp_path: Path) -> Iterator[World]:
     """The demo's application without a registry, on fresh topics that the broker is aware of."""
     world = World(broker, tmp_path, story_of(DEMO))
     world.fresh_topics()
-    names = {planned.topic for planned in Admin(world.settings).plan(world.topology)}
+    names = {planned.topic for planned in wanted(world.topology, world.settings)}
     until("the topics", lambda: names <= Admin(world.settings).partitions().keys())
     yield world
     world.close()

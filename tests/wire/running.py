@@ -28,8 +28,9 @@ from streams.engine.selection import Selection
 from streams.engine.settings import EngineSettings, settings_of
 from streams.ops.admin import Admin
 from streams.ops.modules import select
-from streams.ops.own_topics import topology_with
+from streams.ops.own_topics import apply, shares
 from streams.ops.produce import open_sender, produce, records
+from streams.ops.runs import Known
 from streams.tuning import EngineTuning
 from streams.wire.settings import WireSettings
 from tests.kafka.world import ROOT, Worker, until
@@ -64,7 +65,7 @@ class Shop:
             for future in self.admin.client.delete_topics(list(present)).values():
                 future.result(10)
             until("no topics", lambda: not self.admin.partitions())
-        self.admin.apply(topology_with(self.config, [MODULE]))
+        apply(self.admin, shares(self.config, Known(), guarded.broker.bootstrap, [MODULE]))
 
     @property
     def selection(self) -> Selection:

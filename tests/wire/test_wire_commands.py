@@ -15,9 +15,11 @@ from msgspec import structs
 from schemas.events import Label
 from schemas.wire import Codec
 from streams.client import Consumer, Producer, Unavailable
+from streams.engine.topology import Topology
 from streams.ops import rights
 from streams.ops.live import BITCOIN_WRITES
-from streams.ops.own_topics import topology_with
+from streams.ops.own_topics import shares
+from streams.ops.runs import Known
 from streams.sources.writer import SourceWriter
 from streams.topics import alerts, labels
 from streams.wire.mapping import librdkafka
@@ -139,7 +141,9 @@ def _read(address: str, kafka: dict[str, Any]) -> None:
 def test_rights_of_the_other_roles_carry_them(guarded: Guarded, inside: Cli, shop: Shop) -> None:
     """Operator, observer, producer, reader and sink do their work with what is printed for them;
     what another role may, they may not."""
-    topology, settings = topology_with(shop.config, [MODULE]), shop.settings(shop.wire)
+    settings = shop.settings(shop.wire)
+    both = shares(shop.config, Known(), settings.bootstrap, [MODULE])
+    topology = Topology(tuple(sub for one in both for sub in one.selection.run))
     chosen = structs.replace(shop.selection, topology=topology)
     shop.admin.client.delete_topics(["wire.counts"])["wire.counts"].result(10)
     until("it is gone", lambda: "wire.counts" not in shop.admin.partitions())
