@@ -111,7 +111,7 @@ def _rights(
     if role == "producer":
         return rights.of_producer(_topics(chosen, module, role))
     if role == "source":
-        return rights.of_source(kind, own, selection, settings)
+        return rights.of_source(kind, own, settings)
     if role == "operator":
         return rights.of_operator(selection, settings)
     if role == "observer":

@@ -26,17 +26,18 @@ Network = Annotated[
 
 
 def ready() -> EngineSettings:
-    """Settings of this run, on a broker whose topics are as they must be."""
-    from streams.agents.pipeline import topology  # noqa: PLC0415
+    """Settings of this run, on a broker that has what every run shares, as it must be."""
     from streams.engine.settings import settings_of  # noqa: PLC0415
+    from streams.engine.topology import Topology  # noqa: PLC0415
     from streams.ops.admin import Admin  # noqa: PLC0415
     from streams.ops.target import require_broker  # noqa: PLC0415
+    from streams.topics import SHARED  # noqa: PLC0415
 
     options = current()
     config, bootstrap = options.config(), options.bootstrap()
     settings = settings_of(config, bootstrap)
     require_broker(bootstrap, settings.kafka)
-    Admin(settings).check(topology(config))
+    Admin(settings).check(Topology(()), SHARED)
     return settings
 
 

@@ -90,7 +90,7 @@ def apply(module: ModulesOption = None, output: OutputOption = "table") -> None:
     """
     from streams.ops.own_topics import apply as apply_with  # noqa: PLC0415
 
-    admin, shares = _shares(module)
+    admin, shares = _shares(module, surely=True)
     changed = apply_with(admin, shares)
     _show([_done(planned) for planned in changed], output)
     typer.echo(f"{len(changed)} topics changed", err=True)
@@ -114,16 +114,18 @@ def _kind(source: bool, stored: bool, typed: bool) -> str:
     return "derived" if stored else "in memory"
 
 
-def _shares(modules: list[str] | None) -> tuple[Admin, list[Share]]:
+def _shares(modules: list[str] | None, surely: bool = False) -> tuple[Admin, list[Share]]:
     """Who asks and changes the broker, and what it is about: each part as its run has it."""
-    from streams.cli.runs import admin_of, known_runs  # noqa: PLC0415
+    from streams.cli.runs import admin_of  # noqa: PLC0415
     from streams.ops.modules import select  # noqa: PLC0415
     from streams.ops.own_topics import shares  # noqa: PLC0415
+    from streams.ops.runs import Runs  # noqa: PLC0415
 
     config = current().config()
     for module in modules or ():  # what is wrong with a name is said also without a broker
         select(config, module)
-    admin, known = admin_of(config), known_runs(config)
+    admin = admin_of(config)
+    known = Runs(admin, config.application).read(surely)
     return admin, shares(config, known, admin.settings.bootstrap, modules or ())
 
 

@@ -29,7 +29,7 @@ from streams.tuning import EngineTuning
 WRITE: dict[str, Any] = {
     "transaction.timeout.ms": EngineTuning().transaction_timeout_ms,
     "linger.ms": 50,  # a commit flushes at once: until then fuller batches
-    "delivery.report.only.error": True,  # a commit, and a flush, wait for all the others
+    "delivery.report.only.error": True,  # Python is told of nothing else: a flush waits for all
     "log_level": 2,  # a broker that is away would fill the log
     "retry.backoff.ms": 10,
     "batch.size": 1_000_000,

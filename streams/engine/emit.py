@@ -84,15 +84,12 @@ class Encoder:
 
     def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
         """The records of one checkpoint: outputs, then ``state``."""
-        yield from self.outputs(snapshot.outputs)
+        with Stage.OUTPUTS:
+            yield from self.outputs(snapshot.outputs)
         yield from self.state(snapshot, declare_to)
 
     def outputs(self, outputs: Sequence[Pending | Fan]) -> Iterator[Written]:
         """The records of events (one a partition for a broadcast) and letters."""
-        with Stage.OUTPUTS:
-            yield from self._outputs(outputs)
-
-    def _outputs(self, outputs: Sequence[Pending | Fan]) -> Iterator[Written]:
         writer = self._writer
         for pending in outputs:
             if isinstance(pending, Fan):

@@ -21,11 +21,13 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.engine.checkpoint import COMMIT_SECONDS, WRITE, Written, produce
+from streams.engine.stages import Stage
 
 LINGER_MS = 5
 """How long a result waits for others of its partition; a checkpoint waits for none."""
 MOST_AHEAD = 10_000
-"""Records on their way to the brokers, above which results wait for their checkpoint."""
+"""Results at once, and records on their way to the brokers, above which results wait for their
+checkpoint: they are encoded on the event loop, which other tasks need."""
 
 Encode = Callable[[Sequence[Any]], Iterable[Written]]
 
@@ -44,23 +46,34 @@ class Repeating:
         every = {"enable.idempotence": True, "linger.ms": LINGER_MS, "on_delivery": told}
         self.producer = Producer({**own, **config, **every})
         self._encode = encode
-        self._ahead = self._taken = self._stored = 0
-        self._busy = False
+        self._ahead = self._taken = 0
+        self._stored: int | None = None
+        """How many of the checkpoint's results are stored: all of them, or it is not known."""
+        self._held = False
 
     def ahead(self, pending: Sequence[Any]) -> None:
         """Write what is new in ``pending``, and wait for nothing; called on the event loop."""
-        new = pending[self._ahead :]
-        if not new or self._busy or len(self.producer) > MOST_AHEAD:
+        new = len(pending) - self._ahead
+        if self._held or not 0 < new <= MOST_AHEAD:
+            return
+        self.producer.poll(0)  # what is stored counts as on its way until it has been asked for
+        if len(self.producer) > MOST_AHEAD:
             return
         try:
-            produce(self.producer, self._encode(new), patience=0)
+            produce(self.producer, self._encode(pending[self._ahead :]), patience=0)
         except (KafkaException, BufferError):
-            return  # the checkpoint writes it again
-        self._ahead += len(new)
+            self.hold()  # some may have been handed over: the checkpoint writes all of it again
+        else:
+            self._ahead = len(pending)
+
+    def hold(self) -> None:
+        """Write nothing ahead until the next checkpoint is over."""
+        self._held = True
 
     def take(self) -> None:
         """A checkpoint takes what is pending: what is newer has to wait for it."""
-        self._taken, self._ahead, self._stored, self._busy = self._ahead, 0, 0, True
+        self._taken, self._ahead, self._stored = self._ahead, 0, None
+        self.hold()
 
     def send(self, outputs: Sequence[Any]) -> None:
         """Write what is left of a checkpoint's outputs, and see all of them stored.
@@ -68,16 +81,23 @@ class Repeating:
         Waits for brokers that are away: to write again what still waits in the client would hold it
         twice, and write it twice once they are back. Raises KafkaException where one is refused.
         """
-        produce(self.producer, self._encode(outputs[self._taken :]))
-        while self.producer.flush(COMMIT_SECONDS):
-            pass
-        refused, self._refused[:] = self._refused[:], []
-        if refused:
-            raise KafkaException(refused[0])
-        self._stored, self._busy = len(outputs), False
+        with Stage.OUTPUTS:
+            produce(self.producer, self._encode(outputs[self._taken :]))
+            while self.producer.flush(COMMIT_SECONDS):
+                pass
+            if self._refused:
+                raise KafkaException(self._refused[0])
+        self._stored, self._held = len(outputs), False
 
     def over(self, failed: bool) -> None:
         """The checkpoint is over; of one that failed, what is pending again may be stored."""
-        self._busy = False
-        if failed:
+        self._held = False
+        if failed and self._stored is not None:
             self._ahead += self._stored
+        elif failed:
+            self._refused.clear()  # all that was refused is written again
+
+    def close(self) -> None:
+        """Forget what is on its way: no checkpoint has it, so the next owner writes it."""
+        self.hold()
+        self.producer.purge()

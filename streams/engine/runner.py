@@ -336,6 +336,8 @@ class Runner:
         """Let the task know what became of its checkpoint."""
         if self.repeating is not None:
             self.repeating.over(error is not None)
+            if error is None and not self.behind:  # what was said meanwhile
+                self.repeating.ahead(self.task.pending)
         if error is None:
             with Stage.KEPT:
                 self.task.store.kept()
@@ -365,6 +367,8 @@ class Runner:
         try:
             self.tx.commit(records)
         except Fenced as error:
+            if self.repeating is not None:  # somebody else may be at work
+                self.repeating.hold()
             self._retake(snapshot, error, time.monotonic() - self.trying)
         self.trying = None
         self.signature.committed = snapshot.position["by"]
@@ -398,6 +402,8 @@ class Runner:
 
     def _close(self) -> None:
         self.tx.close()
+        if self.repeating is not None:
+            self.repeating.close()
         self.task.store.close()
 
     def __str__(self) -> str:

@@ -25,7 +25,7 @@ from streams.ops.admin import Admin, OpsError, Planned
 from streams.ops.own_topics import needed, shares
 from streams.ops.runs import Runs
 from streams.ops.target import require_broker, require_listener
-from streams.wire.errors import WireError
+from streams.wire.errors import WireError, no_right
 from streams.wire.mapping import librdkafka
 from streams.wire.settings import WireSettings
 
@@ -212,6 +212,12 @@ def topics(config: Config, bootstrap: str) -> Iterator[Check]:
         plan = admin.plan(needed(shares(config, known, bootstrap)))
     except (OpsError, WireError) as error:
         yield Check("topics", "fail", error.cause, error.remedy)
+        return
+    except KafkaException as error:
+        refused = no_right(error, "see which run is the current one")
+        words = error.args[0].str() if refused is None else refused.cause
+        remedy = "see why the brokers do not answer" if refused is None else refused.remedy
+        yield Check("topics", "fail", words, remedy)
         return
     wrong = [planned for planned in plan if planned.state != "ok"]
     yield from map(_topic, wrong)

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from streams.config import Config
+from msgspec.structs import replace
+
+from streams.config import Config, RunSettings
 from streams.engine.selection import Selection
 from streams.engine.settings import EngineSettings, settings_of
 from streams.engine.topology import SubTopology
@@ -31,11 +33,15 @@ def shares(
 ) -> list[Share]:
     """The main job and the own steps of these modules, each as its run has it.
 
+    A run that the configuration names is that of one of them; the others have their current one.
     Raises BadModule, NoRun.
     """
-    found = []
-    for module in (None, *dict.fromkeys(modules)):
-        own = followed(config, known, module)
+    parts, named, found = (None, *dict.fromkeys(modules)), known.runs.get(config.run.name), []
+    if named is not None and named.module not in parts:
+        known.run(named.name, None)  # raises, and says how to use it
+    for module in parts:
+        other = named is not None and named.module != module
+        own = followed(replace(config, run=RunSettings()) if other else config, known, module)
         found.append(Share(select(own, module), settings_of(own, bootstrap)))
     return found
 

@@ -35,11 +35,11 @@ _PLAN: tuple[Operation, ...] = ("DESCRIBE", "DESCRIBE_CONFIGS")
 _APPLY: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", *_PLAN)
 
 
-def of_source(kind: str, name: str, selection: Selection, settings: EngineSettings) -> list[Right]:
+def of_source(kind: str, name: str, settings: EngineSettings) -> list[Right]:
     """What a source needs: its topics, its position, and a transactional id of its own.
 
-    ``name`` is what it writes as (``sources.names``). It looks whether the topics are there, too:
-    all of them.
+    ``name`` is what it writes as (``sources.names``). It looks whether the topics that all runs
+    share are there, too.
     """
     found = {Right("topic", topic.name, "WRITE") for topic in SOURCES[kind]}
     found |= {Right("topic", topics.dead_letters.name, "WRITE")}
@@ -48,8 +48,7 @@ def of_source(kind: str, name: str, selection: Selection, settings: EngineSettin
     found.add(Right("transactional id", own, "WRITE"))
     if kind == "bitcoin":  # what was published is read back where a node forgot it
         found |= {Right("topic", t.name, "READ") for t in (topics.blocks, topics.transactions)}
-    plan = {planned.topic for planned in wanted(selection.topology, settings)}
-    others = plan - {right.name for right in found}
+    others = {topic.name for topic in topics.SHARED} - {right.name for right in found}
     return sorted(found | {Right("topic", name, "DESCRIBE") for name in others})
 
 

@@ -19,9 +19,11 @@ from streams.config import ORIGINAL, Config, RunSettings
 from streams.engine.mover import READ
 from streams.engine.rights import Right, missing
 from streams.ops.admin import Admin, OpsError, Planned
+from streams.wire.errors import REMEDY, NoRight
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 READ_SECONDS, WRITE_SECONDS = 15.0, 15.0
+SAYS = "says which run is the current one"
 
 
 class NoRun(OpsError):
@@ -92,11 +94,14 @@ class Runs:
         self.admin, self.topic = admin, topic_of(application)
         self._kafka = {"bootstrap.servers": admin.settings.bootstrap, **admin.settings.kafka}
 
-    def read(self) -> Known:
-        """All runs; raises OpsError, KafkaException."""
+    def read(self, surely: bool = False) -> Known:
+        """All runs; raises OpsError, KafkaException.
+
+        ``surely``: raises NoRight where there may be some that we may not see.
+        """
         known = Known({}, {})
         if self.topic not in self.admin.partitions():
-            self._tell_of_right()
+            self._look_for_right(surely)
             return known
         for key, value in self._records():
             kind, _, name = key.partition("/")
@@ -108,17 +113,18 @@ class Runs:
                 known.current[name] = value.decode()
         return known
 
-    def _tell_of_right(self) -> None:
+    def _look_for_right(self, surely: bool) -> None:
         """What we may not see is not listed: say so, since it may be there."""
         settings = self.admin.settings
         if settings.kafka.get("security.protocol", "PLAINTEXT") == "PLAINTEXT":
             return
         lacking = missing(self.admin.client, [Right("topic", self.topic, "READ")])
+        if lacking and surely:
+            raise NoRight(f"we have no right to {lacking[0]}, which {SAYS}", REMEDY)
         if lacking:
             print(
-                f"streams: we have no right to {lacking[0]}, which says which run is the current "
-                "one: taken as if there were none (`streams topics acls` prints what each role "
-                "needs)",
+                f"streams: we have no right to {lacking[0]}, which {SAYS}: taken as if there were "
+                "none (`streams topics acls` prints what each role needs)",
                 file=sys.stderr,
             )
 

@@ -17,25 +17,32 @@ class Client:
     """A producer's end: it stores, has no room, or learns that the broker refuses."""
 
     def __init__(self, refused: list[KafkaError]) -> None:
-        self.refused, self.stored, self.waiting = refused, list[Any](), 0
-        self.full = self.refuses = False
+        self.refused, self.stored = refused, list[Any]()
+        self.unasked = self.stuck = 0
+        """What was stored and not asked for, as librdkafka counts it; what is not stored yet."""
+        self.room: int | None = None
+        self.refuses = False
 
     def produce(self, topic: str, value: Any, key: Any, at: int, headers: Any = None) -> None:
-        if self.full:
+        if self.room == 0:
             raise BufferError
+        if self.room is not None:
+            self.room -= 1
+        self.unasked += 1
         if self.refuses:
             self.refused.append(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         else:
             self.stored.append(value)
 
     def poll(self, seconds: float) -> int:
+        self.unasked = 0
         return 0
 
     def flush(self, seconds: float) -> int:
-        return 0
+        return self.poll(seconds)
 
     def __len__(self) -> int:
-        return self.waiting
+        return self.unasked + self.stuck
 
 
 def _encoded(new: Sequence[Any]) -> list[Written]:
@@ -68,7 +75,7 @@ class Work:
             self.repeating.take()
 
     def send(self) -> None:
-        if self.taken is not None and not self.sent and not self.client.full:
+        if self.taken is not None and not self.sent and self.client.room is None:
             try:
                 self.repeating.send(self.taken)
                 self.sent = True
@@ -91,17 +98,20 @@ class Work:
         self.repeating.over(failed=True)
 
     def no_room(self) -> None:
-        self.client.full = not self.client.full
+        self.client.room = 0 if self.client.room is None else None
+
+    def little_room(self) -> None:
+        self.client.room = 1 if self.client.room is None else None
 
     def much_on_its_way(self) -> None:
-        self.client.waiting = MOST_AHEAD + 1 - self.client.waiting
+        self.client.stuck = MOST_AHEAD + 1 - self.client.stuck
 
     def refuse(self) -> None:
         self.client.refuses = not self.client.refuses
 
     def end(self) -> None:
         """A broker that is well, and some checkpoints: the first may still hear of refusals."""
-        self.client.full = self.client.refuses = False
+        self.client.room, self.client.refuses = None, False
         for _ in range(3):
             self.take()
             self.send()
@@ -135,3 +145,60 @@ def test_no_checkpoint_is_committed_whose_results_were_refused(acts: list[str]) 
         set(work.client.stored),
         work.committed,
     )
+
+
+@given(st.lists(st.sampled_from((*ACTS, "little_room")), min_size=40))
+def test_what_a_full_client_took_in_part_comes_again_in_its_order(acts: list[str]) -> None:
+    """Repeats, and no result before an older one."""
+    work = _played(acts)
+    expected = list(range(work.made))
+    assert (expected, expected) == (list(dict.fromkeys(work.client.stored)), work.committed)
+
+
+def test_a_full_client_is_not_asked_with_every_chunk() -> None:
+    """What it took in part is written again by the checkpoint, and not before."""
+    work = _played([])
+    work.result()
+    work.result()
+    work.little_room()
+    work.ahead()
+    work.client.room = None
+    for _ in range(3):
+        work.ahead()
+    assert [0] == work.client.stored
+    work.end()
+    assert [0, 0, 1] == work.client.stored
+
+
+def test_what_is_stored_is_no_longer_on_its_way() -> None:
+    """However long the interval: librdkafka counts what nobody has asked for."""
+    work = _played([])
+    for _ in range(3 * MOST_AHEAD):
+        work.result()
+        work.ahead()
+    assert 3 * MOST_AHEAD == len(work.client.stored)
+
+
+def test_too_much_at_once_waits_for_its_checkpoint() -> None:
+    """The event loop is not kept from the other tasks by what has piled up."""
+    work = _played([])
+    for _ in range(MOST_AHEAD + 1):
+        work.result()
+    work.ahead()
+    assert [] == work.client.stored
+    work.end()
+    assert list(range(MOST_AHEAD + 1)) == work.client.stored
+
+
+def test_nothing_is_written_ahead_while_it_is_held() -> None:
+    """As while somebody else may have the task."""
+    work = _played([])
+    work.take()
+    work.send()
+    work.repeating.hold()
+    work.result()
+    work.ahead()
+    assert [] == work.client.stored
+    work.commit()
+    work.ahead()
+    assert [0] == work.client.stored

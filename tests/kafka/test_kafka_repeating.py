@@ -62,6 +62,7 @@ def test_a_record_that_the_broker_refuses_is_raised_and_those_after_it_are_writt
     noise = random.Random(1).randbytes(20_000)
     with pytest.raises(KafkaException, match="MSG_SIZE_TOO_LARGE"):
         repeating.send([(topic, b"k", noise, None, None)])
+    repeating.over(failed=True)
     repeating.send([(topic, b"k", b"small", [("name", b"a header")], None)])
     assert [b"small"] == [m.value() for m in load.messages(world.bootstrap, topic, 1)]
 

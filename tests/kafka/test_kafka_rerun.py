@@ -203,6 +203,8 @@ def _check_followed(world: World) -> None:
     assert [f"{len(plan)} topics as planned"] == [
         row["found"] for row in doctor if row["check"] == "topics"
     ]
+    sourced = streams(world, "source", "recording", str(DEMO))
+    assert 0 == sourced.returncode, sourced.stderr
     live = json.loads(streams(world, "topology", "--format", "json", "--live").stdout)
     named = {row["name"]: row["live"] for row in live["topics"]}
     assert named["v2.ml.features"] is not None

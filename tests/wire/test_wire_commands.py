@@ -15,11 +15,13 @@ from msgspec import structs
 from schemas.events import Label
 from schemas.wire import Codec
 from streams.client import Consumer, Producer, Unavailable
+from streams.engine.rights import Right
+from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
 from streams.ops import rights
 from streams.ops.live import BITCOIN_WRITES
 from streams.ops.own_topics import shares
-from streams.ops.runs import Known
+from streams.ops.runs import Known, topic_of
 from streams.sources.writer import SourceWriter
 from streams.topics import alerts, labels
 from streams.wire.mapping import librdkafka
@@ -138,6 +140,11 @@ def _read(address: str, kafka: dict[str, Any]) -> None:
         next(iter(consumer))
 
 
+def _runs(settings: EngineSettings) -> Right:
+    """What says which run is the current one."""
+    return Right("topic", topic_of(settings.application), "READ")
+
+
 def test_rights_of_the_other_roles_carry_them(guarded: Guarded, inside: Cli, shop: Shop) -> None:
     """Operator, observer, producer, reader and sink do their work with what is printed for them;
     what another role may, they may not."""
@@ -153,7 +160,8 @@ def test_rights_of_the_other_roles_carry_them(guarded: Guarded, inside: Cli, sho
     read = ("consume", "ml.labels", "--from-beginning", "--until-end")
     sink = ("sink", "ndjson", "-o", "directory=o", "--topic", "ml.labels", "--until-end")
     for needed, may, may_not in (
-        (rights.of_operator(chosen, settings), apply, write),
+        (rights.of_operator(chosen, settings), ("topics", "plan", "--module", MODULE), apply),
+        ([*rights.of_operator(chosen, settings), _runs(settings)], apply, write),
         (rights.of_observer(chosen, settings), lag, write),
         (rights.of_producer([labels]), write, read),
         (rights.of_reader([labels]), read, write),
@@ -172,9 +180,7 @@ def test_a_source_writes_with_its_rights(guarded: Guarded, shop: Shop) -> None:
     name it does not begin."""
     settings = shop.settings(shop.wire)
     guarded.take_all()
-    guarded.allow(
-        bindings(rights.of_source("bitcoin", "bitcoin-main-one", shop.selection, settings))
-    )
+    guarded.allow(bindings(rights.of_source("bitcoin", "bitcoin-main-one", settings)))
     for cursor in (None, "here"):
         writer = SourceWriter("bitcoin-main-one", BITCOIN_WRITES, settings, Codec())
         assert cursor == writer.open()
