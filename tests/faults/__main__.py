@@ -13,7 +13,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -21,7 +21,7 @@ from threading import Lock
 from tests.faults.arena import Outcome
 from tests.faults.catalog import BY_NAME, FAULTS
 from tests.faults.report import line_of, write
-from tests.faults.suite import Fault, play
+from tests.faults.suite import Fault, Ground, ground, play
 from tests.postgres import PostgresServer
 
 
@@ -48,11 +48,13 @@ def main() -> None:
     postgres = PostgresServer("-c", "fsync=off")
     postgres.start()
     try:
-        with ThreadPoolExecutor(2) as judges:  # a run is judged while the next one begins
+        # A run is judged while the next one begins, and a long one while many others run; the next
+        # one's broker starts while a run ends.
+        with ThreadPoolExecutor(2) as judges, Grounds([fault for fault, _ in runs]) as grounds:
             judging = dict[bool, Future[None]]()
             for fault, seed in runs:
-                judge = play(fault, seed, postgres, asked.scale)
-                if fault.long in judging:  # a long one is, while many others run
+                judge = play(fault, seed, grounds.next(), postgres, asked.scale, grounds.prepare)
+                if fault.long in judging:
                     judging[fault.long].result()
                 judging[fault.long] = judges.submit(judged, judge)
             for last in judging.values():
@@ -62,6 +64,35 @@ def main() -> None:
     print((asked.out / "faults.md").read_text())
     if not all(outcome.clean for outcome in outcomes):
         sys.exit("not every run was clean")
+
+
+class Grounds:
+    """The brokers of the runs, in their order; each is prepared once."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._left = iter(faults)
+        self._thread = ThreadPoolExecutor(1)
+        self._made: Future[Ground] | None = None
+
+    def __enter__(self) -> Grounds:
+        self.prepare()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._made is not None:  # prepared, and not played on
+            self._made.result().undo.close()
+        self._thread.shutdown()
+
+    def prepare(self) -> None:
+        """Start the next broker, if there is one to come."""
+        fault = next(self._left, None)
+        self._made = None if fault is None else self._thread.submit(ground, fault)
+
+    def next(self) -> Ground:
+        """The broker that was prepared last."""
+        assert self._made is not None
+        made, self._made = self._made.result(), None
+        return made
 
 
 def _with(fault: Fault, words: list[str]) -> Fault:

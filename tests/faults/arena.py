@@ -256,7 +256,8 @@ class Arena:
         acked, seconds = said.split("acked ")[1].split()[:2]
         self.outcome.rate = round(int(acked) / float(seconds))
         if digests is not None:
-            until("quiet", lambda: time.monotonic() - self.tail.changed > QUIET_S, STALL_S)
+            limit = max(STALL_S, self.shape.seconds / 3)  # what it was behind, in the end
+            until("quiet", lambda: time.monotonic() - self.tail.changed > QUIET_S, limit)
             self._end(loaded_ms)
             return partial(self._judge_long, digests)
         truth = self._truth()

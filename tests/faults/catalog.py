@@ -53,7 +53,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "kill_at_stages",
         stages.kill_at_stages,
-        seconds=50,
+        seconds=70,
         seeds=stages.SHARES,
         plans=stages.plans,
         broker=impatient,

@@ -55,22 +55,44 @@ AMISS = (Failed, AssertionError, Unread, Unfit, KafkaException)
 """What ends a run, and not the suite."""
 
 
+class Ground(NamedTuple):
+    """What a run stands on."""
+
+    folder: Path
+    broker: Broker
+    undo: ExitStack
+
+
+def ground(fault: Fault) -> Ground:
+    """Start the broker of a run; that of the next may be started while another run ends."""
+    folder, undo = Path(tempfile.mkdtemp(prefix=f"streams-fault-{fault.name}-")), ExitStack()
+    return Ground(folder, undo.enter_context(fault.broker(folder)), undo)
+
+
 def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -> Outcome:
     """Run a fault once and judge it; what goes wrong is told in the outcome."""
-    return play(fault, seed, postgres, scale)()
+    return play(fault, seed, ground(fault), postgres, scale)()
 
 
 def play(
-    fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0
+    fault: Fault,
+    seed: int,
+    on: Ground,
+    postgres: PostgresServer,
+    scale: float = 1.0,
+    ending: Callable[[], object] = bool,
 ) -> Callable[[], Outcome]:
-    """Run a fault once; what is returned judges it, while the next one may run already."""
-    folder = Path(tempfile.mkdtemp(prefix=f"streams-fault-{fault.name}-"))
+    """Run a fault once; what is returned judges it, while the next one may run already.
+
+    ``ending`` is called when all has been broken, and the run only has to come to its end.
+    """
     shape = Shape(seed=seed, seconds=fault.seconds * scale, **fault.shape)
     judge: Callable[[], object] = bool  # nothing to judge where a refusal ends the run
-    with ExitStack() as undo:
-        broker: Broker = undo.enter_context(fault.broker(folder))
+    with on.undo as undo:
         sink = postgres if fault.sink else None
-        arena = Arena(folder, broker, fault.name, shape, sink, dict(fault.environment), fault.long)
+        arena = Arena(
+            on.folder, on.broker, fault.name, shape, sink, dict(fault.environment), fault.long
+        )
         undo.callback(arena.close)
         try:
             arena.plans = iter(fault.plans(seed))
@@ -79,7 +101,11 @@ def play(
             fault.play(arena)
             if fault.breaks and not arena.faults:
                 raise Failed("the load was over before anything was broken: a busy machine?")
-            if fault.judged:
+        except AMISS as error:
+            arena.outcome.amiss(error)
+        ending()
+        try:
+            if fault.judged and not arena.outcome.error:
                 judge = arena.finish()
         except AMISS as error:
             arena.outcome.amiss(error)

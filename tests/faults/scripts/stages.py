@@ -25,10 +25,14 @@ def points() -> list[tuple[str, str]]:
 
 
 def plans(seed: int) -> list[dict[str, str]]:
-    """The environments of the workers that die, for the share of a seed."""
+    """The environments of the workers that die, for the share of a seed.
+
+    Those that die in a take-over come last: they need no load, and it may be over by then.
+    """
     chance = random.Random(seed)
     share = points()[(seed - 1) % SHARES :: SHARES]
     chance.shuffle(share)
+    share.sort(key=lambda point: point[1] in TAKEOVER)
     return [
         {VARIABLE: _fault(chance, *point), **(TIMEOUT if Stage.RETAKE in point else {})}
         for point in share
@@ -53,8 +57,8 @@ def kill_at_stages(arena: Arena) -> None:
 
     ::
 
-        worker   |---x before commit |---x after fence |---x ... |------------>
-        input    |------------------------------------------------|
+        worker   |---x before commit |---x after keep |---x ... |---x after fence |------->
+        input    |-----------------------------------------|
     """
     supervisor, wanted = arena.crew[0], len(plans(arena.shape.seed))
     for number in range(1, wanted + 1):
