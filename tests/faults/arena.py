@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.engine import groups
@@ -225,14 +225,17 @@ class Arena:
                 last[task] = max(last.get(task, (0.0, worker)), (when, worker), key=itemgetter(0))
         return all(owner is not gone for _, owner in last.values())
 
-    def shares(self) -> int:
-        """How many members of the workers' group have partitions."""
+    def members(self) -> int:
+        """How many members the workers' group has; 0 while it rebalances.
+
+        Not how many have partitions: of four, the two that were there first may keep two each.
+        """
         name = f"streams.{MODULE.replace('.', '_')}"
         try:
             found = groups.describe(self.admin, [name])[name].result(10)
         except (KafkaException, TimeoutError):
             return 0
-        return sum(bool(m.assignment and m.assignment.topic_partitions) for m in found.members)
+        return len(found.members) if found.state == ConsumerGroupState.STABLE else 0
 
     @property
     def loaded(self) -> bool:

@@ -42,7 +42,7 @@ def rolling_restarts(arena: Arena) -> None:
         second   |-------| |----------------
         third    |----------| |-------------
     """
-    until("all share", lambda: arena.shares() == 3)
+    until("all are members", lambda: arena.members() == 3)
     for number in range(len(arena.crew)):
         arena.pause(0.5, 2)
         old, began = arena.crew[number].worker, time.monotonic()
@@ -51,7 +51,7 @@ def rolling_restarts(arena: Arena) -> None:
         if old.process.returncode or took > STOP_S:
             raise Failed(f"a worker told to stop ended with {old.process.returncode}, {took:.1f} s")
         arena.recovered()
-        until("the new one has its share", lambda: arena.loaded or arena.shares() == 3)
+        until("the new one is a member", lambda: arena.loaded or arena.members() == 3)
 
 
 def rebalance_storm(arena: Arena) -> None:
@@ -103,7 +103,7 @@ def _wake(arena: Arena, frozen: Worker, writing: bool = True) -> None:
     code = arena.ended(frozen, 30)
     if code != EXIT_FENCED:
         raise Failed(f"the worker that woke up ended with {code}")
-    until("both share", lambda: arena.loaded or arena.shares() == 2)
+    until("both are members", lambda: arena.loaded or arena.members() == 2)
 
 
 def _state(pid: int) -> str:
