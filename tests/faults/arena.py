@@ -42,6 +42,8 @@ ENGINE: dict[str, str] = {
     "STREAMS_ENGINE__SESSION_TIMEOUT_MS": "3000",
     "STREAMS_LOG_FORMAT": "json",
 }
+LEAST_RATE = 5000 * 0.99
+"""Events a second below which a run is told to be of less load than it claims."""
 SETTLED_S = 1.5
 """How long nothing may change before a run counts as over."""
 QUIET_S = 10.0
@@ -258,6 +260,8 @@ class Arena:
             raise Failed(f"the load failed: {said[-500:]}")
         acked, seconds = said.split("acked ")[1].split()[:2]
         self.outcome.rate = round(int(acked) / float(seconds))
+        if self.outcome.rate < LEAST_RATE:
+            self.outcome.notes.append(f"the load came to {self.outcome.rate} events a second only")
         if digests is not None:
             limit = max(STALL_S, self.shape.seconds / 3)  # what it was behind, in the end
             until("quiet", lambda: time.monotonic() - self.tail.changed > QUIET_S, limit)

@@ -45,6 +45,8 @@ def cleaning(folder: Path) -> Any:
     return EmbeddedBroker(extra={**SHORT, **QUICK_CLEANER})
 
 
+# Where an input comes to less than 5,000 events a second, since a part of it comes late or not at
+# all, its rate makes up for it.
 FAULTS: tuple[Fault, ...] = (
     # 16: first, since it is judged while the others run
     Fault("soak", long.soak, seconds=1800, seeds=1, breaks=False, sink=False, long=True),
@@ -71,12 +73,16 @@ FAULTS: tuple[Fault, ...] = (
     Fault("step_always_raises", records.kill_once, shape={"bad_orders": 0.0005}),
     Fault("step_raises_once", records.kill_once, environment={"FAULT_FAILS_ONCE": "997"}),
     Fault("duplicates", records.kill_once, shape={"repeated": 0.2, "again": 0.2}),
-    Fault("disorder", records.kill_once, shape={"disorder_ms": 1500, "late": 0.01}),
-    Fault("skewed_clock", records.kill_once, shape={"disorder_ms": 500, "skewed_ms": 7_200_000}),
+    Fault("disorder", records.kill_once, shape={"disorder_ms": 1500, "late": 0.01, "rate": 7500}),
+    Fault(
+        "skewed_clock",
+        records.kill_once,
+        shape={"disorder_ms": 500, "skewed_ms": 7_200_000, "rate": 5500},
+    ),
     Fault(
         "idle_partition",
         records.kill_once,
-        shape={"idle_partition": 2},
+        shape={"idle_partition": 2, "rate": 7000},
         environment={f"{ENGINE}IDLE_TIMEOUT_MS": "5000"},
     ),
     # 9 and 10: the group
