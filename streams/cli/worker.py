@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -138,4 +140,9 @@ def _run(app: Any) -> None:
     quiet: dict[str, Any] = {"override_logging": False, "redirect_stdouts": False, "quiet": True}
     running = faust.Worker(app, **quiet)
     running.spinner = None
-    running.execute_from_commandline()
+    try:
+        running.execute_from_commandline()
+    except asyncio.CancelledError:  # what had just begun when the worker was told to stop
+        if not app.should_stop:
+            raise
+        sys.exit(0)
