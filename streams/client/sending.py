@@ -178,6 +178,8 @@ class Sender:
             return bool(self.librdkafka.flush(SLICE_SECONDS))
         except KafkaException as error:
             raise refusal(error.args[0], tuple(self.under_way.values())) from error
+        except SystemError as error:  # confluent-kafka loses a Ctrl-C that came in a callback
+            raise KeyboardInterrupt from error
 
     def check(self) -> None:
         """Raise NotDelivered with the ids of all that failed since the last time."""

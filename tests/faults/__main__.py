@@ -21,7 +21,7 @@ from threading import Lock
 from tests.faults.arena import Outcome
 from tests.faults.catalog import BY_NAME, FAULTS
 from tests.faults.report import line_of, write
-from tests.faults.suite import Fault, Ground, ground, play
+from tests.faults.suite import Fault, Ready, play, ready
 from tests.postgres import PostgresServer
 
 
@@ -49,11 +49,11 @@ def main() -> None:
     postgres.start()
     try:
         # A run is judged while the next one begins, and a long one while many others run; the next
-        # one's broker starts while a run ends.
-        with ThreadPoolExecutor(2) as judges, Grounds([fault for fault, _ in runs]) as grounds:
+        # one is made ready while a run ends.
+        with ThreadPoolExecutor(2) as judges, Coming(runs, postgres, asked.scale) as coming:
             judging = dict[bool, Future[None]]()
-            for fault, seed in runs:
-                judge = play(fault, seed, grounds.next(), postgres, asked.scale, grounds.prepare)
+            for fault, _ in runs:
+                judge = play(coming.next(), coming.prepare)
                 if fault.long in judging:
                     judging[fault.long].result()
                 judging[fault.long] = judges.submit(judged, judge)
@@ -66,30 +66,32 @@ def main() -> None:
         sys.exit("not every run was clean")
 
 
-class Grounds:
-    """The brokers of the runs, in their order; each is prepared once."""
+class Coming:
+    """The runs in their order, each made ready once."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self._left = iter(faults)
+    def __init__(
+        self, runs: Sequence[tuple[Fault, int]], postgres: PostgresServer, scale: float
+    ) -> None:
+        self._left, self._with = iter(runs), (postgres, scale)
         self._thread = ThreadPoolExecutor(1)
-        self._made: Future[Ground] | None = None
+        self._made: Future[Ready] | None = None
 
-    def __enter__(self) -> Grounds:
+    def __enter__(self) -> Coming:
         self.prepare()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._made is not None:  # prepared, and not played on
+        if self._made is not None:  # ready, and not played
             self._made.result().undo.close()
         self._thread.shutdown()
 
     def prepare(self) -> None:
-        """Start the next broker, if there is one to come."""
-        fault = next(self._left, None)
-        self._made = None if fault is None else self._thread.submit(ground, fault)
+        """Make the next one ready, if there is one to come."""
+        coming = next(self._left, None)
+        self._made = None if coming is None else self._thread.submit(ready, *coming, *self._with)
 
-    def next(self) -> Ground:
-        """The broker that was prepared last."""
+    def next(self) -> Ready:
+        """The one that was made ready last."""
         assert self._made is not None
         made, self._made = self._made.result(), None
         return made

@@ -40,6 +40,7 @@ ENGINE: dict[str, str] = {
     "STREAMS_ENGINE__LATENESS_MS": "2000",
     "STREAMS_ENGINE__RETRACT_GRACE_MS": "15000",
     "STREAMS_ENGINE__SESSION_TIMEOUT_MS": "3000",
+    "STREAMS_ENGINE__IDLE_TIMEOUT_MS": "120000",  # workers may wait for their load
     "STREAMS_LOG_FORMAT": "json",
 }
 LEAST_RATE = 5000 * 0.99
@@ -157,9 +158,9 @@ class Arena:
             return False
         return {ORDERS, VISITS, "fault.shop_windows", "late_records"} <= found.topics.keys()
 
-    def begin(self, workers: int = 1, **environment: str) -> None:
-        """Start everything, and wait until the tasks have written their first outputs."""
-        self.employ(workers, **environment)
+    def begin(self) -> None:
+        """Start load and sink, and wait until the tasks have written their first outputs."""
+        self.began = time.monotonic()
         until("a worker works", lambda: any(map(recovered, self.loose)))
         self.tail = Tail(self.bootstrap, PARTITIONS)
         self.tail.start()

@@ -55,52 +55,51 @@ AMISS = (Failed, AssertionError, Unread, Unfit, KafkaException)
 """What ends a run, and not the suite."""
 
 
-class Ground(NamedTuple):
-    """What a run stands on."""
+class Ready(NamedTuple):
+    """A run whose broker and workers have been started, and that has no load yet."""
 
-    folder: Path
-    broker: Broker
+    fault: Fault
+    arena: Arena
     undo: ExitStack
 
 
-def ground(fault: Fault) -> Ground:
-    """Start the broker of a run; that of the next may be started while another run ends."""
+def ready(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -> Ready:
+    """Make a run ready; the next one may be while another comes to its end."""
     folder, undo = Path(tempfile.mkdtemp(prefix=f"streams-fault-{fault.name}-")), ExitStack()
-    return Ground(folder, undo.enter_context(fault.broker(folder)), undo)
-
-
-def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -> Outcome:
-    """Run a fault once and judge it; what goes wrong is told in the outcome."""
-    return play(fault, seed, ground(fault), postgres, scale)()
-
-
-def play(
-    fault: Fault,
-    seed: int,
-    on: Ground,
-    postgres: PostgresServer,
-    scale: float = 1.0,
-    ending: Callable[[], object] = bool,
-) -> Callable[[], Outcome]:
-    """Run a fault once; what is returned judges it, while the next one may run already.
-
-    ``ending`` is called when all has been broken, and the run only has to come to its end.
-    """
     shape = Shape(seed=seed, seconds=fault.seconds * scale, **fault.shape)
-    judge: Callable[[], object] = bool  # nothing to judge where a refusal ends the run
-    with on.undo as undo:
+    with undo:
+        broker: Broker = undo.enter_context(fault.broker(folder))
         sink = postgres if fault.sink else None
-        arena = Arena(
-            on.folder, on.broker, fault.name, shape, sink, dict(fault.environment), fault.long
-        )
+        arena = Arena(folder, broker, fault.name, shape, sink, dict(fault.environment), fault.long)
         undo.callback(arena.close)
         try:
             arena.plans = iter(fault.plans(seed))
             fault.prepare(arena)
-            arena.begin(fault.workers)
-            fault.play(arena)
-            if fault.breaks and not arena.faults:
-                raise Failed("the load was over before anything was broken: a busy machine?")
+            arena.employ(fault.workers)
+        except AMISS as error:
+            arena.outcome.amiss(error)
+        return Ready(fault, arena, undo.pop_all())
+
+
+def run(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0) -> Outcome:
+    """Run a fault once and judge it; what goes wrong is told in the outcome."""
+    return play(ready(fault, seed, postgres, scale))()
+
+
+def play(on: Ready, ending: Callable[[], object] = bool) -> Callable[[], Outcome]:
+    """Run a fault once; what is returned judges it, while the next one may run already.
+
+    ``ending`` is called when all has been broken, and the run only has to come to its end.
+    """
+    fault, arena = on.fault, on.arena
+    judge: Callable[[], object] = bool  # nothing to judge where a refusal ends the run
+    with on.undo as undo:
+        try:
+            if not arena.outcome.error:
+                arena.begin()
+                fault.play(arena)
+                if fault.breaks and not arena.faults:
+                    raise Failed("the load was over before anything was broken: a busy machine?")
         except AMISS as error:
             arena.outcome.amiss(error)
         ending()

@@ -94,4 +94,8 @@ def test_a_user_without_rights_is_told_all_of_them(guarded: Guarded, shop: Shop)
     assert "streams topics acls worker" in ended.printed
     ended = shop.run("topics", "apply", environment=environment)
     assert 4 == ended.code
+    assert "we have no right to READ on topic least-runs" in ended.printed
+    guarded.allow(bindings([Right("topic", "least-runs", "READ")], "User:nobody"))
+    ended = shop.run("topics", "apply", environment=environment)
+    assert 4 == ended.code
     assert "Kafka does not let us create or change topic" in ended.printed
