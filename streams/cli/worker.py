@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -135,6 +134,8 @@ def _begin(selection: Selection, settings: EngineSettings, wait: int, create: bo
 
 def _run(app: Any) -> None:
     """Run until stopped; the process ends with the worker's exit code."""
+    import asyncio  # noqa: PLC0415
+
     import faust  # noqa: PLC0415
 
     quiet: dict[str, Any] = {"override_logging": False, "redirect_stdouts": False, "quiet": True}

@@ -105,7 +105,7 @@ class Sender:
         numbers = []
         for partition in self.places(record.topic):
             while (number := self.queue(record, partition, told)) is None:
-                self.librdkafka.poll(SLICE_SECONDS)
+                _served(self.librdkafka.poll)
                 if time.monotonic() > deadline:
                     raise self.too_slow((record.id,))
             numbers.append(number)
@@ -159,7 +159,7 @@ class Sender:
         """Wait until the broker has these records; raises NotDelivered."""
         deadline = time.monotonic() + self.timeout + 1
         while any(number in self.under_way for number in numbers):
-            self.librdkafka.poll(SLICE_SECONDS)
+            _served(self.librdkafka.poll)
             if time.monotonic() > deadline:
                 raise self.too_slow(tuple(self.under_way.values()))
         self.check()
@@ -175,11 +175,9 @@ class Sender:
 
     def _flushing(self) -> bool:
         try:
-            return bool(self.librdkafka.flush(SLICE_SECONDS))
+            return bool(_served(self.librdkafka.flush))
         except KafkaException as error:
             raise refusal(error.args[0], tuple(self.under_way.values())) from error
-        except SystemError as error:  # confluent-kafka loses a Ctrl-C that came in a callback
-            raise KeyboardInterrupt from error
 
     def check(self) -> None:
         """Raise NotDelivered with the ids of all that failed since the last time."""
@@ -195,14 +193,14 @@ class Sender:
             causes = [error for _, error in self._failed if error.code() not in FELL_WITH_ANOTHER]
             if causes or not self.under_way or time.monotonic() > deadline:
                 return next(iter(causes), self._failed[0][1])
-            self.librdkafka.poll(SLICE_SECONDS)
+            _served(self.librdkafka.poll)
 
     def forget(self) -> None:
         """Give up what is under way; nobody is told of it."""
         self.librdkafka.purge()
         deadline = time.monotonic() + FORGET_SECONDS
         while self.under_way and time.monotonic() < deadline:
-            self.librdkafka.poll(SLICE_SECONDS)
+            _served(self.librdkafka.poll)
         self._failed.clear()
 
     def too_slow(self, ids: tuple[str, ...]) -> NotDelivered:
@@ -212,6 +210,17 @@ class Sender:
             "see that the broker runs; sending them again is safe, their ids stay the same",
             ids,
         )
+
+
+def _served(call: Callable[[float], int]) -> int:
+    """Have librdkafka call back for a slice of time; a Ctrl-C that comes meanwhile is one.
+
+    Where it comes in a callback confluent-kafka loses it, and Python says that of the call.
+    """
+    try:
+        return call(SLICE_SECONDS)
+    except SystemError as error:
+        raise KeyboardInterrupt from error
 
 
 def refusal(error: KafkaError, ids: tuple[str, ...]) -> ClientError:

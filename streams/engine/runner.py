@@ -195,6 +195,10 @@ class Runner:
             self.behind.add(topic)
         else:  # all that was fetched has been read: under a steady load the end is never seen
             self.behind.discard(topic)
+        self._write_ahead()
+
+    def _write_ahead(self) -> None:
+        """Write results as they come, where they may repeat and no more is waiting."""
         if self.repeating is not None and not self.behind and not self.failures:
             self.repeating.ahead(self.task.pending)
 
@@ -336,13 +340,12 @@ class Runner:
         """Let the task know what became of its checkpoint."""
         if self.repeating is not None:
             self.repeating.over(error is not None)
-            if error is None and not self.behind:  # what was said meanwhile
-                self.repeating.ahead(self.task.pending)
         if error is None:
             with Stage.KEPT:
                 self.task.store.kept()
                 self.saved = snapshot.position["position"]
                 self.checkpoints, self.failures = self.checkpoints + 1, 0
+            self._write_ahead()  # what was said meanwhile
             if snapshot.declares:
                 self.declare_at = time.monotonic() + self.settings.declare_ms / 1000
             self.pace.took(seconds)

@@ -62,8 +62,7 @@ def apply(admin: Admin, of: Sequence[Share]) -> list[Planned]:
     Raises OpsError for it before anything is changed.
     """
     present, subs = admin.partitions(), [sub for one in of for sub in one.selection.run]
-    beside = SHARED if any(one.settings.run for one in of) else STORED
-    ours = _made_here(subs) | {topic.name for topic in beside}
+    ours = _made_here(subs) | {topic.name for topic in SHARED}
     for name in sorted({t.name for sub in subs for t in sub.inputs} - ours):
         if name not in present:
             raise _unknown(name, present)
