@@ -29,6 +29,7 @@ from msgspec import structs
 from schemas.wire import Codec
 from streams.broker import EmbeddedBroker
 from streams.engine.checkpoint import Transactions
+from streams.engine.delivery import Delivery
 from streams.engine.emit import Encoder
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.settings import EngineSettings
@@ -75,14 +76,14 @@ class Log:
 
     def write(self, task: Task, shape: str, numbers: range) -> None:
         """Fill and checkpoint, as a runner does."""
-        encoder = Encoder(self.name, 0, 1, task.writer, 1)
+        delivery = Delivery(Encoder(self.name, 0, 1, task.writer, 1), ())
         tx = Transactions(self.kafka, self.settings.transactional_id(task.sub.name, 0))
         tx.fence()
         for first in range(numbers.start, numbers.stop, A_CHECKPOINT):
             fill(task, shape, range(first, min(first + A_CHECKPOINT, numbers.stop)))
             task.store.settle()
             snapshot = task.snapshot()
-            tx.commit(encoder.records(snapshot, ()))
+            tx.commit(delivery.records(snapshot))
             task.store.keep(snapshot.changes)
             task.store.kept()
         tx.close()

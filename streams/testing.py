@@ -26,6 +26,7 @@ from schemas.headers import Headers, from_headers, to_headers
 from schemas.ids import digest_id
 from schemas.wire import Codec
 from streams.client import net_set
+from streams.engine.delivery import Delivery, declares_to
 from streams.engine.emit import Encoder
 from streams.engine.guard import Message, is_control
 from streams.engine.murmur2 import partition_of
@@ -333,9 +334,9 @@ class TopologyDriver:
             task.writer,
             self.settings.shared_partitions,
         )
-        declare_to = tuple(t for t in task.sub.outputs if t.declared and not t.table)
+        delivery = Delivery(encoder, declares_to(task.sub))
         snapshot, refused = task.snapshot(), list[Record]()
-        for topic, key, value, headers, partition in encoder.records(snapshot, declare_to):
+        for topic, key, value, headers, partition in delivery.records(snapshot):
             if topic == "changelog":
                 assert key is not None
                 changelog.append((key, value))

@@ -197,7 +197,12 @@ class Sender:
 
     def forget(self) -> None:
         """Give up what is under way; nobody is told of it."""
-        self.librdkafka.purge()
+        if self.under_way:
+            give_up(self.librdkafka)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing is under way; nobody is told of it."""
         deadline = time.monotonic() + FORGET_SECONDS
         while self.under_way and time.monotonic() < deadline:
             _served(self.librdkafka.poll)
@@ -210,6 +215,15 @@ class Sender:
             "see that the broker runs; sending them again is safe, their ids stay the same",
             ids,
         )
+
+
+def give_up(librdkafka: Librdkafka) -> None:
+    """Have librdkafka drop what it holds, and wait until it has.
+
+    confluent-kafka 2.16.1 takes ``blocking`` the wrong way round. One that does not wait may drop
+    the first record of the transaction after it, too.
+    """
+    librdkafka.purge(blocking=False)
 
 
 def _served(call: Callable[[float], int]) -> int:

@@ -58,9 +58,10 @@ class Transactions:
     def abort(self) -> None:
         """Undo the transaction; nothing of it is ever seen by readers of committed records."""
         self.under_way = False
-        self.sender.forget()
-        self._again(lambda: self.sender.librdkafka.abort_transaction(ATTEMPT_SECONDS))
-        self.sender.forget()
+        try:  # librdkafka drops what is queued; to drop what is on its way would break its sequence
+            self._again(lambda: self.sender.librdkafka.abort_transaction(ATTEMPT_SECONDS))
+        finally:
+            self.sender.settle()
 
     def _again(self, action: Callable[[], object]) -> None:
         deadline = time.monotonic() + self.sender.timeout

@@ -8,10 +8,9 @@ from confluent_kafka import Message
 
 from joins.clock import NEG_INF
 from schemas.errors import BadHeaders
-from schemas.headers import WATERMARK, WRITER, texts
 from streams.client.options import LOG
 from streams.client.start import Place
-from streams.engine.writers import Declared, Writer
+from streams.engine.writers import Declared, spoken
 
 
 class Watermarks:
@@ -24,9 +23,8 @@ class Watermarks:
         """Take a control record over; one that makes no sense is logged."""
         headers: Any = message.headers()
         try:
-            found = texts(headers)
-            writer = Writer.parse(found.get(WRITER, ""))
-            self._declared.setdefault(place, Declared()).declare(writer, found[WATERMARK])
+            said = spoken(headers)
+            self._declared.setdefault(place, Declared()).declare(*said)
         except BadHeaders as error:
             LOG.warning("control record %s/%s/%s: %s", *place, message.offset(), error)
 

@@ -14,6 +14,7 @@ from streams import topics
 from streams.engine.changes import Changes
 from streams.engine.checkpoint import Written
 from streams.engine.codec import encode_changes, encode_value
+from streams.engine.declaring import Stood
 from streams.engine.guard import Letter, oversized
 from streams.engine.stages import Stage
 from streams.engine.step import following
@@ -66,8 +67,14 @@ class Snapshot(msgspec.Struct):
     """Positions, clock, counts: the content of the position record."""
     declares: list[int | None]
     """What is declared with this checkpoint, in order: watermarks (ms), None for idleness."""
-    before: tuple[int, bool] = (0, False)
+    before: Stood = (0, False, False)
     """What had been declared before: to be said again when the checkpoint fails."""
+
+    @property
+    def changes_idleness(self) -> bool:
+        """Whether it declares that the task is idle, or is so no more."""
+        was_idle = self.before[1]
+        return None in self.declares or (was_idle and bool(self.declares))
 
 
 class Encoder:
@@ -81,12 +88,6 @@ class Encoder:
         self._aside = aside or partitions
         """Partitions of the topics of letters."""
         self._writer = str(writer).encode()
-
-    def records(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
-        """The records of one checkpoint: outputs, then ``state``."""
-        with Stage.OUTPUTS:
-            yield from self.outputs(snapshot.outputs)
-        yield from self.state(snapshot, declare_to)
 
     def outputs(self, outputs: Sequence[Pending | Fan]) -> Iterator[Written]:
         """The records of events (one a partition for a broadcast) and letters."""
@@ -122,11 +123,16 @@ class Encoder:
             else:
                 yield topic.name, key.encode(), value, headers, None
 
-    def state(self, snapshot: Snapshot, declare_to: tuple[Topic, ...]) -> Iterator[Written]:
-        """Its declared watermarks, its changelog, and its position last."""
+    def declared(
+        self, snapshot: Snapshot, to: tuple[Topic, ...], unfenced: bool = False
+    ) -> Iterator[Written]:
+        """What it declares, for every partition of every topic in ``to``."""
         with Stage.DECLARE:
             for watermark in snapshot.declares:
-                yield from self.control(watermark, declare_to)
+                yield from self.control(watermark, to, unfenced)
+
+    def state(self, snapshot: Snapshot) -> Iterator[Written]:
+        """Its changelog, and its position last."""
         with Stage.CHANGELOG:
             for changes in snapshot.changes:
                 for key, body in encode_changes(changes):
@@ -143,9 +149,11 @@ class Encoder:
         why = oversized(topic.name, self.partition, event, value)
         return self._letter(topics.dead_letters, Letter(event.key.encode(), None, why))
 
-    def control(self, watermark: int | None, to: tuple[Topic, ...]) -> Iterator[Written]:
+    def control(
+        self, watermark: int | None, to: tuple[Topic, ...], unfenced: bool = False
+    ) -> Iterator[Written]:
         """A control record for every partition of every topic in ``to``."""
-        headers = control_headers(self.writer, watermark)
+        headers = control_headers(self.writer, watermark, unfenced)
         for topic in to:
             for partition in range(self._count(topic)):
                 yield topic.name, None, None, headers, partition

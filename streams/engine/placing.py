@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -69,6 +69,23 @@ def misplaced(place: Place, key: Any, count: int) -> WrongPlace | None:
         "need `partitioner=murmur2_random` (Java clients: the default); read what is there by "
         "`streams.repartition`, or set engine.check_partitioner=false if no join needs that topic",
     )
+
+
+class Partitioner:
+    """Whether the producers of a task's inputs use Kafka's own, where that matters."""
+
+    def __init__(self, sub: SubTopology, settings: EngineSettings) -> None:
+        looked_at = joined((sub,)) if settings.check_partitioner else ()
+        self._counts = {topic.name: settings.count_of(topic) for topic in looked_at}
+
+    def look(self, place: Place, messages: Sequence[Any]) -> WrongPlace | None:
+        """One record of each chunk shows it; what is wrong with a topic is said once."""
+        if not messages or place.topic not in self._counts:
+            return None
+        wrong = misplaced(place, messages[0].key(), self._counts[place.topic])
+        if wrong is not None:
+            del self._counts[place.topic]
+        return wrong
 
 
 def check_places(subs: Iterable[SubTopology], settings: EngineSettings) -> None:

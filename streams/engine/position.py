@@ -30,8 +30,9 @@ def position_of(task: Task) -> dict[str, Any]:
         "sequence": task.sequence,
         "advanced": task.advanced,
         "told": task.marks.dump(task.advanced),
-        "published": task.published,
-        "said_idle": task.said_idle,
+        "published": task.declaring.published,
+        "said_idle": task.declaring.idle,
+        "delivery": task.settings.delivery,
         "lineage": task.store.lineage,
         "steps": {step.name: step.version for step in task.sub.steps},
     }
@@ -49,8 +50,7 @@ def stand_at(task: Task, position: dict[str, Any]) -> None:
     task.sequence = position["sequence"]
     task.advanced = position["advanced"]
     task.marks.load(position.get("told", {}), task.advanced)
-    task.published = position["published"]
-    task.said_idle = position["said_idle"]
+    task.declaring.load(position)
     _bring_up(task, position["steps"])
 
 

@@ -102,8 +102,7 @@ class Progress:
         declared = self.declared.get(topic.name)
         if declared is None:
             return False
-        writer, watermark = spoken(headers)
-        declared.declare(writer, watermark)
+        declared.declare(*spoken(headers))
         return not topic.table and self._news(topic.name, declared.watermark())
 
     def _news(self, name: str, bound: int | None) -> bool:

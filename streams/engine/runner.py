@@ -17,10 +17,10 @@ from streams.engine.emit import Encoder, Snapshot
 from streams.engine.guard import call_as
 from streams.engine.mover import EXIT_BROKEN_CHAIN, Chunk, Place, end_process
 from streams.engine.pace import Pace
-from streams.engine.placing import joined, misplaced
+from streams.engine.placing import Partitioner
 from streams.engine.recovery import Reader, Recovery, recover
 from streams.engine.remade import agreed
-from streams.engine.repeating import Repeating
+from streams.engine.repeating import delivery_of
 from streams.engine.retake import Signature, retaken
 from streams.engine.settings import EngineSettings
 from streams.engine.stages import Stage
@@ -64,15 +64,13 @@ class Runner:
             self.task.writer,
             settings.shared_partitions,
         )
-        self.declare_to = tuple(t for t in sub.outputs if t.declared and not t.table)
         timeout = {"transaction.timeout.ms": settings.transaction_timeout_ms}
         own_id = settings.transactional_id(sub.name, partition)
         self.tx = Transactions({**self.kafka, **timeout}, own_id)
         self.signature = Signature()
         self.wanted: Callable[[], bool] = lambda: True
         """Whether the group still has it that the task is ours."""
-        exact = settings.delivery == "exactly_once"
-        self.repeating = None if exact else Repeating(self.kafka, self.encoder.outputs)
+        self.delivery = delivery_of(settings, sub, self.encoder)
         self.lock = asyncio.Lock()
         self.timer: asyncio.Task[None] | None = None
         self.saved = dict(self.task.position)
@@ -86,8 +84,7 @@ class Runner:
         self.behind: set[str] = set()
         """Inputs of which there was more when they were read last."""
         self.paused: set[str] = set()
-        self.placed = {t.name for t in joined((sub,))} if settings.check_partitioner else set()
-        """Inputs whose records must lie where Kafka's own partitioner puts them."""
+        self.partitioner = Partitioner(sub, settings)
         self.opening = self.queued = False
         """Whether it takes its state over, and whether it waits for its turn to."""
         self.recovery = Recovery(self.task)
@@ -173,15 +170,22 @@ class Runner:
         """Whether the last checkpoint holds everything that was done, or others have their turn."""
         if self.opening:
             return self.queued
-        return self.task.position == self.saved and not self.task.dirty
+        return not self.unsaved
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is anything for a checkpoint to write."""
+        return self.task.position != self.saved or self.task.dirty or self.delivery.owes()
 
     # Work -----------------------------------------------------------------------------------------
 
     def process(self, chunk: Chunk) -> None:
         """Take a chunk over; atomic on the event loop."""
         topic = chunk.place.topic
-        if topic in self.placed and chunk.messages:
-            self._look_at_place(chunk)
+        wrong = self.partitioner.look(chunk.place, chunk.messages)
+        if wrong is not None:
+            facts = {"task": str(self), "cause": wrong.cause, "remedy": wrong.remedy}
+            self.report("misplaced", facts)
         part = Part(topic, chunk.messages, chunk.after, chunk.next)
         if self.breaker.broken is not None:
             self.breaker.parts.append(part)
@@ -199,8 +203,8 @@ class Runner:
 
     def _write_ahead(self) -> None:
         """Write results as they come, where they may repeat and no more is waiting."""
-        if self.repeating is not None and not self.behind and not self.failures:
-            self.repeating.ahead(self.task.pending)
+        if not self.behind and not self.failures:
+            self.delivery.ahead(self.task.pending)
 
     def _take(self, part: Part) -> bool:
         """Process records; False: a step fails on all of them, and they are kept."""
@@ -238,15 +242,6 @@ class Runner:
     def doing(self) -> str:
         """The step that works now; empty when none does."""
         return f"step {self.task.step} of task {self}" if self.working else ""
-
-    def _look_at_place(self, chunk: Chunk) -> None:
-        """One record of each chunk shows its producer's partitioner; a wrong one is said once."""
-        place, key = chunk.place, chunk.messages[0].key()
-        wrong = misplaced(place, key, self.settings.count_of(self.sub.input(place.topic)))
-        if wrong is not None:
-            self.placed.discard(place.topic)
-            facts = {"task": str(self), "cause": wrong.cause, "remedy": wrong.remedy}
-            self.report("misplaced", facts)
 
     def lost(self, error: BaseException) -> None:
         """The store failed: end, and have the state built again."""
@@ -309,7 +304,7 @@ class Runner:
             last = time.perf_counter()
             self.watch_idleness()
             self._try_again()
-            self.task.quiet = time.monotonic() < self.declare_at
+            self.task.declaring.quiet = time.monotonic() < self.declare_at
             hold(self)
             if not self.behind or self.paused or last - written >= busy:
                 written = last
@@ -319,7 +314,7 @@ class Runner:
     async def checkpoint(self) -> None:
         """Write what happened since the last one; on failure it is put back and raised."""
         async with self.lock:
-            if self.abandoned or (self.task.position == self.saved and not self.task.dirty):
+            if self.abandoned or not self.unsaved:
                 return
             began = time.perf_counter()
             with Stage.SETTLE:
@@ -327,8 +322,7 @@ class Runner:
             with Stage.SNAPSHOT:
                 snapshot = self.task.snapshot()
                 snapshot.position["by"] = self.signature.next()
-            if self.repeating is not None:
-                self.repeating.take()
+            self.delivery.take()
             work = asyncio.ensure_future(self._write(snapshot))
             try:
                 await asyncio.shield(work)
@@ -338,8 +332,7 @@ class Runner:
 
     def _over(self, snapshot: Snapshot, error: BaseException | None, seconds: float) -> None:
         """Let the task know what became of its checkpoint."""
-        if self.repeating is not None:
-            self.repeating.over(error is not None)
+        self.delivery.over(error is not None)
         if error is None:
             with Stage.KEPT:
                 self.task.store.kept()
@@ -362,19 +355,16 @@ class Runner:
         await asyncio.get_running_loop().run_in_executor(self.pool, self._commit, snapshot)
 
     def _commit(self, snapshot: Snapshot) -> None:
-        records = self.encoder.records(snapshot, self.declare_to)
-        if self.repeating is not None:
-            self.repeating.send(snapshot.outputs)
-            records = self.encoder.state(snapshot, self.declare_to)
+        records = self.delivery.records(snapshot)
         self.trying = time.monotonic() if self.trying is None else self.trying
         try:
             self.tx.commit(records)
         except Fenced as error:
-            if self.repeating is not None:  # somebody else may be at work
-                self.repeating.hold()
+            self.delivery.hold()  # somebody else may be at work
             self._retake(snapshot, error, time.monotonic() - self.trying)
         self.trying = None
         self.signature.committed = snapshot.position["by"]
+        self.delivery.committed(snapshot)
         with Stage.KEEP:
             call_as(StateLost, self.task.store.keep, snapshot.changes)
 
@@ -405,8 +395,7 @@ class Runner:
 
     def _close(self) -> None:
         self.tx.close()
-        if self.repeating is not None:
-            self.repeating.close()
+        self.delivery.close()
         self.task.store.close()
 
     def __str__(self) -> str:

@@ -42,7 +42,7 @@ class Stage(StrEnum):
     OUTPUTS = "outputs"
     """Write results and letters; with at-least-once delivery before the transaction begins."""
     DECLARE = "declare"
-    """Write the watermarks that are declared."""
+    """Write the watermarks that are declared; with at-least-once delivery after the commit."""
     CHANGELOG = "changelog"
     """Write the state that changed."""
     POSITION = "position"

@@ -22,6 +22,7 @@ from schemas.wire import Codec
 from streams import topics
 from streams.engine.admission import Admission
 from streams.engine.breaker import Broken, Failure, Streak
+from streams.engine.declaring import Declaring
 from streams.engine.emit import Fan, Pending, Snapshot
 from streams.engine.guard import (
     Counts,
@@ -83,10 +84,7 @@ class Task:
         self.pending: list[Pending | Fan] = []
         self.sequence = 0
         self.advanced = NEG_INF
-        self.published = NEG_INF
-        """The greatest watermark that this task has declared (ms)."""
-        self.said_idle, self.quiet = False, False
-        """Whether it has declared itself idle; whether it is to declare nothing for a while."""
+        self.declaring = Declaring()
         self._emit = TaskEmit(self.route, self.fan)
         self._scopes = {step.name: self.store.scope(step.name) for step in sub.steps}
         self.reader = f"{settings.application}-{sub.name}"
@@ -291,7 +289,7 @@ class Task:
         """Write an event a step emitted, and hand it to the fused steps that read its topic."""
         self.sequence += 1
         event.version = self.sequence
-        if event.ts < self.published:
+        if event.ts < self.declaring.published:
             event.correction = True
         if topic.stored:
             value = self.codec.encode(event.type, event.value)
@@ -310,7 +308,7 @@ class Task:
             return
         key_of, encode = topic.key_of, self.codec.encoder(topic.event_type or "")
         content = [(part, key_of(value), encode(value)) for part, value in rows]
-        late = cause.ts < self.published
+        late = cause.ts < self.declaring.published
         self.pending.append(Fan(topic, step, cause, self.sequence + 1, late, content))
         self.sequence += len(content)
 
@@ -361,24 +359,10 @@ class Task:
         """What this task may declare: nothing below it will be published, corrections excepted."""
         return self.marks.declares()
 
-    def _news(self) -> list[int | None]:
-        """What there is to declare: how far the task came, then that it is idle, or is no more."""
-        if self.quiet:
-            return []
-        bound, idle = self.own_watermark(), self.progress.all_idle
-        news: list[int | None] = []
-        if bound > self.published or (self.said_idle and not idle):
-            news.append(max(bound, self.published))
-        if idle and not self.said_idle:
-            news.append(None)
-        return news
-
     def snapshot(self) -> Snapshot:
         """Take everything since the last snapshot: it is one transaction's content."""
-        before, declares = (self.published, self.said_idle), self._news()
-        for said in declares:
-            self.said_idle = said is None
-            self.published = self.published if said is None else said
+        before = self.declaring.stands
+        declares = self.declaring.take(self.own_watermark(), self.progress.all_idle)
         changes = self.store.take_changes()
         snapshot = Snapshot(self.pending, changes, position_of(self), declares, before)
         self.pending = []
@@ -388,7 +372,7 @@ class Task:
         """The checkpoint failed: its content goes with the next one."""
         self.pending = snapshot.outputs + self.pending
         self.store.put_back(snapshot.changes)
-        self.published, self.said_idle = snapshot.before
+        self.declaring.put_back(snapshot.before)
 
     def restore(self, position: dict[str, Any]) -> None:
         """Stand where the position record stands; the store has been loaded before."""
@@ -397,4 +381,5 @@ class Task:
     @property
     def dirty(self) -> bool:
         """Whether there is anything to write beside positions: outputs, state, news of time."""
-        return bool(self.pending or self.store.dirty or self._news())
+        news = self.declaring.news(self.own_watermark(), self.progress.all_idle)
+        return bool(self.pending or self.store.dirty or news)

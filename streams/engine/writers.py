@@ -2,19 +2,21 @@
 
 A writer is ``step/generation/task/count``: task ``task`` of the ``count`` tasks of a step, or a
 source (count 1). It declares by a control record, a record with neither key nor value, in every
-partition of its topics; the record counts when the transaction that holds it is committed.
+partition of its topics; the record counts when the transaction that holds it is committed. One in
+no transaction (``UNFENCED``) may be from a former owner of the task: it is only a watermark, which
+may be old, and says nothing about whether the writer is idle.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from joins.clock import NEG_INF
 from schemas.errors import BadHeaders
-from schemas.headers import WATERMARK, WRITER, Headers, number, texts
+from schemas.headers import UNFENCED, WATERMARK, WRITER, Headers, number, texts
 
 IDLE = "idle"
 NOTHING = "-inf"
@@ -46,16 +48,28 @@ class Writer(msgspec.Struct, frozen=True):
         return cls(step, generation, task, count)
 
 
-def control_headers(writer: Writer, watermark: int | None) -> list[tuple[str, bytes]]:
+def control_headers(
+    writer: Writer, watermark: int | None, unfenced: bool = False
+) -> list[tuple[str, bytes]]:
     """Headers of a control record; ``None`` declares the writer idle, NEG_INF that it is there."""
     text = IDLE if watermark is None else NOTHING if watermark <= NEG_INF else str(watermark)
-    return [(WRITER, str(writer).encode()), (WATERMARK, text.encode())]
+    headers = [(WRITER, str(writer).encode()), (WATERMARK, text.encode())]
+    return [*headers, (UNFENCED, b"1")] if unfenced else headers
 
 
-def spoken(headers: Headers | None) -> tuple[Writer, str]:
-    """Who declares in a control record, and what; raises BadHeaders."""
+class Said(NamedTuple):
+    """What a control record says."""
+
+    writer: Writer
+    text: str
+    """``idle``, ``-inf``, or a watermark (ms)."""
+    unfenced: bool = False
+
+
+def spoken(headers: Headers | None) -> Said:
+    """Read a control record; raises BadHeaders."""
     found = texts(headers)
-    return Writer.parse(found.get(WRITER, "")), found[WATERMARK]
+    return Said(Writer.parse(found.get(WRITER, "")), found[WATERMARK], UNFENCED in found)
 
 
 def _said(text: str) -> int | None:
@@ -91,10 +105,11 @@ class Declared:
         self._fresh = False
         """Whether ``_bound`` is what they have declared together."""
 
-    def declare(self, writer: Writer, text: str) -> None:
+    def declare(self, writer: Writer, text: str, unfenced: bool = False) -> None:
         """Take one control record over; a newer generation replaces the older one.
 
-        It starts where the older one stood, whatever its tasks declare at first.
+        It starts where the older one stood, whatever its tasks declare at first. What is not
+        ``unfenced`` ends idleness, too.
         """
         said = _said(text)
         known = self._said.get(writer.step)
@@ -108,6 +123,8 @@ class Declared:
             self._fresh = False
         tasks, task = known["tasks"], str(writer.task)
         before = tasks.get(task)
+        if unfenced and before is None and task in tasks:
+            return
         after = said if said is None or before is None else max(said, before)
         tasks[task] = after
         self._fresh = self._fresh and self._still(known, before, after)

@@ -14,6 +14,8 @@ from streams.ops.admin import Admin
 from streams.ops.own_topics import check, needs_all, prepare
 
 AGAIN_SECONDS = 0.5
+SPREAD_SECONDS = 10.0
+"""How long brokers may take to hear of a topic that one of them has listed already."""
 
 
 def until_it_may(
@@ -31,7 +33,7 @@ def until_it_may(
         admin.wait(partial(admin.check, selection.topology), seconds)
     else:
         admin.wait(partial(prepare, admin, selection, create_topics), seconds)
-        check(admin, selection)
+        admin.wait(partial(check, admin, selection), max(seconds, SPREAD_SECONDS))
     _wait_for_group(admin, selection, deadline)
     check_state(selection, admin.settings)
     check_places(selection.run, admin.settings)

@@ -264,7 +264,7 @@ class WorkerCollector:
             labels, task = [sub, str(partition)], runner.task
             _add_time(marks, labels, task.progress.watermark)
             _add_age(ages, labels, task.progress.watermark, now)
-            _add_time(declared, labels, task.published)
+            _add_time(declared, labels, task.declaring.published)
             for step, delay in step_delays(task):
                 delays.add_metric([*labels, step], delay / 1000)
         yield from (marks, ages, declared, delays)

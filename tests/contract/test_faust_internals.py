@@ -19,7 +19,6 @@ import pytest
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer import group_coordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
-from confluent_kafka import Consumer as MoverConsumer
 from faust import App, streams
 from faust._cython.streams import StreamIterator
 from faust.app import base as app_base
@@ -355,25 +354,6 @@ def test_a_session_may_be_as_long_as_brokers_accept(session_ms: int) -> None:
     settings = EngineSettings(bootstrap="127.0.0.1:1", session_timeout_ms=session_ms)
     conf = build_app(build(steps(OBSERVED)), settings, Codec()).conf
     assert session_ms / 1000 == conf.broker_session_timeout <= conf.broker_request_timeout
-
-
-# librdkafka ---------------------------------------------------------------------------------------
-
-
-def test_the_mover_uses_public_calls_only() -> None:
-    """Public names of confluent-kafka; ``cached`` ends are what the last fetch told."""
-    for name in ("incremental_assign", "unassign", "pause", "resume", "poll", "consume"):
-        assert callable(getattr(MoverConsumer, name))
-
-
-def test_pausing_what_is_not_assigned_is_harmless() -> None:
-    """A command may reach the mover's thread after a revoke."""
-    reader = MoverConsumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "x", "log_level": 0})
-    from confluent_kafka import TopicPartition  # noqa: PLC0415
-
-    reader.pause([TopicPartition("t", 0)])
-    reader.resume([TopicPartition("t", 0)])
-    reader.close()
 
 
 # No monkeypatch -----------------------------------------------------------------------------------

@@ -212,13 +212,13 @@ def test_a_quiet_task_declares_later() -> None:
     """Time that was not declared is no news meanwhile, and is not lost; data goes on."""
     world = driver(DECLARED, checkpoint_every=0)
     task = world.tasks[FIRST]
-    task.quiet = True
+    task.declaring.quiet = True
     world.declare(DECLARED, T0 + 50, "w")
     assert not task.dirty
     at(world, 60, 1, topic=DECLARED, writer="w")
     world.checkpoint()
     assert ([1], []) == (subjects(world), declared(world))
-    task.quiet = False
+    task.declaring.quiet = False
     assert task.dirty
     world.checkpoint()
     assert [50] == declared(world)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from joins.clock import NEG_INF
 from schemas.errors import BadHeaders
-from streams.engine.writers import IDLE, NOTHING, Declared, Writer, control_headers
+from streams.engine.writers import IDLE, NOTHING, Declared, Writer, control_headers, spoken
 
 
 def _declared(*said: tuple[str, str], expected: tuple[str, ...] = ()) -> int | None:
@@ -86,6 +86,33 @@ def test_control_headers_are_read_back(watermark: int | None) -> None:
     declared = Declared()
     declared.declare(Writer("w", 0, 0, 1), text)
     assert watermark == declared.watermark()
+
+
+@pytest.mark.parametrize(
+    ("said", "watermark"),
+    [
+        ([("idle", False), ("10", True)], None),
+        ([("10", False), ("idle", False), ("20", True)], None),
+        ([("idle", False), ("10", False), ("20", True)], 20),
+        ([("10", True)], 10),
+        ([("20", False), ("10", True)], 20),
+    ],
+)
+def test_what_is_in_no_transaction_ends_no_idleness(
+    said: list[tuple[str, bool]], watermark: int | None
+) -> None:
+    """A former owner of the task may write it, long after the present one has fallen idle."""
+    declared = Declared()
+    for text, unfenced in said:
+        declared.declare(Writer("w", 0, 0, 1), text, unfenced)
+    assert watermark == declared.watermark()
+
+
+@pytest.mark.parametrize("unfenced", [False, True])
+def test_a_control_record_says_whether_it_is_in_a_transaction(unfenced: bool) -> None:
+    """By a header more; sources and older versions write none."""
+    writer = Writer("a", 0, 0, 1)
+    assert (writer, "7", unfenced) == spoken(control_headers(writer, 7, unfenced))
 
 
 @pytest.mark.parametrize(

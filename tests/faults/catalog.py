@@ -63,9 +63,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("rolling_restarts", workers.rolling_restarts, seconds=30, workers=3),
     Fault("broker_killed", brokers.broker_killed, seconds=20, in_ci=True),
     Fault("broker_frozen", brokers.broker_frozen, seconds=20),
-    Fault("leader_killed", brokers.leader_killed, seconds=25, workers=2, broker=three),
-    Fault("leader_bounced", brokers.leader_bounced, seconds=30, workers=2, broker=three),
-    Fault("leader_frozen", brokers.leader_frozen, seconds=30, workers=2, broker=three),
+    Fault("leader_killed", brokers.leader_killed, seconds=20, workers=2, broker=three),
+    Fault("leader_bounced", brokers.leader_bounced, seconds=25, workers=2, broker=three),
+    Fault("leader_frozen", brokers.leader_frozen, seconds=25, workers=2, broker=three),
     Fault("network", network.network, seconds=30, workers=2, seeds=5, broker=proxied),
     # 5 to 8: what is wrong with records
     Fault("poison", records.kill_once, shape={"poison": 0.01}, in_ci=True),
@@ -89,7 +89,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "rebalance_storm",
         workers.rebalance_storm,
-        seconds=30,
+        seconds=25,
         workers=3,
         seeds=5,
         broker=three,
@@ -100,7 +100,7 @@ FAULTS: tuple[Fault, ...] = (
     # 11 and 12: state
     Fault("state_gone", state.state_gone, prepare=state.on_disk),
     Fault("disk_full", state.disk_full, prepare=state.on_disk),
-    Fault("changelog_compacted", state.compacted, seconds=30, plans=state.torn, broker=cleaning),
+    Fault("changelog_compacted", state.compacted, seconds=45, plans=state.torn, broker=cleaning),
     Fault("changelog_truncated", state.truncated, prepare=state.on_disk),
     Fault("changelog_lost", state.truncated_alone, breaks=False, judged=False),
     # 13 and 14: the chain, the target

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asyncpg import PostgresError
 from confluent_kafka import KafkaException
 
 from streams.broker import EmbeddedBroker
@@ -51,7 +52,7 @@ class Fault(NamedTuple):
     in_ci: bool = False
 
 
-AMISS = (Failed, AssertionError, Unread, Unfit, KafkaException)
+AMISS = (Failed, AssertionError, Unread, Unfit, KafkaException, PostgresError)
 """What ends a run, and not the suite."""
 
 

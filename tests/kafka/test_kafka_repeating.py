@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from signal import SIGKILL
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException
@@ -58,7 +60,8 @@ def test_a_record_that_the_broker_refuses_is_raised_and_those_after_it_are_writt
     topic = f"{world.config.id}-small"
     new = NewTopic(topic, 1, 1, config={"max.message.bytes": "2000"})
     world.admin.client.create_topics([new])[topic].result(30)
-    repeating = Repeating({"bootstrap.servers": world.bootstrap}, list)
+    as_it_is: Any = SimpleNamespace(outputs=list)
+    repeating = Repeating(as_it_is, (), {"bootstrap.servers": world.bootstrap})
     noise = random.Random(1).randbytes(20_000)
     with pytest.raises(KafkaException, match="MSG_SIZE_TOO_LARGE"):
         repeating.send([(topic, b"k", noise, None, None)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from signal import SIGCONT, SIGSTOP
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,8 @@ def test_results_that_may_repeat_wait_for_the_broker_once(
         send           |............................................|->
     """
     monkeypatch.setattr(module, "COMMIT_SECONDS", 0.3)
-    repeating = Repeating({"bootstrap.servers": world.bootstrap}, list)
+    as_it_is: Any = SimpleNamespace(outputs=list)
+    repeating = Repeating(as_it_is, (), {"bootstrap.servers": world.bootstrap})
     one = (alerts.name, b"k", b"v", None, 0)
     repeating.send([one])
     os.kill(broker.pid, SIGSTOP)

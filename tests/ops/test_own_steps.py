@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from schemas.wire import Codec
 from streams import topics
 from streams.client import fold, read_all
 from streams.engine.own_types import OWN, forget, teach
-from streams.ops.modules import load_steps
+from streams.ops.admin import Admin, Planned
+from streams.ops.begin import until_it_may
+from streams.ops.modules import load_steps, select
 from streams.topics import Topic
 from tests.kafka.world import DEMO, World, until
 from tests.ops.own import from_guide, python, streams
@@ -292,3 +294,24 @@ def test_own_types_keep_their_ids(own: Any) -> None:
     codec = teach(Codec())
     assert value == codec.decode(codec.encode(made.name, value))[1]
     assert isinstance(own.address_counts, Topic)
+
+
+class Forgetful(Admin):
+    """Asks a cluster of which some brokers hear of new topics a little later than others."""
+
+    unheard = 0
+
+    def create(self, plan: Sequence[Planned]) -> None:
+        super().create(plan)
+        self.unheard = 3
+
+    def partitions(self) -> dict[str, int]:
+        self.unheard -= 1
+        return super().partitions() if self.unheard < 0 else {}
+
+
+def test_a_broker_that_hears_late_of_new_topics_is_waited_for(world: World, own: Any) -> None:
+    """Also by who was not told to wait: the topics are there, one broker has listed them."""
+    admin = Forgetful(world.settings)
+    until_it_may(admin, select(world.config, MODULE), 0, create_topics=True)
+    assert own.address_counts.name in admin.partitions()

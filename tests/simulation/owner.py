@@ -98,8 +98,7 @@ class Owner:
     @property
     def dirty(self) -> bool:
         """Whether there is anything to write."""
-        found: bool = self.runner.task.position != self.runner.saved or self.runner.task.dirty
-        return found
+        return self.runner.unsaved
 
     def resume(self) -> None:
         """Let it run until its next pause."""

@@ -75,7 +75,7 @@ class Marker(Runner):
     def _commit(self, snapshot: Snapshot) -> None:
         self.number += 1
         batch: list[Content] = []
-        for topic, key, value, _, partition in self.encoder.state(snapshot, ()):
+        for topic, key, value, _, partition in self.encoder.state(snapshot):
             assert topic == self.changelog and partition == self.partition
             batch += self.written(key or b"", value)
         for content in [batch] if self.atomic else [[one] for one in batch]:

@@ -104,10 +104,10 @@ class _Parts(Runner):
 
     def parts(self, snapshot: Snapshot) -> tuple[list[Written], list[Written], list[Written]]:
         """Outputs, changelog, position."""
-        state = list(self.encoder.state(snapshot, self.declare_to))
-        changes = [r for r in state if r[0] == self.changelog and r[1] != POSITION]
+        state = list(self.encoder.state(snapshot))
+        changes = [r for r in state if r[1] != POSITION]
         position = [r for r in state if r[1] == POSITION]
-        declared = [r for r in state if r[0] != self.changelog]
+        declared = self.encoder.declared(snapshot, self.delivery.declare_to)
         return [*self.encoder.outputs(snapshot.outputs), *declared], changes, position
 
 
@@ -159,7 +159,7 @@ class KeptFirst(Runner):
     """The disk is written before the transaction is committed."""
 
     def _commit(self, snapshot: Snapshot) -> None:
-        records = list(self.encoder.records(snapshot, self.declare_to))
+        records = list(self.delivery.records(snapshot))
         with Stage.KEEP:
             self.task.store.keep(snapshot.changes)
         self.tx.commit(records)

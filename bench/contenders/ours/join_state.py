@@ -24,6 +24,7 @@ from joins import Matched, Unmatched
 from schemas.headers import to_headers
 from schemas.wire import Codec
 from streams import Topic
+from streams.engine.delivery import Delivery
 from streams.engine.emit import Encoder
 from streams.engine.joining import join_step
 from streams.engine.own_types import teach
@@ -71,7 +72,7 @@ class Run:
         )
         self.codec = teach(Codec())
         self.task = Task(topology, topology.subs[0], 0, settings, self.codec)
-        self.encoder = Encoder("changelog", 0, 1, self.task.writer)
+        self.delivery = Delivery(Encoder("changelog", 0, 1, self.task.writer), (OUT,))
         self.position = {topic.name: 0 for topic in self.topics}
         self.number = self.changelog = 0
 
@@ -105,7 +106,7 @@ class Run:
                 at = self.position[topic.name]
                 self.position[topic.name] = at + len(records)
                 self.task.process(topic.name, records, at, at + len(records))
-            for written in self.encoder.records(self.task.snapshot(), (OUT,)):
+            for written in self.delivery.records(self.task.snapshot()):
                 if written[0] == "changelog":
                     self.changelog += len(written[1] or b"") + len(written[2] or b"")
             spent += time.process_time() - began
