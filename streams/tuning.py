@@ -18,8 +18,8 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     they may repeat, and a correction that was under way may leave an orphan."""
     checkpoint_ms: int = 0
     """Time between two checkpoints of a task: exactly once, results are visible that much later. 0:
-    the engine chooses, from 30 ms for up to four tasks in a worker to 300 ms for 40 and more; up to
-    a second where checkpoints take long."""
+    the engine chooses, from 30 ms for up to four tasks in a worker to 300 ms for 40 and more (at
+    least once from 200 ms); up to a second where checkpoints take long."""
     checkpoint_busy_ms: int = 1000
     """The same while a task is behind its inputs, as long as it always finds as many records as it
     can take at once: fewer checkpoints, each entry written once."""

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 LEAST_SECONDS = 0.03
 """For a worker with up to ``TASKS`` tasks."""
+LEAST_REPEATING_SECONDS = 0.2
+"""The same where results do not wait for checkpoints, only watermarks do: results that come while
+one is written are a little later, so fewer of them are."""
 MOST_SECONDS = 0.3
 """For one with 40 tasks and more."""
 LONGEST_SECONDS = 1.0
@@ -26,9 +29,13 @@ SMOOTH = 0.2
 class Pace:
     """The pause of one task between its checkpoints."""
 
-    def __init__(self, fixed_ms: int = 0) -> None:
-        """``fixed_ms``: the pause in milliseconds; 0: what is measured says it."""
+    def __init__(self, fixed_ms: int = 0, repeating: bool = False) -> None:
+        """``fixed_ms``: the pause in milliseconds; 0: what is measured says it.
+
+        ``repeating``: results are written as they come, at least once.
+        """
         self._fixed = fixed_ms / 1000
+        self._least = LEAST_REPEATING_SECONDS if repeating else LEAST_SECONDS
         self._mean = 0.0
 
     def took(self, seconds: float) -> None:
@@ -39,5 +46,5 @@ class Pace:
         """Seconds until the next one is due, in a worker with so many tasks."""
         if self._fixed:
             return self._fixed
-        of_tasks = min(LEAST_SECONDS * max(tasks / TASKS, 1), MOST_SECONDS)
+        of_tasks = min(max(self._least, LEAST_SECONDS * tasks / TASKS), MOST_SECONDS)
         return min(max(of_tasks, SHARE * self._mean), LONGEST_SECONDS)

@@ -31,7 +31,6 @@ from streams.engine.topology import SubTopology, Topology
 Report = Callable[[str, dict[str, Any]], None]
 """Told of what happens to a task: name of the event and its facts."""
 
-
 MOST_PAUSE_SECONDS = 5.0
 """Between a checkpoint that failed and the next attempt."""
 PATIENCE = 2
@@ -57,13 +56,8 @@ class Runner:
         self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self.task = Task(topology, sub, partition, settings, codec)
         self.changelog = settings.changelog(sub.name)
-        self.encoder = Encoder(
-            self.changelog,
-            partition,
-            settings.partitions,
-            self.task.writer,
-            settings.shared_partitions,
-        )
+        counts = settings.partitions, settings.shared_partitions
+        self.encoder = Encoder(self.changelog, partition, counts[0], self.task.writer, counts[1])
         timeout = {"transaction.timeout.ms": settings.transaction_timeout_ms}
         own_id = settings.transactional_id(sub.name, partition)
         self.tx = Transactions({**self.kafka, **timeout}, own_id)
@@ -88,7 +82,7 @@ class Runner:
         self.opening = self.queued = False
         """Whether it takes its state over, and whether it waits for its turn to."""
         self.recovery = Recovery(self.task)
-        self.pace = Pace(settings.checkpoint_ms)
+        self.pace = Pace(settings.checkpoint_ms, settings.delivery == "at_least_once")
         self.checkpoints = 0
         """How many it has committed."""
         self.failures = 0

@@ -19,6 +19,12 @@ def test_tasks_share_their_worker() -> None:
     assert [0.06, 0.12, 0.3, 0.3] == pytest.approx([Pace().pause(n) for n in (8, 16, 40, 400)])
 
 
+def test_where_results_do_not_wait_for_checkpoints_there_are_fewer() -> None:
+    """At least once: 200 ms, and as ever where there are many tasks."""
+    found = [Pace(repeating=True).pause(tasks) for tasks in (1, 4, 16, 40)]
+    assert [0.2, 0.2, 0.2, 0.3] == pytest.approx(found)
+
+
 def test_slow_checkpoints_come_less_often() -> None:
     """Where a checkpoint takes 50 ms, the next one comes 150 ms after; quick ones end that."""
     pace = Pace()
