@@ -113,9 +113,10 @@ def _first(arena: Arena) -> int:
 
 def torn(seed: int) -> list[dict[str, str]]:
     """Workers that die with their records in the log, unfinished."""
-    chances = [random.Random(seed).randrange(10, 40) for _ in range(DEATHS)]
+    chance = random.Random(seed)
+    numbers = [chance.randrange(10, 40) for _ in range(DEATHS)]
     return [
-        {"STREAMS_TEST_FAULT": f"hang=1@before:commit#{n},kill@before:commit#{n}"} for n in chances
+        {"STREAMS_TEST_FAULT": f"hang=1@before:commit#{n},kill@before:commit#{n}"} for n in numbers
     ]
 
 
