@@ -45,7 +45,7 @@ Task = tuple[str, int]
 def recovered(worker: Worker) -> dict[Task, float]:
     """The tasks that a worker brought to their last checkpoints, and when (seconds since 1970)."""
     found = dict[Task, float]()
-    for line in worker.log.read_text(errors="replace").splitlines():
+    for line in worker.lines():
         if '"event": "task_recovered"' in line:
             said = json.loads(line)
             at = datetime.fromisoformat(said["timestamp"]).timestamp()

@@ -44,8 +44,13 @@ class Worker:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """The facts of the log lines of one event."""
-        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        lines = [line for line in self.lines() if line.startswith("{")]
         return [facts for facts in map(json.loads, lines) if facts["event"] == event]
+
+    def lines(self) -> list[str]:
+        """The whole lines of its output so far; one that it is writing is not among them."""
+        whole, _, _ = self.log.read_text(errors="replace").rpartition("\n")
+        return whole.splitlines()
 
     def end(self, number: Signals = SIGTERM, seconds: float = 20) -> int:
         """End it with a signal, wait until it is gone, return its exit code."""

@@ -17,9 +17,12 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def address(worker: Worker) -> str:
     """Where the worker's health endpoints listen, by its log."""
-    until("it listens", lambda: worker.said('"listens"'))
-    found = [line for line in worker.log.read_text().splitlines() if '"listens"' in line]
-    return str(json.loads(found[-1])["listens"])
+
+    def told() -> list[str]:
+        worker.said('"listens"')  # fails when it has ended
+        return [line for line in worker.lines() if '"listens"' in line]
+
+    return str(json.loads(until("it listens", told)[-1])["listens"])
 
 
 def get(worker: Worker, path: str) -> tuple[int, str]:
