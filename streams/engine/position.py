@@ -44,6 +44,7 @@ def stand_at(task: Task, position: dict[str, Any]) -> None:
     task.topic_ids = agreed(known, task.topic_ids, position["position"])
     for name in task.position.keys() & position["position"].keys():
         task.position[name] = position["position"][name]
+        task.unread.discard(name)
         task.counts[name] = Counts(**position["counts"][name])
     task.progress.load(position)
     task.void = Counter(position.get("void"))

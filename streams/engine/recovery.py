@@ -93,7 +93,14 @@ class Reader:
         again. A leader that has just been elected gives no answer before it knows how far the one
         before it had let anybody read (KIP-207).
         """
-        place = TopicPartition(self._topic, self._partition)
+        return self._ends_of(self._topic, wanted)
+
+    def first(self, topic: str, wanted: Callable[[], bool]) -> int:
+        """The first offset that the same partition of another topic holds; raises as ``ends``."""
+        return self._ends_of(topic, wanted)[0]
+
+    def _ends_of(self, topic: str, wanted: Callable[[], bool]) -> tuple[int, int]:
+        place = TopicPartition(topic, self._partition)
         while True:
             try:
                 found = self._consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
@@ -152,6 +159,16 @@ def recover(recovery: Recovery, reader: Reader, wanted: Callable[[], bool]) -> N
         if stands:
             return
         start = 0
+
+
+def begin_unread(task: Task, reader: Reader, wanted: Callable[[], bool]) -> dict[str, int]:
+    """An input that the task never read is read from the first record that it still holds.
+
+    Gives those inputs of which the first records are gone, and where they begin now.
+    """
+    for topic in task.unread if wanted() else ():
+        task.position[topic] = reader.first(topic, wanted)
+    return {topic: task.position[topic] for topic in sorted(task.unread) if task.position[topic]}
 
 
 def _record(message: Any) -> tuple[int, bytes, bytes | None]:

@@ -18,7 +18,7 @@ from streams.engine.guard import call_as
 from streams.engine.mover import EXIT_BROKEN_CHAIN, Chunk, Place, end_process
 from streams.engine.pace import Pace
 from streams.engine.placing import Partitioner
-from streams.engine.recovery import Reader, Recovery, recover
+from streams.engine.recovery import Reader, Recovery, begin_unread, recover
 from streams.engine.remade import agreed
 from streams.engine.repeating import delivery_of
 from streams.engine.retake import Signature, retaken
@@ -122,7 +122,7 @@ class Runner:
         self.opening = False
         if not wanted():
             return
-        self.saved, self.signature.committed = dict(self.task.position), self.recovery.by
+        self.saved, self.signature.committed = self.task.stood(), self.recovery.by
         facts = {"entries": len(self.task.store), "fence_s": round(fenced - start, 3)}
         facts["replay_s"] = round(time.perf_counter() - fenced, 3)
         facts["replayed"] = self.recovery.records
@@ -151,6 +151,8 @@ class Runner:
         reader = self._reader()
         try:
             recover(self.recovery, reader, wanted)
+            for topic, first in begin_unread(self.task, reader, wanted).items():
+                self.report("begins_late", {"task": str(self), "topic": topic, "offset": first})
         finally:
             reader.close()
 

@@ -72,6 +72,8 @@ class Task:
         self.position: dict[str, int] = {
             topic.name: settings.start_of(topic.name, partition) for topic in sub.inputs
         }
+        self.unread = {name for name in self.position if f"{name}/{partition}" not in settings.starts}
+        """Inputs in which it has no position yet, and is not told where to begin."""
         self.topic_ids: dict[str, str] = {}  # Kafka's of its inputs, as far as it told them
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}
         self.void: Counter[str] = Counter()
@@ -373,6 +375,10 @@ class Task:
         self.pending = snapshot.outputs + self.pending
         self.store.put_back(snapshot.changes)
         self.declaring.put_back(snapshot.before)
+
+    def stood(self) -> dict[str, int]:
+        """Its positions, of those inputs that it has read before."""
+        return {name: at for name, at in self.position.items() if name not in self.unread}
 
     def restore(self, position: dict[str, Any]) -> None:
         """Stand where the position record stands; the store has been loaded before."""

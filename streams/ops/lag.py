@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from joins.clock import NEG_INF, POS_INF
 from schemas.headers import WRITER, texts
-from streams.engine.ends import Ends
+from streams.engine.ends import EARLIEST, LATEST, Ends
 from streams.engine.guard import Counts, headers_of
 from streams.engine.mover import READ, Place
 from streams.engine.plan import planned_selection
@@ -135,12 +135,20 @@ def lag_of(selection: Selection, settings: EngineSettings) -> Lag:
     )  # fmt: skip
     hints = _hints(selection, settings, kafka, places)
     stable, ends = _ends(kafka, places, committed=True), _ends(kafka, places, committed=False)
+    new = [
+        Place(topic.name, partition)
+        for sub in selection.run
+        for partition in range(settings.tasks_of(sub))
+        for topic in sub.inputs
+        if topic.name not in _position(stands.get(Place(settings.changelog(sub.name), partition)))
+    ]
+    firsts = _ends(kafka, new, committed=True, what=EARLIEST)
     inputs: list[InputLag] = []
     tasks: list[TaskLag] = []
     for sub in selection.run:
         for partition in range(settings.tasks_of(sub)):
             stand = stands.get(Place(settings.changelog(sub.name), partition))
-            task = _Task(selection, sub, partition, settings, stand)
+            task = _Task(selection, sub, partition, settings, stand, firsts)
             inputs += [task.input(t.name, ends, stable, hints) for t in sub.inputs]
             tasks.append(task.task())
     open_ = [place for place in places if stable[place] < ends[place]]
@@ -157,9 +165,10 @@ class _Task:
         partition: int,
         settings: EngineSettings,
         stand: Mapping[str, Any] | None,
+        firsts: Mapping[Place, int],
     ) -> None:
         self.sub, self.partition, self.settings = sub, partition, settings
-        self.position: Mapping[str, int] = {} if stand is None else stand["position"]
+        self.position, self.firsts = _position(stand), firsts
         self.counts = {} if stand is None else stand["counts"]
         self.void: dict[str, int] = {} if stand is None else stand.get("void", {})
         self.published: int = NEG_INF if stand is None else stand["published"]
@@ -218,7 +227,8 @@ class _Task:
 
     def _stands(self, topic: str) -> int:
         """Its position, or where it will begin."""
-        return self.position.get(topic, self.settings.start_of(topic, self.partition))
+        told = self.settings.start_of(topic, self.partition)
+        return self.position.get(topic, max(told, self.firsts.get(Place(topic, self.partition), 0)))
 
     def _time(self, topic: str) -> tuple[int | None, bool]:
         if topic not in self.progress.timed:
@@ -226,6 +236,10 @@ class _Task:
         clock = self.progress.clock
         mark = _known(clock.partition_watermark(topic, self.partition))
         return mark, clock.is_idle(topic, self.partition)
+
+
+def _position(stand: Mapping[str, Any] | None) -> Mapping[str, int]:
+    return {} if stand is None else stand["position"]
 
 
 def _known(ts: int) -> int | None:
@@ -236,10 +250,12 @@ def _age(mark: int | None) -> float | None:
     return None if mark is None else round(time.time() - mark / 1000, 1)
 
 
-def _ends(kafka: Mapping[str, Any], places: list[Place], committed: bool) -> dict[Place, int]:
+def _ends(
+    kafka: Mapping[str, Any], places: list[Place], committed: bool, what: int = LATEST
+) -> dict[Place, int]:
     asking = Ends(kafka, committed)
     try:
-        return asking.ask(places, TIMEOUT_SECONDS)
+        return asking.ask(places, TIMEOUT_SECONDS, what)
     finally:
         asking.close()
 

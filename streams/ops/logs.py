@@ -33,6 +33,7 @@ LEVELS = {
     "standby_lost": "warning",
     "checkpoint_put_back": "warning",
     "misplaced": "warning",
+    "begins_late": "warning",
     "topic_ids_unknown": "warning",
     "durability": "warning",
     "held_by_transaction": "warning",
