@@ -126,6 +126,8 @@ def _told(driver: SinkDriver) -> str:
         parts.append(f"{driver.refused} refused, which are dead letters now")
     if driver.undecoded:
         parts.append(f"{driver.undecoded} that cannot be decoded were passed over")
+    if driver.unread:
+        parts.append(f"{driver.unread} offsets were deleted before they were read")
     return "; ".join(parts)
 
 

@@ -64,13 +64,18 @@ class Reader:
         A commit is answered before its markers are in the partitions, so the end that counts is
         that of the log, not the one that readers of committed records see.
         """
+        return all(position >= self.span(*place)[1] for place, position in list(self._next.items()))
+
+    def span(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset of a partition and its end, open transactions included.
+
+        Raises KafkaException.
+        """
         if self._ends is None:
             self._ends = Consumer(self._options)
-        for (topic, partition), position in list(self._next.items()):
-            place = TopicPartition(topic, partition)
-            if position < self._ends.get_watermark_offsets(place, timeout=15)[1]:
-                return False
-        return True
+        place = TopicPartition(topic, partition)
+        first, end = self._ends.get_watermark_offsets(place, timeout=15)
+        return int(first), int(end)
 
     def poll(self, seconds: float = 0.1, most: int = 1000) -> list[Read]:
         """The next records; control records are left out."""

@@ -65,8 +65,8 @@ class Gone(RuntimeError):
         super().__init__(
             f"{message.topic()}/{message.partition()} has no offset {after} any more, where its "
             "task stands: records were deleted before they were read, or the topic was made anew. "
-            "Make the results anew from what is left with `streams replay start NAME --partial`, and "
-            "keep records longer (docs/how-to/recover.md)"
+            "Make the results anew from what is left with `streams replay start NAME --partial`, "
+            "and keep records longer (docs/how-to/recover.md)"
         )
 
 

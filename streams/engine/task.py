@@ -72,7 +72,9 @@ class Task:
         self.position: dict[str, int] = {
             topic.name: settings.start_of(topic.name, partition) for topic in sub.inputs
         }
-        self.unread = {name for name in self.position if f"{name}/{partition}" not in settings.starts}
+        self.unread = {
+            name for name in self.position if f"{name}/{partition}" not in settings.starts
+        }
         """Inputs in which it has no position yet, and is not told where to begin."""
         self.topic_ids: dict[str, str] = {}  # Kafka's of its inputs, as far as it told them
         self.counts: dict[str, Counts] = {topic.name: Counts() for topic in sub.inputs}

@@ -70,7 +70,7 @@ class SinkDriver(threading.Thread):
         """Topics that say the same in every partition: one of them is enough."""
         self.patience = Patience(self._meanwhile, say, give_up_after)
         self.error: Exception | None = None
-        self.undecoded = self.written = self.refused = 0
+        self.undecoded = self.written = self.refused = self.unread = 0
         self._stop_asked, self._at_end = threading.Event(), threading.Event()
         self._at_end.set()
         self._every = min((getattr(s, "flush_seconds", FLUSH_SECONDS) for s in sinks), default=1.0)
@@ -136,7 +136,36 @@ class SinkDriver(threading.Thread):
             known = [offsets.get(place, group.get(place)) for offsets in stored]
             first = self._first(place) if None in known else 0
             found[place] = min((first if one is None else one for one in known), default=0)
-        return found
+        return self._there(found)
+
+    def _there(self, wanted: dict[Place, int]) -> dict[Place, int]:
+        """Where to begin with what is there: says what is gone, raises where nothing fits."""
+        gone: list[str] = []
+        for place, stands in wanted.items():
+            first, end = self._patiently(partial(self._span, place))
+            if stands > end:
+                raise Permanent(
+                    f"the target stands at offset {stands} of {place[0]}/{place[1]}, which ends at "
+                    f"{end}: the topic was made anew, and versions of rows are offsets of the old",
+                    "empty the target, its positions included, or take another one",
+                )
+            if stands < first:
+                self.unread += first - stands
+                gone.append(f"{place[0]}/{place[1]} {stands} to {first - 1}")
+                wanted[place] = first
+        if gone:
+            self.say(
+                "deleted before they were read here, so what they held is not in the target (some "
+                f"may have been watermarks only): offsets {', '.join(gone)}"
+            )
+        return wanted
+
+    def _span(self, place: Place) -> tuple[int, int]:
+        try:
+            return self.reader.span(*place)
+        except KafkaException as error:
+            cause = f"nobody tells where {place[0]}/{place[1]} begins: {error.args[0].str()}"
+            raise Retryable(cause, "see that the broker runs") from error
 
     def _first(self, place: Place) -> int:
         """Where to begin with a partition that no sink and no group knows anything of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -118,7 +119,18 @@ def _who(wire: WireSettings) -> str | None:
         if not getattr(wire, name):
             other = ", or name a file with kafka.oauth_token_location" * (name == "oauth_url")
             return f"kafka.{name} is missing for OAUTHBEARER: {_how(name)}{other}"
-    if not str(wire.oauth_url).startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    return _address(str(wire.oauth_url))
+
+
+def _address(url: str) -> str | None:
+    """Where the secret goes: encrypted, or no further than this machine."""
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    except ValueError:
+        scheme = host = None
+    if not host or scheme not in ("http", "https"):
+        return "kafka.oauth_url is no address: write https://HOST/PATH"
+    if scheme == "http" and host not in ("127.0.0.1", "::1", "localhost"):
         return "kafka.oauth_url would send the secret in the clear: write https://HOST/PATH"
     return None
 

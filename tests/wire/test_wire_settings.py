@@ -37,10 +37,17 @@ SENT = {"oauth_url": "https://h/t", "oauth_client_id": "c", "oauth_client_secret
         ({"protocol": "SSL", "key_location": "k"}, "a certificate needs its key"),
         ({"protocol": "SSL", "ca_location": "/no/ca.pem"}, "there is no file /no/ca.pem"),
         ({"protocol": "SASL_SSL", "mechanism": "OAUTHBEARER"}, "kafka.oauth_url is missing"),
-        (
-            {"protocol": "SASL_SSL", "mechanism": "OAUTHBEARER", **SENT,
-             "oauth_url": "http://issuer.example/t"},
-            "would send the secret in the clear",
+        *(
+            ({"protocol": "SASL_SSL", "mechanism": "OAUTHBEARER", **SENT, "oauth_url": url}, words)
+            for url, words in (
+                ("http://issuer.example/t", "would send the secret in the clear"),
+                ("http://localhost.evil.example/t", "would send the secret in the clear"),
+                ("http://127.0.0.1.evil.example/t", "would send the secret in the clear"),
+                ("http://127.0.0.1@evil.example/t", "would send the secret in the clear"),
+                ("https:///t", "is no address"),
+                ("file:///etc/passwd", "is no address"),
+                ("http://[::1", "is no address"),
+            )
         ),
         (
             {"protocol": "SASL_SSL", "mechanism": "OAUTHBEARER", **SENT,
