@@ -76,5 +76,5 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retries: int = 2
     """How often a failing record is tried again before it is dead-lettered."""
     breaker: int = 100
-    """Records that a step fails on in a row, with the same error, until its task takes back what is
-    not yet committed of them, stops reading and tries again every 10 s; 0: all are dead letters."""
+    """Records that a step fails on in a row, of those that come to it, until its task takes back
+    what it can of them, stops reading and tries again every 10 s; 0: all are dead letters."""

@@ -1,15 +1,17 @@
 """A step that fails on everything: not the records are wrong, so they are no dead letters.
 
-One record that a step fails on is poison, and goes to the dead letters. When a step fails with the
-same error on one record after the other, it lacks something that it needs (a file, memory, a
-service), or its code is wrong. Then its task stops at the first of them, reads nothing more, keeps
-everything, says so, and tries again from time to time.
+One record that a step fails on is poison, and goes to the dead letters. When a step fails on one
+record after the other, of those that come to it, it lacks something that it needs (a file, memory,
+a service, in whatever words that may fail), or its code is wrong. Then its task stops at the first
+of them that can still be taken back, reads nothing more, keeps everything, says so, and tries again
+from time to time.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from streams.engine.guard import Message
@@ -37,43 +39,39 @@ class Broken(RuntimeError):
         }
 
 
-class Failure(NamedTuple):
-    """What one record came to grief on."""
-
-    step: str
-    error: str
-
-
-class Streak:
-    """Failures of one kind, one after the other, and how to go back to before the first."""
+class Streaks:
+    """Each step's failures in a row, and how to go back to before the first of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._failure: Failure | None = None
-        self.length = 0
+        self._lengths: Counter[str] = Counter()
         self.first: int | None = None
         """Offset of the first of them that can still be taken back."""
         self.mark: Any = None
         """What the task was like before it."""
 
-    def clear(self) -> None:
-        """A record went through the steps, or those that failed are tried again."""
-        self.length, self._failure = 0, None
-        self.settle()
+    def passed(self, steps: Iterable[str]) -> None:
+        """Records went through these steps: they work. What others failed on is still a streak."""
+        for step in steps:
+            self._lengths.pop(step, None)
+            self.settle()
 
     def settle(self) -> None:
         """What was done so far stays."""
         self.first = self.mark = None
 
-    def add(self, failure: Failure, offset: int, mark: Callable[[], Any]) -> bool:
-        """Count a record that was given up; whether there were too many of them."""
-        if failure != self._failure:
-            self._failure, self.length = failure, 0
-            self.settle()
-        self.length += 1
+    def add(self, step: str, offset: int, mark: Callable[[], Any]) -> int:
+        """Count a record that was given up; how many it were, once there are too many."""
+        self._lengths[step] += 1
         if self.first is None:
             self.first, self.mark = offset, mark()
-        return 0 < self._limit <= self.length
+        length = self._lengths[step]
+        return length if 0 < self._limit <= length else 0
+
+    def clear(self) -> None:
+        """Those that failed are tried again."""
+        self._lengths.clear()
+        self.settle()
 
 
 class Part(NamedTuple):

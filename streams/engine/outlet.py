@@ -28,6 +28,8 @@ class TaskEmit:
         self._route, self._fan = route, fan
         self.inbox: dict[str, Any] = {}
         self.step = "decode"
+        self.entered: list[str] = []
+        """The steps that had something of this batch."""
         self.refused: list[Refusal] = []
         self.filtered_count = 0
         self.nothing: list[tuple[str, Event]] = []
@@ -40,11 +42,12 @@ class TaskEmit:
         """A batch follows: ``inputs`` are the events that came from Kafka."""
         self.inputs, self._open, self.inbox = inputs, None, inbox
         self.step, self.refused, self.filtered_count = "decode", [], 0
-        self.nothing = []
+        self.nothing, self.entered = [], []
 
     def enter(self, step: Step) -> None:
         """``step`` runs now."""
         self.step = step.name
+        self.entered.append(step.name)
         self._writes = frozenset(topic.name for topic in step.writes)
 
     def __call__(self, topic: Topic, event: Event) -> None:

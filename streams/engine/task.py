@@ -21,7 +21,7 @@ from schemas.errors import BadHeaders
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.admission import Admission
-from streams.engine.breaker import Broken, Failure, Streak
+from streams.engine.breaker import Broken, Streaks
 from streams.engine.declaring import Declaring
 from streams.engine.emit import Fan, Pending, Snapshot
 from streams.engine.guard import (
@@ -84,7 +84,7 @@ class Task:
         writers = {t.name: tuple(s.name for s in topology.writers(t.name)) for t in sub.inputs}
         self.progress = Progress(sub, writers, partition, settings)
         self.writer = Writer(sub.name, settings.generation, partition, settings.tasks_of(sub))
-        self.streak = Streak(settings.breaker)
+        self.streaks = Streaks(settings.breaker)
         self.pending: list[Pending | Fan] = []
         self.sequence = 0
         self.advanced = NEG_INF
@@ -145,36 +145,43 @@ class Task:
             return False
 
     def _run(self, topic: Topic, messages: Sequence[Message]) -> None:
-        """Process a run of records at once; on failure by halves, so that only poison is lost."""
-        self.streak.settle()
-        if messages:
-            self._halve(topic, messages)
+        """Process a run of records at once; on failure in parts, so that only poison is lost.
 
-    def _halve(self, topic: Topic, messages: Sequence[Message]) -> None:
-        if len(messages) == 1:
-            self._isolate(topic, messages[0])
-        elif self._try(topic, messages) is not None:
-            half = len(messages) // 2
-            self._halve(topic, messages[:half])
-            self._halve(topic, messages[half:])
+        Parts shrink where something fails and grow again behind it: so much poison costs each good
+        record a few attempts at most.
+        """
+        self.streaks.settle()
+        begin, size = 0, len(messages)
+        while begin < len(messages):
+            part = messages[begin : begin + size]
+            if len(part) == 1:
+                size = 2 if self._isolate(topic, part[0]) else 1
+            elif self._try(topic, part) is None:
+                size = 2 * len(part)
+            else:
+                size = len(part) // 2
+                continue
+            begin += len(part)
 
-    def _isolate(self, topic: Topic, message: Message) -> None:
+    def _isolate(self, topic: Topic, message: Message) -> bool:
+        """Try one record until it goes through, or has to be put aside."""
         for _ in range(self.settings.retries + 1):
             error = self._try(topic, [message])
             if error is None:
-                return
-        kind = type(error).__name__
-        failure, detail = Failure(self.step, kind), f"{kind}: {error}"
-        if self.streak.add(failure, message.offset() or 0, self._mark):
-            self._break(topic, detail)
+                return True
+        detail = f"{type(error).__name__}: {error}"
+        length = self.streaks.add(self.step, message.offset() or 0, self._mark)
+        if length:
+            self._break(topic, detail, length)
         self.dead(topic, message, self.step, "step_failed", detail)
+        return False
 
-    def _break(self, topic: Topic, detail: str) -> None:
+    def _break(self, topic: Topic, detail: str, length: int) -> None:
         """Go back to before the first record that failed; raises Broken."""
-        streak = self.streak
-        broken = Broken(self.step, detail, topic.name, streak.first or 0, streak.length)
-        self._restore(streak.mark)
-        streak.clear()
+        streaks = self.streaks
+        broken = Broken(self.step, detail, topic.name, streaks.first or 0, length)
+        self._restore(streaks.mark)
+        streaks.clear()
         raise broken
 
     def _try(self, topic: Topic, messages: Sequence[Message]) -> Exception | None:
@@ -222,7 +229,7 @@ class Task:
     def _use(self, topic: Topic, size: int) -> None:
         if size:
             self._steps()
-            self.streak.clear()
+            self.streaks.passed(self._emit.entered)
         counts, repeated = self.counts[topic.name], self._nothing(topic)
         counts.read += size
         counts.filtered += self._emit.filtered_count

@@ -127,7 +127,7 @@ def _address(url: str) -> str | None:
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     except ValueError:
-        scheme = host = None
+        scheme, host = "", None
     if not host or scheme not in ("http", "https"):
         return "kafka.oauth_url is no address: write https://HOST/PATH"
     if scheme == "http" and host not in ("127.0.0.1", "::1", "localhost"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,12 @@ from streams.engine.step import Batch, Emit, Step, derived
 from streams.engine.task import Task
 from streams.engine.topology import Topology, build
 from streams.testing import Record
+from streams.topics import Topic
 from tests.engine.world import OBSERVED, OUT, SETTINGS, T0, label
 
 LIMIT = 5
 CODEC = Codec()
+CHOSEN: Topic[Any] = Topic("t.chosen", "txid", "every third", "ml.label.v1")
 TUNED = msgspec.structs.replace(SETTINGS, breaker=LIMIT, retries=1, partitions=1)
 
 
@@ -36,6 +39,8 @@ class Needy:
     def __init__(self) -> None:
         self.lacks: dict[int, Exception] = {}
         self.tried: Counter[int] = Counter()
+        """How often each was tried alone."""
+        self.attempts: Counter[int] = Counter()
 
     def lack(self, numbers: Iterable[int], error: Exception | None = None) -> None:
         """Fail on these."""
@@ -45,15 +50,27 @@ class Needy:
         """Say each event again."""
         for event in batch:
             number = int(event.value.subject, 16)
+            self.attempts[number] += 1
             self.tried[number] += len(batch.events) == 1
             if number in self.lacks:
                 raise self.lacks[number]
             state.put(("seen", event.id), 1)
             emit(OUT, derived("needy", event, OUT, event.value))
 
+    def step(self, reads: Topic[Any] = OBSERVED) -> Step:
+        """The step over an input."""
+        return Step("needy", (reads,), (OUT,), self.process)
+
     def topology(self) -> Topology:
         """It alone."""
-        return build((Step("needy", (OBSERVED,), (OUT,), self.process),))
+        return build((self.step(),))
+
+
+def choose(batch: Batch, state: Any, emit: Emit) -> None:
+    """Pass every third record on."""
+    for event in batch:
+        if int(event.value.subject, 16) % 3 == 0:
+            emit(CHOSEN, derived("choose", event, CHOSEN, event.value))
 
 
 def record(number: int) -> Record:
@@ -128,13 +145,29 @@ def test_poison_among_good_records_is_dead_letters() -> None:
     assert ([n for n in range(100) if not n % LIMIT], bad) == said(task)
 
 
-def test_different_errors_are_no_streak() -> None:
-    """What fails in ever other ways is poison: a step that lacks something fails in one way."""
+def test_a_service_that_is_away_fails_in_many_ways() -> None:
+    """Refused, then timed out, then reset: it is the step that fails, in whatever words."""
     needy = Needy()
     task = task_of(needy)
-    needy.lacks = {n: OSError() if n % 2 else ValueError() for n in range(20)}
-    task.process(OBSERVED.name, [record(n) for n in range(20)], 0, 20)
-    assert ([], list(range(20))) == said(task)
+    needy.lacks = {n: ConnectionRefusedError() if n % 2 else TimeoutError() for n in range(20)}
+    with pytest.raises(Broken, match="offset 0"):
+        task.process(OBSERVED.name, [record(n) for n in range(20)], 0, 20)
+    assert (([], []), 0) == (said(task), task.position[OBSERVED.name])
+
+
+def test_what_never_comes_to_a_step_does_not_show_that_it_works() -> None:
+    """Only a third of the records comes to the second step, which fails on each of them.
+
+    Letters from before the last record that went through stay; no more than the limit are written.
+    """
+    needy = Needy()
+    first = Step("choose", (OBSERVED,), (CHOSEN,), choose)
+    topology = build((first, needy.step(CHOSEN)))
+    task = Task(topology, topology.subs[0], 0, TUNED, CODEC)
+    needy.lack(range(60))
+    with pytest.raises(Broken, match=r"step needy failed on 5 records in a row, .* offset 12:"):
+        task.process(OBSERVED.name, [record(n) for n in range(60)], 0, 60)
+    assert (([], [0, 3, 6, 9]), 12) == (said(task), task.position[OBSERVED.name])
 
 
 def test_a_streak_goes_on_over_batches() -> None:
@@ -178,13 +211,27 @@ def test_the_breaker_can_be_left_out() -> None:
 
 
 def test_one_bad_record_among_many_costs_its_neighbours_little() -> None:
-    """A batch is halved around it: of 512 records, two are tried alone."""
+    """A batch is cut around it: of 512 records, two are tried alone."""
     needy = Needy()
     task = task_of(needy)
     needy.lack([300])
     task.process(OBSERVED.name, [record(n) for n in range(512)], 0, 512)
     assert (511, [300]) == (len(said(task)[0]), said(task)[1])
     assert {300: 2, 301: 1} == {n: tries for n, tries in needy.tried.items() if tries}
+
+
+def test_much_poison_costs_the_good_records_few_attempts() -> None:
+    """However it is spread: a good record among any poison is tried four times on average."""
+    for seed in range(20):
+        chance = random.Random(seed)
+        needy, size = Needy(), 512
+        bad = [n for n in range(size) if chance.random() < 0.5]
+        task = task_of(needy, msgspec.structs.replace(TUNED, breaker=0))
+        needy.lack(bad)
+        task.process(OBSERVED.name, [record(n) for n in range(size)], 0, size)
+        good = [n for n in range(size) if n not in bad]
+        assert (good, bad) == said(task)
+        assert sum(needy.attempts[n] for n in good) <= 4 * len(good)
 
 
 class Clock:
