@@ -32,6 +32,8 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a record to every partition of its outputs, so raise it where partitions are many."""
     max_pending: int = 200_000
     """Results that wait for a checkpoint; a task with more reads nothing until they are written."""
+    max_pending_bytes: int = 128 << 20
+    """The same in bytes of their values."""
     store: Literal["memory", "rocks"] = "memory"
     """Where tasks keep their state: in memory, or on local disk as a copy of the changelog
     (``streams[rocks]``), for state that is larger than memory and quicker to take up again."""

@@ -58,6 +58,45 @@ class Fan(msgspec.Struct, gc=False):
         return event
 
 
+class Outbox:
+    """What waits for the checkpoint, in order, and how many bytes of values that is."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Pending | Fan] = []
+        self.size = 0
+
+    def add(self, one: Pending | Fan) -> None:
+        """One more."""
+        self.waiting.append(one)
+        self.size += size_of(one)
+
+    def mark(self) -> tuple[int, int]:
+        """How it is now."""
+        return len(self.waiting), self.size
+
+    def back(self, mark: tuple[int, int]) -> None:
+        """As it was then."""
+        length, self.size = mark
+        del self.waiting[length:]
+
+    def take(self) -> list[Pending | Fan]:
+        """All of it: a checkpoint writes it."""
+        taken, self.waiting, self.size = self.waiting, [], 0
+        return taken
+
+    def put_back(self, taken: list[Pending | Fan]) -> None:
+        """The checkpoint failed: before what is newer."""
+        self.waiting = taken + self.waiting
+        self.size += sum(map(size_of, taken))
+
+
+def size_of(one: Pending | Fan) -> int:
+    """Bytes of values."""
+    if isinstance(one, Fan):
+        return sum(len(value) for _, _, value in one.rows)
+    return len(one.content.value or b"" if isinstance(one.content, Letter) else one.value)
+
+
 class Snapshot(msgspec.Struct):
     """All that one checkpoint writes."""
 

@@ -200,7 +200,7 @@ class Runner:
     def _write_ahead(self) -> None:
         """Write results as they come, where they may repeat and no more is waiting."""
         if not self.behind and not self.failures:
-            self.delivery.ahead(self.task.pending)
+            self.delivery.ahead(self.task.outbox.waiting)
 
     def _take(self, part: Part) -> bool:
         """Process records; False: a step fails on all of them, and they are kept."""
@@ -250,7 +250,8 @@ class Runner:
         An input waits that ran too far ahead (``max_skew``), and all of them wait while too many
         results do (``max_pending``), checkpoints fail, or a step fails on everything.
         """
-        waiting = len(self.task.pending) > self.settings.max_pending
+        length, size = self.task.outbox.mark()
+        waiting = length > self.settings.max_pending or size > self.settings.max_pending_bytes
         self.crowded = waiting or self.failures > PATIENCE
         stopped = self.crowded or self.breaker.broken is not None
         ahead = set(self.task.position) if stopped else self.task.ahead()

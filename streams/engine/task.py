@@ -23,7 +23,7 @@ from streams import topics
 from streams.engine.admission import Admission
 from streams.engine.breaker import Broken, Streaks
 from streams.engine.declaring import Declaring
-from streams.engine.emit import Fan, Pending, Snapshot
+from streams.engine.emit import Fan, Outbox, Pending, Snapshot
 from streams.engine.guard import (
     Counts,
     Message,
@@ -85,7 +85,7 @@ class Task:
         self.progress = Progress(sub, writers, partition, settings)
         self.writer = Writer(sub.name, settings.generation, partition, settings.tasks_of(sub))
         self.streaks = Streaks(settings.breaker)
-        self.pending: list[Pending | Fan] = []
+        self.outbox = Outbox()
         self.sequence = 0
         self.advanced = NEG_INF
         self.declaring = Declaring()
@@ -205,11 +205,11 @@ class Task:
 
     def _mark(self) -> tuple[Any, ...]:
         counts = {name: msgspec.structs.replace(c) for name, c in self.counts.items()}
-        return len(self.pending), self.sequence, counts, self.progress.clock.dump(), self.void
+        return self.outbox.mark(), self.sequence, counts, self.progress.clock.dump(), self.void
 
     def _restore(self, before: tuple[Any, ...]) -> None:
-        size, self.sequence, self.counts, clock, self.void = before
-        del self.pending[size:]
+        outputs, self.sequence, self.counts, clock, self.void = before
+        self.outbox.back(outputs)
         self.progress.clock.load(clock)
         self.store.undo()
 
@@ -304,7 +304,7 @@ class Task:
             event.correction = True
         if topic.stored:
             value = self.codec.encode(event.type, event.value)
-            self.pending.append(Pending(topic, event, value))
+            self.outbox.add(Pending(topic, event, value))
         if topic.name in self._inner and not topic.broadcast:
             inbox.setdefault(topic.name, []).append(event)
 
@@ -320,7 +320,7 @@ class Task:
         key_of, encode = topic.key_of, self.codec.encoder(topic.event_type or "")
         content = [(part, key_of(value), encode(value)) for part, value in rows]
         late = cause.ts < self.declaring.published
-        self.pending.append(Fan(topic, step, cause, self.sequence + 1, late, content))
+        self.outbox.add(Fan(topic, step, cause, self.sequence + 1, late, content))
         self.sequence += len(content)
 
     # Letters --------------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ class Task:
         counts.dead_letters += 1
         reader = reader_headers("dl", self.reader, self.sub.version(step))
         content = dead_letter(message, step, cause, detail, reader)
-        self.pending.append(Pending(topics.dead_letters, content))
+        self.outbox.add(Pending(topics.dead_letters, content))
 
     def late(self, topic: Topic, message: Message, late: Late) -> None:
         counts = self.counts[topic.name]
@@ -353,7 +353,7 @@ class Task:
         step = next(s.name for s in self.sub.steps if topic in s.reads)
         reader = reader_headers("late", self.reader, self.sub.version(step))
         content = late_letter(message, step, late, reader)
-        self.pending.append(Pending(topics.late_records, content))
+        self.outbox.add(Pending(topics.late_records, content))
 
     # Time and checkpoints -------------------------------------------------------------------------
 
@@ -375,13 +375,11 @@ class Task:
         before = self.declaring.stands
         declares = self.declaring.take(self.own_watermark(), self.progress.all_idle)
         changes = self.store.take_changes()
-        snapshot = Snapshot(self.pending, changes, position_of(self), declares, before)
-        self.pending = []
-        return snapshot
+        return Snapshot(self.outbox.take(), changes, position_of(self), declares, before)
 
     def put_back(self, snapshot: Snapshot) -> None:
         """The checkpoint failed: its content goes with the next one."""
-        self.pending = snapshot.outputs + self.pending
+        self.outbox.put_back(snapshot.outputs)
         self.store.put_back(snapshot.changes)
         self.declaring.put_back(snapshot.before)
 
@@ -397,4 +395,4 @@ class Task:
     def dirty(self) -> bool:
         """Whether there is anything to write beside positions: outputs, state, news of time."""
         news = self.declaring.news(self.own_watermark(), self.progress.all_idle)
-        return bool(self.pending or self.store.dirty or news)
+        return bool(self.outbox.waiting or self.store.dirty or news)

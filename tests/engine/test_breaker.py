@@ -93,7 +93,7 @@ def said(task: Task) -> tuple[list[int], list[int]]:
     """Which labels were passed on, and which are dead letters, not yet committed."""
     outputs: list[int] = []
     dead: list[int] = []
-    for pending in task.pending:
+    for pending in task.outbox.waiting:
         assert isinstance(pending, Pending)
         if pending.topic is topics.dead_letters:
             why = dict(pending.content.headers)  # type: ignore[union-attr]
