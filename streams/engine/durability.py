@@ -42,6 +42,8 @@ class Kept(NamedTuple):
     """Whether the topic is declared to be stamped by the broker."""
     local: bool = False
     """Whether a copy of it on local disk may lag behind by half a day."""
+    brokers: int = 1
+    """How many there are."""
 
     def says(self, name: str) -> str:
         """One of its settings."""
@@ -71,10 +73,13 @@ def findings(topics: Iterable[Kept]) -> list[Finding]:
 UNSYNCED = "may elect a leader that lacks acknowledged records"
 UNWRITABLE = "has fewer replicas than it wants in sync"
 ALONE = "acknowledges what a single broker has"
+SINGLE = "is on one broker of several: what that one loses is lost, and nobody works without it"
+HIDDEN = "have settings that we may not see: nobody knows whether they keep what is acknowledged"
 FORGETS = "is a changelog and forgets state by age"
 REVIVES = (
     "forgets deletions before a copy on local disk has read them, so that they would live again"
 )
+COPIES = "give it three replicas (kafka-reassign-partitions)"
 CLOCKS = (
     "carries its producers' clocks: where one is wrong, retention deletes too early, and records "
     "without ce_time have a wrong time"
@@ -87,8 +92,12 @@ def _findings(topic: Kept) -> Iterable[Finding]:
         yield _set(topic, UNSYNCED, "unclean.leader.election.enable=false", True)
     if least > topic.replicas:
         yield _set(topic, UNWRITABLE, f"min.insync.replicas={topic.replicas}", False)
-    if least < 2 < topic.replicas:
-        yield _set(topic, ALONE, "min.insync.replicas=2", False)
+    if topic.replicas == 1 < topic.brokers:
+        yield Finding(topic.name, SINGLE, f"{COPIES}, then set min.insync.replicas=2", False)
+    if topic.settings and least < 2 <= topic.replicas:
+        more = f"{COPIES}, and " if topic.replicas == 2 else ""
+        found = _set(topic, ALONE, "min.insync.replicas=2", False)
+        yield found._replace(remedy=more + found.remedy)
     if topic.changelog and topic.says("cleanup.policy") not in ("", "compact"):
         yield _set(topic, FORGETS, "cleanup.policy=compact", True)
     if topic.local and int(topic.says("delete.retention.ms") or DAY_MS) < DAY_MS:
@@ -105,13 +114,14 @@ def _set(topic: Kept, cause: str, setting: str, fatal: bool) -> Finding:
 def look(selection: Selection, settings: EngineSettings) -> list[Finding]:
     """What is not fatal of the topics of this selection; raises NotKept for what is.
 
-    A principal that may not see the settings of a topic sees nothing wrong with it. Raises
-    KafkaException when no broker answers.
+    Settings that we may not see are a finding of their own. Raises KafkaException when no broker
+    answers.
     """
     client = admin_client(settings)
     needed = {t.name: t.append_time for s in selection.run for t in (*s.inputs, *s.outputs)}
     logs = {settings.changelog(sub.name) for sub in selection.run}
-    listed = client.list_topics(timeout=TIMEOUT_SECONDS).topics
+    cluster = client.list_topics(timeout=TIMEOUT_SECONDS)
+    listed = cluster.topics
     names = sorted((needed.keys() | logs) & listed.keys())
     configs = _configs(client, names)
     found = findings(
@@ -122,12 +132,19 @@ def look(selection: Selection, settings: EngineSettings) -> list[Finding]:
             name in logs,
             needed.get(name, False),
             settings.store == "rocks" and name in logs,
+            len(cluster.brokers),
         )
         for name in names
     )
     if found and found[0].fatal:
         raise NotKept(f"topic {found[0].topic} {found[0].cause}", found[0].remedy)
-    return found
+    hidden = [name for name in names if name not in configs]
+    return found + ([_hidden(hidden)] if hidden else [])
+
+
+def _hidden(names: list[str]) -> Finding:
+    words = "give our principal DESCRIBE_CONFIGS on them (`streams topics acls worker` prints it)"
+    return Finding(", ".join(names), HIDDEN, words, False)
 
 
 def _configs(client: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -26,6 +26,8 @@ Operation = Literal[
     "READ", "WRITE", "DESCRIBE", "CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS"
 ]  # fmt: skip
 ASK_SECONDS = 15.0
+TO_SEE: Operation = "DESCRIBE_CONFIGS"
+"""What shows whether the settings of a topic keep it safe: without it a worker runs unwarned."""
 
 
 class Right(msgspec.Struct, frozen=True, order=True):
@@ -46,6 +48,8 @@ def of_worker(selection: Selection, settings: EngineSettings) -> list[Right]:
     found = {right for sub in selection.run for right in of_tasks(sub, settings)}
     known = {right.name for right in found if right.kind == "topic"}
     found |= {Right("topic", name, "DESCRIBE") for name in _looked_at(selection, settings) - known}
+    used = known - {dead_letters.name, late_records.name}
+    found |= {Right("topic", name, TO_SEE) for name in used}
     return sorted(found | _groups(selection))
 
 
@@ -82,14 +86,15 @@ def _groups(selection: Selection) -> set[Right]:
 
 
 def check_rights(selection: Selection, settings: EngineSettings) -> None:
-    """Raise NoRight with every right on topics and groups that a worker lacks.
+    """Raise NoRight with every right on topics and groups without which a worker cannot work.
 
     Only the broker knows of transactional ids: taking one is what shows it. A broker that does not
     say what we may do is believed to let us.
     """
     if settings.kafka.get("security.protocol", "PLAINTEXT") == "PLAINTEXT":
         return
-    lacking = missing(_client(settings), of_worker(selection, settings))
+    needed = [right for right in of_worker(selection, settings) if right.operation != TO_SEE]
+    lacking = missing(_client(settings), needed)
     if lacking:
         raise _without(lacking, f"on the broker at {settings.bootstrap}")
 

@@ -41,6 +41,7 @@ def test_a_single_broker_is_as_safe_as_it_can_be() -> None:
         (kept(cleanup_policy="compact,delete"), "cleanup.policy=compact", True),
         (kept(delete_retention_ms="1000"), "delete.retention.ms=86400000", True),
         (kept(min_insync_replicas="1"), "min.insync.replicas=2", False),
+        (kept(2, min_insync_replicas="1"), "min.insync.replicas=2", False),
         (kept(message_timestamp_type="CreateTime"), "message.timestamp.type=LogAppendTime", False),
     ],
 )
@@ -53,6 +54,16 @@ def test_what_can_lose_something_is_named_with_its_remedy(
         finding.fatal,
         f"kafka-configs --alter --topic t --add-config {setting})" in finding.remedy,
     )
+
+
+def test_a_single_copy_is_told_where_there_could_be_more() -> None:
+    """One replica on three brokers, whether or not we may see its settings."""
+    alone = Kept("t", 1, {**SAFE, "min.insync.replicas": "1"}, brokers=3)
+    for topic in (alone, alone._replace(settings={})):
+        (finding,) = findings([topic])
+        assert not finding.fatal
+        assert finding.remedy.startswith("give it three replicas (kafka-reassign-partitions)")
+    assert [] == findings([alone._replace(brokers=1)])
 
 
 def test_the_fatal_come_first() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.engine.rights import Right, check_rights
+from streams.engine.durability import HIDDEN, look
+from streams.engine.rights import TO_SEE, Right, check_rights
 from streams.wire.errors import NoRight
 from tests.kafka.world import until
 from tests.wire.guarded import Guarded
@@ -47,12 +48,23 @@ def test_the_least_rights_carry_a_worker(shop: Shop) -> None:
 def test_each_right_is_needed_and_named(guarded: Guarded, shop: Shop) -> None:
     """Without any single right on a topic or its group a worker does not begin, and says which."""
     assert "" == told(shop)
-    named = [right for right in worker_rights(shop) if not right.prefixed]
+    named = [r for r in worker_rights(shop) if not r.prefixed and r.operation != TO_SEE]
     assert {"topic", "group"} == {right.kind for right in named}
     for right in named:
         guarded.take(bindings([right]))
         assert f"we have no right to {right} (1 rights" in told(shop)
         guarded.allow(bindings([right]))
+
+
+def test_settings_that_it_may_not_see_are_told(guarded: Guarded, shop: Shop) -> None:
+    """Whether its topics are safe is a right of its own: without it a worker runs, and says so."""
+    assert [] == [f for f in look(shop.selection, shop.settings(shop.wire)) if f.cause == HIDDEN]
+    rights = [right for right in worker_rights(shop) if right.operation == TO_SEE]
+    guarded.take(bindings(rights))
+    found = look(shop.selection, shop.settings(shop.wire))
+    guarded.allow(bindings(rights))
+    (finding,) = [f for f in found if f.cause == HIDDEN]
+    assert sorted(right.name for right in rights) == finding.topic.split(", ")
 
 
 def test_the_transactional_id_is_named(guarded: Guarded, shop: Shop) -> None:
