@@ -15,6 +15,8 @@ from streams.engine.guard import Message, as_bytes, headers_of, unreadable
 from streams.topics import Topic
 
 Read = Callable[[Message], Event]
+BY_BROKER = 2
+"""A record's time is that of its append, and no producer's (librdkafka's name for it)."""
 
 
 class Elsewhere(SchemaError):
@@ -36,7 +38,7 @@ def reader(topic: Topic, codec: Codec, taker: bytes = b"") -> Read:
     keyed, places = topic.by != "any", _Places(topic.name)
 
     def read(message: Message) -> Event:
-        append_ts = message.timestamp()[1]
+        kind, append_ts = message.timestamp()
         try:
             headers = message.headers()
         except SystemError as error:
@@ -55,8 +57,8 @@ def reader(topic: Topic, codec: Codec, taker: bytes = b"") -> Read:
         if found:
             event = from_headers(found, key, own, append_ts, name)
             event.value = value
-            if event.ingest_ts is None:
-                event.ingest_ts = append_ts
+            if event.ingest_ts is None or (kind == BY_BROKER and append_ts < event.ingest_ts):
+                event.ingest_ts = append_ts  # what the broker has cannot have come to us later
         else:
             event = Event(own, key, append_ts, "assert", value, False, name, None, append_ts)
         if source:

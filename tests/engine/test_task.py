@@ -9,6 +9,8 @@ import pytest
 
 from schemas.envelope import Event
 from schemas.events import Label
+from schemas.headers import to_headers
+from schemas.wire import Codec
 from streams import topics
 from streams.engine.emit import RECORD_ROOM, Snapshot
 from streams.engine.position import OtherVersion
@@ -16,7 +18,8 @@ from streams.engine.remade import Remade
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Step, derived
 from streams.engine.task import StepFailed, Task
-from streams.testing import TopologyDriver
+from streams.engine.topology import build
+from streams.testing import Record, TopologyDriver
 from tests.engine.world import (
     DECLARED,
     LAST,
@@ -32,6 +35,7 @@ from tests.engine.world import (
     letters,
     obey,
     repeat,
+    steps,
     subjects,
 )
 
@@ -223,13 +227,39 @@ def test_a_result_too_large_for_its_topic_becomes_a_letter_in_every_form() -> No
 
 
 def test_an_event_too_far_ahead_of_its_arrival_is_refused() -> None:
-    """``future_cap`` is inclusive; it is the producer's time that counts, else the broker's."""
+    """``future_cap`` is inclusive; it is its first producer's time that counts."""
     world = driver()
     at(world, 1000, 1, ingest_ts=T0)
     at(world, 1001, 2, ingest_ts=T0)
     assert [1] == subjects(world)
     (why,) = letters(world, topics.dead_letters)
     assert ("future", "1001 ms ahead of its arrival") == (why["dl.cause"], why["dl.detail"])
+
+
+def test_a_producer_whose_clock_is_ahead_moves_no_watermark() -> None:
+    """Both of its times are ahead, but the broker took the record when it did.
+
+    ::
+
+        broker's time   T0         T0 + 10     T0 + 20
+        record          T0, ok     T0 + 2000   T0 + 15, not late
+        says it came    T0         T0 + 2000   T0 + 20
+    """
+    topology = build(steps(OBSERVED))
+    task = Task(topology, topology.subs[0], 0, SETTINGS, Codec())
+    records = []
+    for offset, (now, ts) in enumerate(((0, 0), (10, 2000), (20, 15))):
+        value = label(offset)
+        event = Event("", value.subject, T0 + ts, "assert", value, type="ml.label.v1")
+        event.ingest_ts = T0 + max(ts, now)
+        headers = [h for h in to_headers(event) if h[0] != "ce_id"]
+        content = Codec().encode(event.type, value)
+        place = (OBSERVED.name, 0, offset)
+        records.append(Record(place, value.subject.encode(), content, headers, T0 + now))
+    task.process(OBSERVED.name, records, 0, 3)
+    counts = task.counts[OBSERVED.name]
+    assert (3, 2, 1, 0) == (counts.read, counts.used, counts.dead_letters, counts.late)
+    assert task.progress.watermark < T0 + 20
 
 
 def test_only_blocks_may_be_hours_ahead() -> None:
