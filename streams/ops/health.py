@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -28,7 +29,7 @@ from streams.ops.held import Held
 from streams.ops.metrics import registry
 from streams.ops.outage import Outage
 from streams.ops.transactions import CannotAsk, holders
-from streams.ops.watching import Stalls, Watch, Worker
+from streams.ops.watching import Stalls, Unread, Watch, Worker
 from streams.wire.approach import refusal
 from streams.wire.errors import no_right
 
@@ -71,14 +72,15 @@ def bind(address: str) -> socket.socket:
     return taken
 
 
-def alive(worker: Worker, stalls: Stalls) -> list[Check]:
+def alive(worker: Worker, stalls: Stalls, unread: Unread) -> list[Check]:
     """Whether the worker is worth keeping: false means that only a restart helps."""
-    stuck = sorted(stalls.stuck().items())
+    stuck, left = sorted(stalls.stuck().items()), unread.stuck()
     words = [f"{sub}/{partition} for {seconds:.0f} s" for (sub, partition), seconds in stuck]
     return [
         Check("event_loop", True, "answers"),
         _check("mover", worker.mover_runs(), "runs", "its thread has ended"),
         _check("checkpoints", not stuck, "progress", f"stuck: {', '.join(words)}"),
+        _check("reading", not left, "progress", f"nothing comes of {_some(left)}"),
     ]
 
 
@@ -100,6 +102,11 @@ def ready(worker: Worker) -> list[Check]:
     ]
 
 
+def _some(places: Iterable[Place]) -> str:
+    names = [f"{name}/{partition}" for name, partition in sorted(places)]
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+
+
 def _check(name: str, ok: bool, good: str, bad: str) -> Check:
     return Check(name, ok, good if ok else bad)
 
@@ -108,10 +115,15 @@ class Looking(Service):
     """Looks at the tasks every second and asks the broker whether it is there."""
 
     def __init__(
-        self, worker: Worker, stalls: Stalls, settings: EngineSettings, **more: Any
+        self,
+        worker: Worker,
+        stalls: Stalls,
+        unread: Unread,
+        settings: EngineSettings,
+        **more: Any,
     ) -> None:
         super().__init__(**more)
-        self.worker, self.stalls = worker, stalls
+        self.worker, self.stalls, self.unread = worker, stalls, unread
         self._kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         self._ends, self._stable = Ends(self._kafka), Ends(self._kafka, committed=True)
         self._stands: dict[Place, int] | None = None
@@ -126,21 +138,26 @@ class Looking(Service):
                 inputs = [place for place, _ in self.worker.inputs()] or [self._first]
                 await asyncio.get_running_loop().run_in_executor(None, self._probe, inputs)
             self.stalls.look()
+            self.unread.look()
             self._end_if_stuck()
             self._look_who_holds()
             number += 1
             await self.sleep(LOOK_SECONDS)
 
     def _end_if_stuck(self) -> None:
-        stuck = self.stalls.stuck()
+        stuck, left = self.stalls.stuck(), self.unread.stuck()
         if stuck and not self.should_stop:
-            first = ", ".join(f"{sub}/{partition}" for sub, partition in sorted(stuck)[:3])
-            tasks = first if len(stuck) < 4 else f"{len(stuck)} tasks ({first}, ...)"
             end_process(
                 EXIT_STALLED,
-                f"{tasks}: nothing was checkpointed for {max(stuck.values()):.0f} s, though the "
-                "broker answers: the log says why; brokers that are slower than that need a "
+                f"{_some(stuck)}: nothing was checkpointed for {max(stuck.values()):.0f} s, though "
+                "the broker answers: the log says why; brokers that are slower than that need a "
                 "greater engine.stall_ms",
+            )
+        if left and not self.should_stop:
+            end_process(
+                EXIT_STALLED,
+                f"{_some(left)}: nothing was read for {max(left.values()):.0f} s, though there are "
+                "records and the broker answers (engine.stall_ms)",
             )
 
     def _probe(self, inputs: list[Place]) -> None:
@@ -154,7 +171,7 @@ class Looking(Service):
         else:
             self.worker.outage.answered()
             with suppress(KafkaException):  # the next look tells whether it is away
-                self._stands = self._stable.ask(inputs, PROBE_SECONDS)
+                self._stands = self.worker.stable = self._stable.ask(inputs, PROBE_SECONDS)
 
     def _look_who_holds(self) -> None:
         """Who keeps us waiting is asked beside the looks, which must not wait for it."""
@@ -184,19 +201,19 @@ class Health(Service):
         self,
         taken: socket.socket,
         worker: Worker,
-        stalls: Stalls,
+        alive: Callable[[], list[Check]],
         metrics: CollectorRegistry,
         **more: Any,
     ) -> None:
         super().__init__(**more)
-        self.taken, self.worker, self.stalls, self.metrics = taken, worker, stalls, metrics
+        self.taken, self.worker, self.alive, self.metrics = taken, worker, alive, metrics
         self._runner: web.AppRunner | None = None
 
     async def on_start(self) -> None:
         served = web.Application()
         served.add_routes(
             [
-                web.get("/livez", self._answering(lambda: alive(self.worker, self.stalls))),
+                web.get("/livez", self._answering(self.alive)),
                 web.get("/readyz", self._answering(lambda: ready(self.worker))),
                 web.get("/metrics", self._metrics),
             ]
@@ -234,21 +251,22 @@ def companions(
     """The services that live beside an application: the look-out, and the server if wanted."""
     made: list[Any] = []
 
-    def parts(app: Any) -> tuple[Worker, Stalls]:
+    def parts(app: Any) -> tuple[Worker, Stalls, Unread]:
         if not made:
-            worker = Worker(app, watch, outage)
-            stalls = Stalls(lambda: worker.held, outage, settings.stall_s - NOTICE_SECONDS)
-            made.extend((worker, stalls))
-        return made[0], made[1]
+            worker, limit = Worker(app, watch, outage), settings.stall_s - NOTICE_SECONDS
+            stalls = Stalls(lambda: worker.held, outage, limit)
+            made.extend((worker, stalls, Unread(worker.unread, outage, limit)))
+        return made[0], made[1], made[2]
 
     def look(app: Any) -> Service:
-        worker, stalls = parts(app)
-        return Looking(worker, stalls, settings, loop=app.loop, beacon=app.beacon)
+        worker, stalls, unread = parts(app)
+        return Looking(worker, stalls, unread, settings, loop=app.loop, beacon=app.beacon)
 
     def serve(app: Any) -> Service:
-        worker, stalls = parts(app)
+        worker, stalls, unread = parts(app)
         metrics = registry(worker, lambda: all(check.ok for check in ready(worker)))
         assert taken is not None
-        return Health(taken, worker, stalls, metrics, loop=app.loop, beacon=app.beacon)
+        living = partial(alive, worker, stalls, unread)
+        return Health(taken, worker, living, metrics, loop=app.loop, beacon=app.beacon)
 
     return [look] if taken is None else [look, serve]

@@ -88,6 +88,8 @@ class Worker:
         self.selection: Selection = app.selection
         self.ends: dict[Place, int] = {}
         """The ends of the inputs, as they were at the last look."""
+        self.stable: dict[Place, int] = {}
+        """Where they end for readers of committed data."""
         settings = app.flow.settings
         self.held_inputs = Held(watch, settings.held_ms / 1000, settings.bootstrap)
         """Those of them at which readers wait for a transaction of somebody."""
@@ -138,6 +140,16 @@ class Worker:
             for topic in runner.task.position
         ]
 
+    def unread(self) -> dict[Place, int]:
+        """Positions in those inputs that have records for us, where nothing says to wait."""
+        found: dict[Place, int] = {}
+        for place, runner in self.inputs():
+            at = runner.task.position[place.topic]
+            may = place.topic not in runner.paused and runner.breaker.broken is None
+            if may and at < self.stable.get(place, 0):
+                found[place] = at
+        return found
+
     @property
     def in_flight(self) -> int:
         """Records that were fetched and not yet processed."""
@@ -152,6 +164,56 @@ class Worker:
         return consumer is None or self.app.should_stop or consumer.mover.is_alive()
 
 
+class Awake:
+    """Time that was ours: what passes between two looks that are far apart is not.
+
+    The process was halted as a whole then.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._looked, self.now = clock, clock(), 0.0
+
+    def look(self) -> float:
+        """How much it is now (s); to be asked every second or so."""
+        at = self._clock()
+        self.now += min(at - self._looked, LOOK_MOST_SECONDS)
+        self._looked = at
+        return self.now
+
+
+class Unread:
+    """Inputs that have records for a worker that reads nothing at all.
+
+    One that is read slowly, as others are before it, is no such input: one of them moves.
+    """
+
+    def __init__(
+        self,
+        positions: Callable[[], Mapping[Place, int]],
+        outage: Outage,
+        limit: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._positions, self._outage, self._awake = positions, outage, Awake(clock)
+        self.limit = limit
+        """Seconds after which nobody can be expected to read on."""
+        self._seen: dict[Place, int] = {}
+        self._since = 0.0
+
+    def look(self) -> None:
+        """Note whether anything moved since the last look."""
+        now, found = self._awake.look(), dict(self._positions())
+        still = {place for place, at in found.items() if self._seen.get(place) == at}
+        if not found or still != found.keys() or self._outage.away:
+            self._since = now
+        self._seen = found
+
+    def stuck(self) -> dict[Place, float]:
+        """The inputs, and for how many seconds nothing came of any."""
+        waited = self._awake.now - self._since
+        return dict.fromkeys(self._seen, waited) if waited > self.limit else {}
+
+
 class Stalls:
     """Which tasks have work to write and have not written it for too long."""
 
@@ -162,20 +224,14 @@ class Stalls:
         limit: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tasks, self._outage, self._clock = tasks, outage, clock
+        self._tasks, self._outage, self._awake = tasks, outage, Awake(clock)
         self.limit = limit
         """Seconds after which a task that does not get its work written is stuck."""
         self._seen: dict[Place, tuple[int, float]] = {}
-        self._looked, self._awake = clock(), 0.0
 
     def look(self) -> None:
-        """Note which tasks have moved since the last look; to be called every second or so.
-
-        A longer time than that between two looks was not ours: the process was halted as a whole.
-        """
-        at = self._clock()
-        self._awake += min(at - self._looked, LOOK_MOST_SECONDS)
-        self._looked, now = at, self._awake
+        """Note which tasks have moved since the last look."""
+        now = self._awake.look()
         self._seen = {
             place: self._one(place, runner, now) for place, runner in self._tasks().items()
         }
@@ -188,5 +244,5 @@ class Stalls:
 
     def stuck(self) -> dict[Place, float]:
         """The tasks that are stuck, and for how many seconds."""
-        waited = {place: self._awake - since for place, (_, since) in self._seen.items()}
+        waited = {place: self._awake.now - since for place, (_, since) in self._seen.items()}
         return {place: seconds for place, seconds in waited.items() if seconds > self.limit}

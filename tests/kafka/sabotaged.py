@@ -37,6 +37,10 @@ def fails(*_: Any, **__: Any) -> NoReturn:
     raise Sabotage("broken on purpose")
 
 
+def loses(*_: Any) -> None:
+    """Take a chunk, and forget it."""
+
+
 async def fails_waiting(*_: Any, **__: Any) -> NoReturn:
     """The same where it is awaited."""
     raise Sabotage("broken on purpose")
@@ -48,6 +52,7 @@ PARTS: dict[str, tuple[type, str, Callable[..., Any]]] = {
     "fence": (Transactions, "fence", hangs),
     "timer": (Runner, "watch_idleness", fails),
     "agent": (Consumer, "process", fails),
+    "chunk": (Consumer, "process", loses),
     "mover": (Mover, "_split", fails),
     "group": (Consumer, "_getmany", fails_waiting),
     "member": (Consumer, "on_partitions_assigned", fails_waiting),

@@ -25,6 +25,7 @@ ENDINGS = {
     "fence": (13, "nothing was checkpointed for"),
     "timer": (13, "a part of the worker failed: Sabotage("),
     "agent": (13, "a part of the worker failed: Sabotage("),
+    "chunk": (13, "nothing was read for"),
     "mover": (4, "reading from Kafka failed: broken on purpose"),
     "group": (13, "a part of the worker failed: Sabotage("),
     "member": (13, "a part of the worker failed: Sabotage("),

@@ -11,7 +11,7 @@ from streams.engine.application import build_app, no_report
 from streams.engine.settings import EngineSettings
 from streams.ops.health import alive, ready
 from streams.ops.outage import Outage
-from streams.ops.watching import Stalls, Watch, Worker
+from streams.ops.watching import Stalls, Unread, Watch, Worker
 
 
 async def _asked_too_early() -> tuple[dict[str, str], bool]:
@@ -28,10 +28,11 @@ async def _asked_too_early() -> tuple[dict[str, str], bool]:
     watch = Watch(no_report, outage)
     app = build_app(topology(), settings, Codec())
     worker = Worker(app, watch, outage)
+    looking = Stalls(lambda: worker.held, outage, 30), Unread(worker.unread, outage, 30)
     consumer, thresholds = app.consumer, gc.get_threshold()
     await consumer.on_start()
     try:
-        lives = all(check.ok for check in alive(worker, Stalls(lambda: worker.held, outage, 30)))
+        lives = all(check.ok for check in alive(worker, *looking))
         failed = {check.name: check.detail for check in ready(worker) if not check.ok}
     finally:
         consumer.mover.stop()

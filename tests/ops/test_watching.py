@@ -15,7 +15,7 @@ from streams.engine.mover import Place
 from streams.engine.runner import Runner
 from streams.engine.settings import EngineSettings
 from streams.ops.outage import Outage
-from streams.ops.watching import BUCKETS, Durations, Stalls, Watch
+from streams.ops.watching import BUCKETS, Durations, Stalls, Unread, Watch
 
 SETTINGS = EngineSettings(bootstrap="127.0.0.1:9")
 
@@ -162,6 +162,49 @@ def test_an_outage_is_no_stall(runner: Runner) -> None:
     assert [] == time.passes(300)
     time.outage.answered()
     assert ([], [Place("by_did", 0)]) == (time.passes(30), time.passes(1))
+
+
+def reading(*looks: dict[Place, int], away: tuple[int, ...] = ()) -> list[bool]:
+    """Whether nothing is read, a second after the other; ``away``: seconds without a broker."""
+    now, shown = [0.0], [dict[Place, int]()]
+    outage = Outage(lambda: now[0])
+    unread, found = Unread(lambda: shown[0], outage, 3, lambda: now[0]), []
+    for second, positions in enumerate(looks):
+        if second in away:
+            outage.missed("refused")
+        else:
+            outage.answered()
+        now[0], shown[0] = second + 1.0, positions
+        unread.look()
+        found.append(bool(unread.stuck()))
+    return found
+
+
+A, B = Place("a", 0), Place("b", 0)
+
+
+def test_records_that_nobody_reads_are_a_stall() -> None:
+    """Three seconds are allowed here: what is waiting does not move for longer.
+
+    ::
+
+        position of a   5 5 5 5 5 5 | 6    -
+        stuck           . . . . x x | .    .
+    """
+    looks = [{A: 5}] * 6 + [{A: 6}, {}]
+    assert [False] * 4 + [True] * 2 + [False] * 2 == reading(*looks)
+
+
+def test_an_input_that_waits_for_its_turn_is_no_stall() -> None:
+    """While another one moves the worker is busy, however long this one has to wait."""
+    assert not any(reading(*({A: 5, B: n} for n in range(30))))
+    assert not any(reading(*({A: 5} if n % 2 else {B: n} for n in range(30))))
+
+
+def test_nothing_to_read_and_no_broker_are_no_stall() -> None:
+    """The time begins anew when there is something to read, and when the broker is back."""
+    assert [False] * 9 + [True] == reading(*[{}] * 5, *[{A: 5}] * 5)
+    assert [False] * 9 + [True] == reading(*[{A: 5}] * 10, away=(2, 3, 4, 5))
 
 
 def test_a_process_that_was_halted_is_not_stuck(runner: Runner) -> None:
