@@ -6,6 +6,7 @@ its series end at one worker and go on at another with the same values.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -164,6 +165,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("streams_broker_up", "gauge", (), "1 when the broker answered at the last look."),
     Family("streams_worker_ready", "gauge", (), "1 when /readyz says so."),
+    Family(
+        "streams_event_loop_tasks",
+        "gauge",
+        (),
+        "Tasks of the worker's event loop, its own and its libraries'; it does not grow.",
+    ),
     Family("streams_build_info", "gauge", ("version",), "Always 1; the version is its label."),
 )
 _BY_NAME = {family.name: family for family in FAMILIES}
@@ -295,6 +302,7 @@ class WorkerCollector:
         yield _filled("streams_in_flight_records", [([], worker.in_flight)])
         yield _filled("streams_broker_up", [([], int(not worker.outage.away))])
         yield _filled("streams_worker_ready", [([], int(self._ready()))])
+        yield _filled("streams_event_loop_tasks", [([], len(asyncio.all_tasks(worker.app.loop)))])
         yield _filled("streams_build_info", [([__version__], 1)])
 
 

@@ -49,7 +49,16 @@ def cleaning(folder: Path) -> Any:
 # all, its rate makes up for it.
 FAULTS: tuple[Fault, ...] = (
     # 16: first, since it is judged while the others run
-    Fault("soak", long.soak, seconds=1800, seeds=1, breaks=False, sink=False, long=True),
+    Fault(
+        "soak",
+        long.soak,
+        seconds=1800,
+        seeds=1,
+        environment={"STREAMS_HEALTH_LISTEN": "127.0.0.1:0"},
+        breaks=False,
+        sink=False,
+        long=True,
+    ),
     # 1 to 4: processes and the network
     Fault("kill_at_random", workers.kill_at_random, seconds=20, seeds=5, in_ci=True),
     Fault(

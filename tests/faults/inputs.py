@@ -64,7 +64,7 @@ class Record(NamedTuple):
     ts: int
     op: str
     value: dict[str, Any] | None
-    """None: poison, whose bytes are those of the id."""
+    """None: poison, whose bytes follow from the id."""
     correction: bool = False
 
 

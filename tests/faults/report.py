@@ -9,7 +9,10 @@ import msgspec
 
 from tests.faults.arena import Outcome
 
-HEAD = "| fault | seeds | events | lost | doubled | wrong | recovery, median (most) s | stop s |"
+HEAD = (
+    "| fault | seeds | events | a second, least | lost | doubled | wrong "
+    "| recovery, median (most) s | stop s |"
+)
 
 
 def line_of(outcome: Outcome) -> str:
@@ -35,7 +38,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[str]:
         said = f"{name} (**{broken} of {len(runs)} not judged**)" if broken else name
         events = sum(run.events for run in runs)
         stop = max(run.stop_ms for run in runs) / 1000
-        cells = [said, len(runs), f"{events:,}", *sums, recovery, f"{stop:.1f}"]
+        rate = min(run.rate for run in runs)
+        cells = [said, len(runs), f"{events:,}", f"{rate:,.0f}", *sums, recovery, f"{stop:.1f}"]
         found.append("| " + " | ".join(map(str, cells)) + " |")
     return found
 

@@ -8,15 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 
+from schemas.errors import SchemaError
+from schemas.wire import Codec
 from streams.engine.murmur2 import partition_of as ours
-from streams.engine.own_types import OWN
+from streams.engine.own_types import OWN, teach
 from tests.faults import inputs, job
 from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Record, Shape, arranged, partition_of
-from tests.faults.load import headers
+from tests.faults.load import headers, poison
 from tests.faults.oracle.long import Found, Long, digests, judge_long
-from tests.faults.oracle.reading import SCHEMAS, Row, time_of
+from tests.faults.oracle.reading import SCHEMAS, Row, Topics, time_of
 from tests.faults.oracle.truth import Truth, truth_of, unlike
 from tests.faults.oracle.verdict import (
     Verdict,
@@ -117,6 +120,22 @@ def rows_of(records: list[Record]) -> list[Row]:
             )
         )
     return sorted(rows, key=lambda row: (row.topic != ORDERS, row.partition, row.offset))
+
+
+def test_poison_is_of_every_kind_and_never_a_value() -> None:
+    """Neither of two readers of Avro takes it for one, in whichever topic."""
+    topics = Topics.__new__(Topics)
+    topics._schemas = {
+        one["id"]: fastavro.parse_schema(one["schema"])
+        for one in json.loads(SCHEMAS.read_text()).values()
+    }
+    made = [poison(f"o{number}") for number in range(200)]
+    assert {0, 5} < {len(body) for body in made}
+    codec = teach(Codec())
+    for body in made:
+        assert topics._value(body) is None
+        with pytest.raises(SchemaError):
+            codec.decode(body)
 
 
 def test_the_same_seed_gives_the_same_input() -> None:

@@ -16,12 +16,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
 def test_the_runs_of_a_fault_are_one_line() -> None:
     """Counts are sums, recovery is the median and the most, a run without an end is told."""
-    first = Outcome("a", 1, events=1000, lost=1, wrong=2, recovery_ms=[1000, 3000], stop_ms=400)
-    second = Outcome("a", 2, events=1000, doubled=1, recovery_ms=[2000, -1], stop_ms=600)
+    first = Outcome(
+        "a", 1, events=1000, lost=1, wrong=2, recovery_ms=[1000, 3000], stop_ms=400, rate=5008
+    )
+    second = Outcome("a", 2, events=1000, doubled=1, recovery_ms=[2000, -1], stop_ms=600, rate=4999)
     third = Outcome("b", 1, error="Failed: it did not end")
     expected = [
-        "| a | 2 | 2,000 | 1 | 1 | 2 | 2.0 (3.0) | 0.6 |",
-        "| b (**1 of 1 not judged**) | 1 | 0 | 0 | 0 | 0 | - | 0.0 |",
+        "| a | 2 | 2,000 | 4,999 | 1 | 1 | 2 | 2.0 (3.0) | 0.6 |",
+        "| b (**1 of 1 not judged**) | 1 | 0 | 0 | 0 | 0 | 0 | - | 0.0 |",
     ]
     assert expected == rows([first, second, third])
     assert [False, False, False] == [run.clean for run in (first, second, third)]

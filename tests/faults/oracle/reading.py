@@ -133,7 +133,10 @@ class Topics:
         schema = self._schemas.get(int.from_bytes(body[1:5], "big"))
         if schema is None:
             return None
-        found: Any = fastavro.schemaless_reader(BytesIO(body[5:]), schema, None)
+        try:
+            found: Any = fastavro.schemaless_reader(BytesIO(body[5:]), schema, None)
+        except (EOFError, IndexError, ValueError):
+            return None
         return dict(found)
 
     def entries(self, changelog: str) -> dict[tuple[Any, ...], Any]:
