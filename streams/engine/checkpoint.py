@@ -120,8 +120,8 @@ class Transactions:
     """The transactional producer of one task: its transactional id is the fence."""
 
     wanted: Callable[[], bool] = staticmethod(lambda: True)
-    """Whether to wait for brokers that are away; who ends with a commit unanswered leaves it to the
-    next owner."""
+    """Whether to wait for brokers that are away: a source that is told to end does not, and leaves
+    a commit that nobody answered to the next owner. A worker waits until its watchdog ends it."""
 
     def __init__(self, config: dict[str, Any], transactional_id: str) -> None:
         self.id = transactional_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
@@ -69,6 +70,11 @@ class Letter(msgspec.Struct, frozen=True):
     headers: Headers
 
 
+MOST_RULES = 50
+OTHER_RULES = "others"
+"""Where a step names its rules after what it reads, what is too much goes here."""
+
+
 class Counts(msgspec.Struct):
     """What became of the records of one input, since its first checkpoint (SEMANTICS 7)."""
 
@@ -82,11 +88,25 @@ class Counts(msgspec.Struct):
     """How many of the late ones were retracts: what they would have withdrawn stands."""
     void_retracts: int = 0
     """How many of the duplicates were retracts: of an id that was not live."""
+    rules: dict[str, int] = {}
+    """The filtered ones by the rule, with the name of its step in front."""
 
     def __add__(self, other: Counts) -> Counts:
         """What both counted together."""
-        pairs = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
-        return Counts(*(one + another for one, another in pairs))
+        own, others = msgspec.structs.asdict(self), msgspec.structs.asdict(other)
+        rules = dict(Counter(own.pop("rules")) + Counter(others.pop("rules")))
+        return Counts(**{name: own[name] + others[name] for name in own}, rules=rules)
+
+    def leave_out(self, rules: Sequence[str]) -> None:
+        """Count records that are filtered, by the rule of each."""
+        if not rules:
+            return
+        self.filtered += len(rules)
+        found = Counter(self.rules)
+        for rule in rules:
+            known = rule in found or len(found) < MOST_RULES
+            found[rule if known else OTHER_RULES] += 1
+        self.rules = dict(found)  # a copy: an undone batch has what was before
 
     @property
     def balanced(self) -> bool:

@@ -31,7 +31,8 @@ class TaskEmit:
         self.entered: list[str] = []
         """The steps that had something of this batch."""
         self.refused: list[Refusal] = []
-        self.filtered_count = 0
+        self.rules: list[str] = []
+        """Of each record that was filtered, the rule, behind the name of the step."""
         self.nothing: list[tuple[str, Event]] = []
         """What had no effect, and in which step."""
         self._writes: frozenset[str] = frozenset()
@@ -41,7 +42,7 @@ class TaskEmit:
     def begin(self, inputs: Iterable[Any], inbox: dict[str, Any]) -> None:
         """A batch follows: ``inputs`` are the events that came from Kafka."""
         self.inputs, self._open, self.inbox = inputs, None, inbox
-        self.step, self.refused, self.filtered_count = "decode", [], 0
+        self.step, self.refused, self.rules = "decode", [], []
         self.nothing, self.entered = [], []
 
     def enter(self, step: Step) -> None:
@@ -79,7 +80,7 @@ class TaskEmit:
 
     def filtered(self, event: Any, rule: str) -> None:
         self._judge(event)
-        self.filtered_count += 1
+        self.rules.append(f"{self.step}: {rule}")
 
     def no_effect(self, events: Sequence[Event]) -> None:
         self.nothing += [(self.step, event) for event in events]

@@ -19,6 +19,10 @@ BY_BROKER = 2
 """A record's time is that of its append, and no producer's (librdkafka's name for it)."""
 
 
+ELSEWHERE = "decode: written back for another reader"
+"""The rule by which such a record is left out."""
+
+
 class Elsewhere(SchemaError):
     """A record was written back for another reader: it is none of ours."""
 

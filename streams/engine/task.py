@@ -39,6 +39,7 @@ from streams.engine.outlet import TaskEmit
 from streams.engine.plan import planned
 from streams.engine.position import position_of, stand_at
 from streams.engine.progress import Progress
+from streams.engine.reading import ELSEWHERE
 from streams.engine.records import Records, in_time
 from streams.engine.settings import EngineSettings
 from streams.engine.step import Batch, Step, derived
@@ -232,9 +233,9 @@ class Task:
             self.streaks.passed(self._emit.entered)
         counts, repeated = self.counts[topic.name], self._nothing(topic)
         counts.read += size
-        counts.filtered += self._emit.filtered_count
+        counts.leave_out(self._emit.rules)
         counts.duplicates += repeated
-        counts.used += size - self._emit.filtered_count - repeated
+        counts.used += size - len(self._emit.rules) - repeated
 
     def _nothing(self, topic: Topic) -> int:
         """Count what the steps said had no effect; how many of the records were repetitions."""
@@ -335,7 +336,7 @@ class Task:
     def elsewhere(self, topic: Topic) -> None:
         counts = self.counts[topic.name]
         counts.read += 1
-        counts.filtered += 1
+        counts.leave_out([ELSEWHERE])
 
     def dead(self, topic: Topic, message: Message, step: str, cause: str, detail: str) -> None:
         counts = self.counts[topic.name]

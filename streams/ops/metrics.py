@@ -61,6 +61,12 @@ FAMILIES: tuple[Family, ...] = (
         "withdrawn.",
     ),
     Family(
+        "streams_filtered_total",
+        "counter",
+        (*INPUT, "rule"),
+        "The filtered ones by the rule that left them out, behind the name of its step.",
+    ),
+    Family(
         "streams_no_effect_total",
         "counter",
         (*TASK, "step", "op"),
@@ -220,18 +226,20 @@ class WorkerCollector:
         yield from (unstable, waits)
 
     def _dispositions(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
-        names = ("streams_records_total", "streams_late_total", "streams_no_effect_total")
-        became, late, void = map(_family, names)
+        names = ("records", "filtered", "late", "no_effect")
+        became, rules, late, void = (_family(f"streams_{name}_total") for name in names)
         for (sub, partition), runner in tasks:
             for topic, counts in runner.task.counts.items():
                 labels = [sub, topic, str(partition)]
                 for name in DISPOSITIONS:
                     became.add_metric([*labels, name], getattr(counts, name))
+                for rule, count in counts.rules.items():
+                    rules.add_metric([*labels, rule], count)
                 late.add_metric([*labels, "assert"], counts.late - counts.late_retracts)
                 late.add_metric([*labels, "retract"], counts.late_retracts)
             for step, op, count in no_effect(runner.task):
                 void.add_metric([sub, str(partition), step, op], count)
-        yield from (became, late, void)
+        yield from (became, rules, late, void)
 
     def _input_times(self, tasks: list[tuple[Place, Runner]]) -> Iterator[Metric]:
         names = ("watermark_milliseconds", "watermark_age_seconds", "holds_info", "paused_info")

@@ -104,7 +104,9 @@ def test_a_record_for_another_reader_is_none_of_ours() -> None:
         world.produce_raw(OBSERVED, key, value, marked([], 1, "another-by_txid"))
     assert [1] == subjects(world)
     assert [] == letters(world, DEAD)
-    assert (3, 1, 2) == (counts(world).read, counts(world).used, counts(world).filtered)
+    found = counts(world)
+    assert (3, 1, 2) == (found.read, found.used, found.filtered)
+    assert {"decode: written back for another reader": 2} == found.rules
     assert counts(world).balanced
 
 

@@ -13,6 +13,7 @@ from schemas.headers import to_headers
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.emit import RECORD_ROOM, Snapshot
+from streams.engine.guard import MOST_RULES, OTHER_RULES
 from streams.engine.position import OtherVersion
 from streams.engine.remade import Remade
 from streams.engine.settings import EngineSettings
@@ -125,8 +126,25 @@ def test_what_a_step_leaves_out_is_counted_as_filtered() -> None:
     world = driver()
     at(world, 0, 1, "skip")
     at(world, 1, 2)
-    assert (2, 1, 1) == (counts(world).read, counts(world).used, counts(world).filtered)
+    found = counts(world)
+    assert (2, 1, 1) == (found.read, found.used, found.filtered)
+    assert {"obey: as told": 1} == found.rules
     assert [] == letters(world, topics.dead_letters)
+
+
+def test_rules_that_are_named_after_records_do_not_pile_up() -> None:
+    """A position record has fifty of a task's input at most; the others are one."""
+
+    def by_record(batch: Any, state: Any, emit: Any) -> None:
+        for event in batch:
+            emit.filtered(event, f"not {event.key}")
+
+    world = TopologyDriver(Step("by_record", (OBSERVED,), (), by_record), SETTINGS, partitions=1)
+    for number in range(MOST_RULES + 20):
+        at(world, number, number)
+    found = counts(world)
+    assert (MOST_RULES + 20, MOST_RULES + 1) == (found.filtered, len(found.rules))
+    assert (20, found.filtered) == (found.rules[OTHER_RULES], sum(found.rules.values()))
 
 
 def test_a_record_has_one_disposition() -> None:

@@ -77,9 +77,7 @@ def counts(driver: TopologyDriver, topic: Topic = OBSERVED) -> Counts:
     """What became of the records of an input, over all tasks."""
     total = Counts()
     for task in driver.tasks.values():
-        found = task.counts.get(topic.name, Counts())
-        for name in Counts.__struct_fields__:
-            setattr(total, name, getattr(total, name) + getattr(found, name))
+        total += task.counts.get(topic.name, Counts())
     return total
 
 
