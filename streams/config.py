@@ -80,7 +80,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     application: str = "streams"
     """Application id: consumer group, transactional ids, changelogs."""
     partitions: int = 4
-    """Partitions of every topic."""
+    """Partitions of every topic but `streams.redrives` (2) and `<application>-runs` (1)."""
     kafka: WireSettings = WireSettings()
     engine: EngineTuning = EngineTuning()
     run: RunSettings = RunSettings()

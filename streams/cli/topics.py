@@ -37,23 +37,24 @@ def list_(output: OutputOption = "table") -> None:
 
     Example: streams topics list --output json
     """
+    from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.topics import ALL  # noqa: PLC0415
 
-    partitions = current().config().partitions
+    settings = settings_of(current().config(), "")
     rows: list[Row] = [
         {
             "topic": topic.name,
             "kind": _kind(topic.source, topic.stored, topic.event_type is not None),
             "key": topic.by,
             "type": topic.event_type,
-            "partitions": partitions if topic.stored else 0,
+            "partitions": settings.count_of(topic) if topic.stored else 0,
             **(topic.settings() if topic.stored else {}),
             "about": topic.about,
         }
         for topic in ALL
     ]
-    settings = ("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type")
-    show(rows, output, ("topic", "kind", "key", "type", "partitions", *settings, "about"))
+    kept = ("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type")
+    show(rows, output, ("topic", "kind", "key", "type", "partitions", *kept, "about"))
 
 
 @app.command()

@@ -47,6 +47,8 @@ def _notes(topic: Topic) -> Iterator[str]:
         yield "versioned table"
     if not topic.stored:
         yield "in memory only"
+    if topic.partitions is not None:
+        yield f"{topic.partitions} partitions"
     if topic.compacted:
         yield f"compacted, in segments of {int(topic.settings()['segment.bytes']) >> 20} MiB"
 
