@@ -14,8 +14,8 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Times in milliseconds."""
 
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
-    """``at_least_once``: outputs are written as they come, before their checkpoint; after a crash
-    they may repeat, and a correction that was under way may leave an orphan."""
+    """``at_least_once``: outputs are written as they come, before their checkpoint; what a crash or
+    a frozen worker may leave of them is in docs/reference/delivery.md."""
     checkpoint_ms: int = 0
     """Time between two checkpoints of a task: exactly once, results are visible that much later. 0:
     the engine chooses, from 30 ms for up to four tasks in a worker to 300 ms for 40 and more (at
@@ -43,8 +43,8 @@ class EngineTuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Entries that a step of a task remembers in memory beside what changed, where the others
     are on disk."""
     standby_ms: int = 0
-    """With the store on disk: how often a worker reads on in the changelogs of the tasks that
-    others have, so that it takes them over in the time that the rest needs; 0: it does not."""
+    """With the store on disk: how long a worker waits after each round through the changelogs of
+    the tasks that others have; taking one over then needs the rest only. 0: it makes no rounds."""
     lateness_ms: int = 10_000
     """Disorder that observed topics may have."""
     grace_ms: int = 0
