@@ -94,7 +94,7 @@ def test_demo_leaves_no_process(demo: DemoRun) -> None:
 
 def test_readme_shows_what_the_demo_prints(demo: DemoRun) -> None:
     """Each line of the README's extract is a line of the demo, or one of its alerts."""
-    shown = block_after(TEXT, "`make demo` starts").splitlines()
+    shown = block_after(TEXT, "`make demo`\nstarts Kafka").splitlines()
     assert shown.pop(0).startswith("$ make demo")
     with duckdb.connect(str(demo.folder / "results.duckdb"), read_only=True) as connection:
         query = "select severity || ' ' || kind || ' ' || entity || ': ' || reasons[1] from {}"
