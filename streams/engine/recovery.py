@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,8 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from streams.engine.codec import decode_value
 from streams.engine.emit import POSITION
-from streams.engine.ends import AGAIN_SECONDS
-from streams.engine.mover import READ
+from streams.engine.ends import AGAIN_SECONDS, EARLIEST, Ends
+from streams.engine.mover import READ, Place
 from streams.engine.stages import Stage
 from streams.engine.stores import StateLost
 from streams.engine.task import Task
@@ -93,14 +94,7 @@ class Reader:
         again. A leader that has just been elected gives no answer before it knows how far the one
         before it had let anybody read (KIP-207).
         """
-        return self._ends_of(self._topic, wanted)
-
-    def first(self, topic: str, wanted: Callable[[], bool]) -> int:
-        """The first offset that the same partition of another topic holds; raises as ``ends``."""
-        return self._ends_of(topic, wanted)[0]
-
-    def _ends_of(self, topic: str, wanted: Callable[[], bool]) -> tuple[int, int]:
-        place = TopicPartition(topic, self._partition)
+        place = TopicPartition(self._topic, self._partition)
         while True:
             try:
                 found = self._consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
@@ -161,13 +155,43 @@ def recover(recovery: Recovery, reader: Reader, wanted: Callable[[], bool]) -> N
         start = 0
 
 
-def begin_unread(task: Task, reader: Reader, wanted: Callable[[], bool]) -> dict[str, int]:
+class Firsts:
+    """The first offsets that inputs hold, asked for once: by whichever task needs one first."""
+
+    def __init__(self, kafka: Mapping[str, Any], places: Iterable[Place]) -> None:
+        self._kafka, self._places = kafka, tuple(places)
+        self._found: dict[Place, int] | None = None
+        self._asking = threading.Lock()
+
+    def get(self, wanted: Callable[[], bool]) -> Mapping[Place, int]:
+        """By partition; raises KafkaException when no broker answers, and it is not ``wanted``."""
+        with self._asking:
+            while self._found is None:
+                self._found = self._ask(wanted)
+            return self._found
+
+    def _ask(self, wanted: Callable[[], bool]) -> dict[Place, int] | None:
+        asking = Ends(self._kafka)
+        try:
+            return asking.ask(self._places, ASK_SECONDS, EARLIEST)
+        except KafkaException as error:
+            if _is_final(error.args[0]) or not wanted():
+                raise
+            return None
+        finally:
+            asking.close()
+
+
+def begin_unread(task: Task, firsts: Firsts, wanted: Callable[[], bool]) -> dict[str, int]:
     """An input that the task never read is read from the first record that it still holds.
 
     Gives those inputs of which the first records are gone, and where they begin now.
     """
-    for topic in task.unread if wanted() else ():
-        task.position[topic] = reader.first(topic, wanted)
+    if not task.unread or not wanted():
+        return {}
+    found = firsts.get(wanted)
+    for topic in task.unread:
+        task.position[topic] = found.get(Place(topic, task.partition), task.position[topic])
     return {topic: task.position[topic] for topic in sorted(task.unread) if task.position[topic]}
 
 

@@ -18,7 +18,7 @@ from streams.engine.guard import call_as
 from streams.engine.mover import EXIT_BROKEN_CHAIN, Chunk, Place, end_process
 from streams.engine.pace import Pace
 from streams.engine.placing import Partitioner
-from streams.engine.recovery import Reader, Recovery, begin_unread, recover
+from streams.engine.recovery import Firsts, Reader, Recovery, begin_unread, recover
 from streams.engine.remade import agreed
 from streams.engine.repeating import delivery_of
 from streams.engine.retake import Signature, retaken
@@ -81,7 +81,7 @@ class Runner:
         self.partitioner = Partitioner(sub, settings)
         self.opening = self.queued = False
         """Whether it takes its state over, and whether it waits for its turn to."""
-        self.recovery = Recovery(self.task)
+        self.recovery, self.firsts = Recovery(self.task), Firsts(self.kafka, self.places)
         self.pace = Pace(settings.checkpoint_ms, settings.delivery == "at_least_once")
         self.checkpoints = 0
         """How many it has committed."""
@@ -151,7 +151,7 @@ class Runner:
         reader = self._reader()
         try:
             recover(self.recovery, reader, wanted)
-            for topic, first in begin_unread(self.task, reader, wanted).items():
+            for topic, first in begin_unread(self.task, self.firsts, wanted).items():
                 self.report("begins_late", {"task": str(self), "topic": topic, "offset": first})
         finally:
             reader.close()

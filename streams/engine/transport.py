@@ -36,6 +36,7 @@ from streams.engine.mover import (
     Place,
     end_process,
 )
+from streams.engine.recovery import Firsts
 from streams.engine.remade import Remade, topic_ids
 from streams.engine.runner import Report, Runner
 from streams.engine.settings import EngineSettings
@@ -145,12 +146,13 @@ class Consumer(driver.Consumer):
         self.starting: dict[Place, asyncio.Future[None]] = {}
         self.opening: dict[Place, Runner] = {}
         self.known: asyncio.Future[dict[str, str]] | None = None
+        self.firsts: Firsts | None = None
         self.settled = True
         self.inputs = {topic.name: sub for sub in self.flow.topology.subs for topic in sub.inputs}
         settings = self.flow.settings
-        config = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
+        self.kafka = {"bootstrap.servers": settings.bootstrap, **settings.kafka}
         only = next(iter(self.inputs)) if len(self.inputs) == 1 else ""
-        self.mover = Mover(config, asyncio.get_running_loop(), only)
+        self.mover = Mover(self.kafka, asyncio.get_running_loop(), only)
         self.mover.start()
         self.standby = self._standby()
 
@@ -202,7 +204,7 @@ class Consumer(driver.Consumer):
         self.settled = False
         await self.mover.clear()
         await self._end_starting()
-        self.known = None
+        self.known = self.firsts = None
         await settle(list(self.tasks.values()), self.flow.report)
         for runner in self.tasks.values():
             if runner.timer is not None:
@@ -244,6 +246,7 @@ class Consumer(driver.Consumer):
             runner = await loop.run_in_executor(self.openers, self._runner, place)
             self.opening[place] = runner
             runner.stands_on(ids)
+            runner.firsts = self._firsts()
             error = await attempt_async(runner.open(lambda: session is self.mover.session))
             del self.opening[place]
         else:
@@ -278,6 +281,13 @@ class Consumer(driver.Consumer):
         if names - found.keys() and session is self.mover.session:
             self.flow.report("topic_ids_unknown", {"topics": sorted(names - found.keys())})
         return found
+
+    def _firsts(self) -> Firsts:
+        """Where our inputs begin: one question for all tasks of an assignment."""
+        if self.firsts is None:
+            ours = [Place(*tp) for tp in self.assignment() if tp.topic in self.inputs]
+            self.firsts = Firsts(self.kafka, ours)
+        return self.firsts
 
     def _refused(self, runner: Runner, error: BaseException) -> None:
         """End, and name the right, the ability or the topic that is missing, if it is one."""

@@ -39,7 +39,7 @@ def guarded(record: Record | Refused, topic: Topic, codec: Codec) -> Event:
     """The record as a task takes it in."""
     assert isinstance(record, Record)
     _, _, key, value, headers = record.content
-    read = KafkaRecord((topic.name, 0, 0), key, value, headers, 0)
+    read = KafkaRecord((topic.name, 0, 0), key, value, headers, 10)
     return reader(topic, codec)(read)
 
 

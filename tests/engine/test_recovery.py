@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from streams.engine import recovery
 from streams.engine.codec import encode_changes
-from streams.engine.recovery import Reader, Recovery
+from streams.engine.mover import Place
+from streams.engine.recovery import Firsts, Reader, Recovery
 from streams.engine.stores import TaskStore
 
 Log = list[tuple[bytes, bytes | None]]
@@ -195,3 +197,31 @@ def test_a_missing_right_is_not_waited_for() -> None:
     forbidden = -KafkaError.TOPIC_AUTHORIZATION_FAILED
     with pytest.raises(KafkaException):
         reader_of(Leader([forbidden, 5], [])).ends(lambda: True)
+
+
+def test_where_inputs_begin_is_asked_once_and_again_while_nobody_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 64 tasks that begin, one asks for all of them; the others wait for its answer."""
+    asked: list[list[Place]] = []
+
+    class Asking:
+        def __init__(self, kafka: Any) -> None:
+            pass
+
+        def ask(self, places: Any, timeout: float, what: int) -> dict[Place, int]:
+            asked.append(list(places))
+            if len(asked) == 1:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            return dict.fromkeys(places, 7)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(recovery, "Ends", Asking)
+    places = [Place("t", 0), Place("t", 1)]
+    firsts = Firsts({}, places)
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: firsts.get(lambda: True), range(64)))
+    assert [dict.fromkeys(places, 7)] * 64 == found
+    assert [places, places] == asked

@@ -189,9 +189,6 @@ class Reader:
         log = self.owner.world.broker.log(self.place)
         return 0, log.stable if self.committed else log.end
 
-    def first(self, topic: str, wanted: Callable[[], bool]) -> int:
-        return 0
-
     def read(self, recovery: Recovery, start: int, wanted: Callable[[], bool]) -> bool:
         log, world = self.owner.world.broker.log(self.place), self.owner.world
         while wanted():

@@ -41,6 +41,13 @@ def end_process(code: int, words: str) -> None:
     raise Ended(f"exit {code}: {words}", code)
 
 
+class _Whole:
+    """Where inputs begin: nothing of them has been deleted."""
+
+    def get(self, wanted: Any) -> dict[Any, int]:
+        return {}
+
+
 class _Room:
     """In place of an event: nobody waits for room."""
 
@@ -194,7 +201,7 @@ class Owner:
         scheme, settings = self.world.scheme, inputs.SETTINGS
         of_task = (inputs.TOPOLOGY, inputs.SUB, self.task, settings, inputs.CODEC)
         self.runner = scheme.runner(*of_task, POOL, POOL, _no_report)
-        self.runner.owner = self
+        self.runner.owner, self.runner.firsts = self, _Whole()
         scheme.take_over(self)
         if self.revoked:
             self.strand.wait_for(self.runner.close())
