@@ -23,6 +23,9 @@ from schemas.units import MAX_MONEY_SAT
 MAX_BLOCK_BYTES = 4_000_000
 """A block's weight is at most 4,000,000 and no byte weighs less than one unit (BIP 141)."""
 
+MAX_HEIGHT = 1 << 30
+"""No chain is that high; what says so of a block lies."""
+
 HEADER_BYTES = 80
 NULL_HASH = "00" * 32
 """Previous txid of a coinbase input, previous block of a genesis block."""

@@ -31,7 +31,8 @@ PEEK = HEADER_BYTES + 9
 CHECKSUM_BYTES = 32
 _RAW = (".raw", ".bin", ".hex", ".raw.xz", ".bin.xz", ".hex.xz")
 _NO_KEY = bytes(8)
-_WINDOW = 1 << 20
+_FIRST_WINDOW, _WINDOW = 1 << 12, 1 << 20
+"""What is looked through for the next frame: a little at first, since it is mostly near."""
 _LENGTH = struct.Struct("<I")
 _LARGEST = {".rev": 64 * MAX_BLOCK_BYTES, ".blk": MAX_BLOCK_BYTES}
 
@@ -149,7 +150,7 @@ def _read_file(path: Path, limit: int) -> bytes:
     try:
         with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as stream:
             return stream.read(limit)
-    except (OSError, EOFError, lzma.LZMAError) as problem:
+    except (OSError, EOFError, lzma.LZMAError, MemoryError) as problem:
         raise SourceError(f"cannot read {path}: {problem}", "check the path and the file") from (
             problem
         )
@@ -207,23 +208,33 @@ class FrameReader:
         return "bytes that are no block"
 
     def _garbage(self, place: int, words: str) -> Damage:
-        """From here to the next magic, or to the end."""
-        at = place + 1
+        """From here to where the next frame may begin, or to the end."""
+        at, most = place + 1, _FIRST_WINDOW
         while at < self._end:
-            window = self.read(at, _WINDOW)
-            found = window.find(self._magic)
+            window = self.read(at, most)
+            found = self._begins(window)
             if found >= 0:
                 return Damage(place, at + found - place, words)
-            at += max(len(window) - 3, 1)
+            at, most = at + max(len(window) - 7, 1), min(2 * most, _WINDOW)
         return Damage(place, self._end - place, words)
 
+    def _begins(self, window: bytes) -> int:
+        """Where in these bytes a magic stands with a length that a frame may have, or -1."""
+        found = window.find(self._magic)
+        while 0 <= found <= len(window) - 8:
+            if self._least <= _LENGTH.unpack_from(window, found + 4)[0] <= self._most:
+                return found
+            found = window.find(self._magic, found + 1)
+        return -1
+
     def _after_zeros(self, place: int) -> int:
+        most = _FIRST_WINDOW
         while place < self._end:
-            window = self._raw(place, _WINDOW)
+            window = self._raw(place, most)
             rest = window.lstrip(b"\0")
             if rest:
                 return place + len(window) - len(rest)
-            place += len(window)
+            place, most = place + len(window), min(2 * most, _WINDOW)
         return self._end
 
     def _raw(self, offset: int, size: int) -> bytes:

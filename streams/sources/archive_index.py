@@ -10,6 +10,7 @@ from typing import NamedTuple
 from streams.chain.check import check_block, target_of
 from streams.chain.parse import (
     MAX_BLOCK_BYTES,
+    MAX_HEIGHT,
     NULL_HASH,
     ParseError,
     RawBlock,
@@ -36,6 +37,8 @@ _LIMITS = {"signet": 0x1E0377AE, "regtest": 0x207FFFFF}
 _LIMIT = 0x1D00FFFF
 """Easiest target of main and the test networks, in its short form."""
 _OPEN = 8
+_MOST_SPOILT = 10_000
+"""Places that are listed; a file can be made to have millions of them."""
 
 
 class Spoilt(NamedTuple):
@@ -163,6 +166,9 @@ class Index:
         if not self._skip:
             remedy = "copy the file again, name the right --network, or say --skip-damaged"
             raise SourceError(str(spoilt), remedy)
+        if len(self.spoilt) >= _MOST_SPOILT:
+            cause = f"{spoilt.path} is damaged at more than {_MOST_SPOILT} places"
+            raise SourceError(cause, "copy it again: that is no file of blocks")
         self.spoilt.append(spoilt)
 
     def _root_height(self, root: int, parent: Anchor | None) -> int:
@@ -173,9 +179,13 @@ class Index:
             return parent.height + 1
         store = self.stores[self._file[root]]
         stem = store.path.name.split(".")[0]
-        if store.number is None and stem.isascii() and stem.isdigit():
-            return int(stem)
-        return self._stated_height(root)
+        named = store.number is None and stem.isascii() and stem.isdigit()
+        height = int(stem) if named else self._stated_height(root)
+        if height > MAX_HEIGHT:
+            raise SourceError(
+                f"{self.where(root)} has the height {height}, which no block has", NAMING
+            )
+        return height
 
     def _stated_height(self, root: int) -> int:
         """What the coinbase states (BIP 34)."""

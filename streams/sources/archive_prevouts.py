@@ -6,18 +6,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from schemas.events import Prevout
+from schemas.units import MAX_MONEY_SAT
 from streams.chain.build import prevout
-from streams.chain.parse import MAX_BLOCK_BYTES, RawBlock
+from streams.chain.parse import MAX_BLOCK_BYTES, MAX_HEIGHT, RawBlock
 from streams.sources.archive_files import read_raw
 from streams.sources.errors import SourceError
 
 _MAX_BYTES = 64 * MAX_BLOCK_BYTES
+_REMEDY = "give a JSON list of prevouts, see the format in the documentation"
+
+
+class _Row(msgspec.Struct, array_like=True, frozen=True):
+    """One line of a file."""
+
+    value: Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
+    script: str
+    height: Annotated[int, msgspec.Meta(ge=0, le=MAX_HEIGHT)]
+    is_coinbase: bool
 
 
 class PrevoutFiles:
@@ -48,9 +60,9 @@ class PrevoutFiles:
             return None
         listed = _listed(path)
         expected = sum(len(tx.inputs) for tx in raw.transactions[1:])
-        if not isinstance(listed, list) or len(listed) != expected:
+        if len(listed) != expected:
             raise SourceError(f"{path} does not list {expected} prevouts", "take the block's own")
-        return (_row(row, self._network) for row in listed)
+        return (_prevout(row, path, self._network) for row in listed)
 
 
 def _files(path: Path) -> list[Path]:
@@ -59,18 +71,16 @@ def _files(path: Path) -> list[Path]:
     return sorted([*path.glob("*.json"), *path.glob("*.json.xz")])
 
 
-def _listed(path: Path) -> Any:
+def _listed(path: Path) -> list[_Row]:
     try:
-        return json.loads(read_raw(path, _MAX_BYTES))
+        return msgspec.json.decode(read_raw(path, _MAX_BYTES), type=list[_Row])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+        raise SourceError(f"{path}: {problem}", _REMEDY) from problem
+
+
+def _prevout(row: _Row, path: Path, network: str) -> Prevout:
+    try:
+        script = bytes.fromhex(row.script)
     except ValueError as problem:
-        raise SourceError(f"{path}: {problem}", "give a JSON list of prevouts") from problem
-
-
-def _row(row: Any, network: str) -> Prevout:
-    try:
-        value, script, height, is_coinbase = row[:4]
-        return prevout(int(value), bytes.fromhex(script), network, height, is_coinbase)
-    except (TypeError, ValueError) as problem:
-        raise SourceError(f"bad prevout {row!r}", "see the format in the documentation") from (
-            problem
-        )
+        raise SourceError(f"{path}: bad script {row.script[:80]!r}", _REMEDY) from problem
+    return prevout(row.value, script, network, row.height, row.is_coinbase)

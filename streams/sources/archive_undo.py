@@ -7,11 +7,12 @@ but its checksum is over the hash of the block's parent and the record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from streams.chain.parse import ParseError, double_sha256
+from schemas.units import is_amount
+from streams.chain.parse import MAX_HEIGHT, ParseError, double_sha256
 from streams.sources.archive_files import CHECKSUM_BYTES, Damage, FrameReader
 from streams.sources.errors import SourceError
 
@@ -20,6 +21,9 @@ PRIME = 2**256 - 2**32 - 977
 _SPECIAL = {0: 20, 1: 20, 2: 32, 3: 32, 4: 32, 5: 32}
 """Bytes that follow the script kinds that have a short form."""
 _MAX_SCRIPT = 10_000
+_MOST_TRIED = 4096
+"""Records that are looked at for one block: a node writes them nearly in the order of its blocks,
+so what is further away is of a file that was made to keep us busy."""
 _REMEDY = "copy blk and rev files of one node, or leave the rev files out"
 
 
@@ -46,13 +50,15 @@ class UndoFile:
     def __init__(self, path: Path, key: bytes, network: str) -> None:
         self.path = path
         self._reader = FrameReader(path, key, network, undo=True)
-        self._waiting: dict[int, list[UndoRecord]] = {}
+        self._records: dict[int, list[UndoRecord]] = {}
+        self._last: dict[int, int] = {}
+        """By number of transactions, where in their row the last record was found."""
         for frame in self._reader.frames():
-            if isinstance(frame, Damage):
+            count = None if isinstance(frame, Damage) else _count(frame.head)
+            if isinstance(frame, Damage) or count is None:
                 continue  # a block whose record is missing is told by the block
-            count = _Bytes(frame.head).compact_size()
             record = UndoRecord(frame.offset, frame.size, count)
-            self._waiting.setdefault(count, []).append(record)
+            self._records.setdefault(count, []).append(record)
 
     def close(self) -> None:
         self._reader.close()
@@ -65,31 +71,53 @@ class UndoFile:
         """
         if not inputs:
             return []
-        waiting = self._waiting.get(len(inputs), [])
-        for record in waiting:
+        records = self._records.get(len(inputs), [])
+        for place in _nearest(self._last.get(len(inputs), 0), len(records)):
+            record = records[place]
             data = self._reader.read(record.offset, record.size + CHECKSUM_BYTES)
             body, checksum = data[: record.size], data[record.size :]
             if double_sha256(bytes.fromhex(previous)[::-1] + body) == checksum:
+                self._last[len(inputs)] = place
                 return self._coins(record, body, inputs)
         return None
 
     def _coins(self, record: UndoRecord, body: bytes, inputs: list[int]) -> list[list[Coin]]:
         try:
-            coins = list(parse_undo(body))
+            return list(parse_undo(body, inputs))
         except ParseError as problem:
             cause = f"{self.path} at {record.offset}: {problem}"
             raise SourceError(cause, _REMEDY) from problem
-        if [len(of) for of in coins] != inputs:
-            cause = f"{self.path} at {record.offset} does not undo the inputs of its block"
-            raise SourceError(cause, _REMEDY)
-        return coins
 
 
-def parse_undo(data: bytes) -> Iterator[list[Coin]]:
-    """The coins of every transaction of a record, in the block's order; raises ParseError."""
+def _count(head: bytes) -> int | None:
+    """For how many transactions a record is; None for bytes that are no record."""
+    try:
+        return _Bytes(head).compact_size()
+    except ParseError:
+        return None
+
+
+def _nearest(start: int, count: int) -> Iterator[int]:
+    """Places in a row of ``count``, those beside ``start`` first.
+
+    >>> list(_nearest(2, 5))
+    [2, 1, 3, 0, 4]
+    """
+    for step in range(min(count, _MOST_TRIED)):
+        yield from (n for n in (start + step, start - step - 1) if 0 <= n < count)
+
+
+def parse_undo(data: bytes, inputs: Sequence[int] | None = None) -> Iterator[list[Coin]]:
+    """The coins of every transaction of a record, in the block's order; raises ParseError.
+
+    ``inputs``: how many each transaction has, all but the coinbase.
+    """
     reader = _Bytes(data)
-    for _ in range(reader.compact_size()):
-        yield [_coin(reader) for _ in range(reader.compact_size())]
+    for number in range(reader.compact_size()):
+        count = reader.compact_size()
+        if inputs is not None and [count] != [*inputs[number : number + 1]]:
+            raise ParseError("it does not undo the inputs of its block")
+        yield [_coin(reader) for _ in range(count)]
     if reader.place != len(data):
         raise ParseError(f"{len(data) - reader.place} bytes after the undo record")
 
@@ -99,6 +127,8 @@ def _coin(reader: _Bytes) -> Coin:
     if code >> 1:
         reader.varint()  # a version that Core no longer uses
     value = amount_of(reader.varint())
+    if not is_amount(value) or code >> 1 > MAX_HEIGHT:
+        raise ParseError(f"an output of {value} sat from height {code >> 1}")
     kind = reader.varint()
     script = (
         _script(kind, reader.take(_SPECIAL[kind])) if kind in _SPECIAL else _plain(reader, kind)

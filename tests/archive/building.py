@@ -11,6 +11,7 @@ from typing import NamedTuple
 from streams.chain.check import merkle_root, target_of
 from streams.chain.parse import NULL_HASH, double_sha256, parse_block
 from streams.sources.archive_files import MAGIC, unmask
+from streams.sources.archive_undo import Coin
 
 BITS = 0x207FFFFF
 GENESIS_S = 1_600_000_000
@@ -27,6 +28,10 @@ class Made(NamedTuple):
     @property
     def hash(self) -> str:
         return parse_block(self.raw).header.hash
+
+    @property
+    def previous(self) -> str:
+        return parse_block(self.raw).header.previous
 
     @property
     def header(self) -> bytes:
@@ -148,3 +153,42 @@ def node_folder(folder: Path, files: Sequence[Sequence[Made]], key: bytes | None
         path = folder / f"blk{number:05}.dat"
         path.write_bytes(blk(blocks, key or bytes(8), padding=4096))
     return folder
+
+
+def varint(value: int) -> bytes:
+    """Core's variable number: base 128, one subtracted from every continued digit."""
+    digits = [value & 0x7F]
+    while value > 0x7F:
+        value = (value >> 7) - 1
+        digits.append((value & 0x7F) | 0x80)
+    return bytes(reversed(digits))
+
+
+def compressed(amount: int) -> int:
+    """``CompressAmount`` of Bitcoin Core."""
+    if amount == 0:
+        return 0
+    exponent = 0
+    while amount % 10 == 0 and exponent < 9:
+        amount, exponent = amount // 10, exponent + 1
+    if exponent < 9:
+        return 1 + ((amount // 10) * 9 + amount % 10 - 1) * 10 + exponent
+    return 1 + (amount - 1) * 10 + 9
+
+
+def undo_record(*transactions: Sequence[tuple[Coin, bytes]]) -> bytes:
+    """An undo record: the coins of each transaction, each with its script in short form."""
+    parts = [size(len(transactions))]
+    for coins in transactions:
+        parts.append(size(len(coins)))
+        for coin, script in coins:
+            parts.append(varint(coin.height * 2 + coin.is_coinbase))
+            parts.append(varint(0) if coin.height else b"")
+            parts.append(varint(compressed(coin.value_sat)) + script)
+    return b"".join(parts)
+
+
+def undo_frame(previous: str, body: bytes) -> bytes:
+    """An undo record as it stands in a rev file; ``previous`` is the parent of its block."""
+    checksum = double_sha256(bytes.fromhex(previous)[::-1] + body)
+    return MAGIC["regtest"] + struct.pack("<I", len(body)) + body + checksum

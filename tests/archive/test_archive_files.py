@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import lzma
 import struct
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from streams.sources.archive import Archive, Wanted
 from streams.sources.archive_files import MAGIC, gather, unmask
 from streams.sources.errors import SourceError
 
-from .building import BITS, Builder, Made, blk, node_folder
+from .building import BITS, GENESIS_S, Builder, Made, blk, block, coinbase, node_folder
 from .reading import REGTEST, events, heights, portions
 
 CHAIN = Builder(seed=2).grow(10)
@@ -137,3 +139,31 @@ def test_another_networks_blocks_are_refused(tmp_path: Path) -> None:
     (tmp_path / "0.raw").write_bytes(CHAIN[0].raw)
     with pytest.raises(SourceError, match="too easy for network main"):
         Archive([tmp_path / "0.raw"], (), Wanted())
+
+
+def test_what_is_no_frame_is_looked_through_once(tmp_path: Path) -> None:
+    """A file full of magics without a block, or of frames among zeros, costs as much as others."""
+    magics, frames = MAGIC["regtest"] * 300_000, (bytes(8) + HEAD) * 300
+    path = damaged(tmp_path, magics + frames)
+    began = time.process_time()
+    with closing(Archive([path], (), SKIP)) as archive:
+        assert [0, 1, 2] == heights(list(archive.portions()))
+        assert [0] == [spoilt.offset for spoilt in archive.index.spoilt]
+    assert time.process_time() - began < 5
+
+
+def test_damage_without_end_is_refused(tmp_path: Path) -> None:
+    """What is left out is listed, so a file of nothing else would fill the memory."""
+    path = damaged(tmp_path, frame(Made(bytes(81), 0)) * 10_001)
+    with pytest.raises(SourceError, match="damaged at more than 10000 places"):
+        Archive([path], (), SKIP)
+
+
+@pytest.mark.parametrize("name", ["a.raw", "99999999999.raw"])
+def test_a_height_that_no_block_has_is_refused(tmp_path: Path, name: str) -> None:
+    """Whether a coinbase states it or the name of its file."""
+    first = coinbase(1 << 38, b"")
+    made = block("11" * 32, 1, [first], GENESIS_S)
+    (tmp_path / name).write_bytes(made.raw)
+    with pytest.raises(SourceError, match="which no block has"):
+        Archive([tmp_path], (), REGTEST)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from coincurve import PrivateKey
 from hypothesis import given
@@ -9,40 +12,9 @@ from hypothesis import strategies as st
 
 from schemas.units import MAX_MONEY_SAT
 from streams.chain.parse import ParseError
-from streams.sources.archive_undo import Coin, amount_of, parse_undo
+from streams.sources.archive_undo import Coin, UndoFile, amount_of, parse_undo
 
-from .building import size
-
-
-def varint(value: int) -> bytes:
-    """Core's variable number: base 128, one subtracted from every continued digit."""
-    digits = [value & 0x7F]
-    while value > 0x7F:
-        value = (value >> 7) - 1
-        digits.append((value & 0x7F) | 0x80)
-    return bytes(reversed(digits))
-
-
-def compressed(amount: int) -> int:
-    """``CompressAmount`` of Bitcoin Core."""
-    if amount == 0:
-        return 0
-    exponent = 0
-    while amount % 10 == 0 and exponent < 9:
-        amount, exponent = amount // 10, exponent + 1
-    if exponent < 9:
-        return 1 + ((amount // 10) * 9 + amount % 10 - 1) * 10 + exponent
-    return 1 + (amount - 1) * 10 + 9
-
-
-def record(coins: list[tuple[Coin, bytes]]) -> bytes:
-    """An undo record of one transaction; each coin with its script in short form."""
-    parts = [size(1), size(len(coins))]
-    for coin, script in coins:
-        parts.append(varint(coin.height * 2 + coin.is_coinbase))
-        parts.append(varint(0) if coin.height else b"")
-        parts.append(varint(compressed(coin.value_sat)) + script)
-    return b"".join(parts)
+from .building import Builder, compressed, undo_frame, undo_record, varint
 
 
 @given(st.integers(0, MAX_MONEY_SAT) | st.integers(0, 21_000_000).map(lambda n: n * 10**8))
@@ -70,7 +42,7 @@ def test_scripts_come_back(kind: str) -> None:
     """Each short form becomes the script that it stands for; a long key gets its other half."""
     short, script = SCRIPTS[kind]
     coin = Coin(5_000, script, 123_456, kind == "p2pk")
-    assert [[coin]] == list(parse_undo(record([(coin, short)])))
+    assert [[coin]] == list(parse_undo(undo_record([(coin, short)])))
 
 
 @given(st.binary(max_size=200))
@@ -86,4 +58,32 @@ def test_a_key_off_the_curve_is_refused() -> None:
     """An x without a point on the curve is no public key."""
     coin = Coin(1, b"", 1, False)
     with pytest.raises(ParseError, match="no point of the curve"):
-        list(parse_undo(record([(coin, b"\x04" + (5).to_bytes(32, "big"))])))
+        list(parse_undo(undo_record([(coin, b"\x04" + (5).to_bytes(32, "big"))])))
+
+
+@pytest.mark.parametrize(
+    "coin", [Coin(MAX_MONEY_SAT + 1, b"", 1, False), Coin(1, b"", 1 << 31, False)]
+)
+def test_an_output_that_cannot_be_is_refused(coin: Coin) -> None:
+    """More than all money, or from a height that no block has: no event could hold it."""
+    with pytest.raises(ParseError, match="an output of"):
+        list(parse_undo(undo_record([(coin, varint(6))])))
+
+
+def test_a_record_of_more_inputs_than_its_block_has_is_refused_before_it_is_read() -> None:
+    """The first count that does not fit ends it, however much follows."""
+    with pytest.raises(ParseError, match="does not undo the inputs of its block"):
+        list(parse_undo(b"\x01\xfe\xff\xff\xff\x7f", [1]))
+
+
+def test_a_frame_without_a_count_is_no_record(tmp_path: Path) -> None:
+    """It is passed over as damage is; others are found, whether later or earlier than the last."""
+    blocks = Builder(seed=4, per_block=1).grow(9)[1:]
+    bodies = [undo_record([(Coin(n, b"", n, False), varint(6))]) for n in range(len(blocks))]
+    path = tmp_path / "rev00000.dat"
+    frames = [undo_frame(made.previous, body) for made, body in zip(blocks, bodies, strict=True)]
+    path.write_bytes(undo_frame("00" * 32, b"\xfd") + b"".join(frames))
+    with closing(UndoFile(path, bytes(8), "regtest")) as found:
+        for n in (0, 1, 2, 7, 6, 3):
+            assert [[Coin(n, b"", n, False)]] == found.spent(blocks[n].previous, [1])
+        assert found.spent("00" * 32, [1]) is None

@@ -135,13 +135,24 @@ def test_damaged_files_are_refused_with_cause_and_remedy(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("listed", "remedy"),
-    [([], "take the block's own"), ([["x", "zz"]] * 4886, "see the format"), ({}, "own")],
+    [([], "take the block's own"), ([["x", "zz"]] * 4886, "see the format"), ({}, "see the")],
 )
 def test_wrong_prevouts_file_is_refused(tmp_path: Path, listed: object, remedy: str) -> None:
     """A prevouts file of another length or form is refused."""
     path = tmp_path / "413567.json.xz"
     path.write_bytes(lzma.compress(json.dumps(listed).encode()))
     with pytest.raises(SourceError, match=remedy):
+        list(read_blocks([SHIPPED_BLOCK], [path]))
+
+
+@pytest.mark.parametrize(
+    "row", ['[1, "", 1, "yes"]', '[1e999, "", 1, true]', '[1, "", 4e9, true]', "[" * 50_000]
+)
+def test_a_prevouts_file_that_nobody_wrote_for_us_is_refused(tmp_path: Path, row: str) -> None:
+    """Text for a flag, infinity, a height that no block has, and nesting without end."""
+    path = tmp_path / "413567.json"
+    path.write_text(f"[{row}]")
+    with pytest.raises(SourceError, match=r"413567\.json: .*; give a JSON list of prevouts"):
         list(read_blocks([SHIPPED_BLOCK], [path]))
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
-from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,99 +14,28 @@ from schemas.errors import SchemaError
 from schemas.headers import from_headers, to_headers
 from schemas.jsonform import from_line, to_line
 from schemas.validate import validate
-from schemas.wire import Codec
 from streams import topics
 from streams.chain.parse import ParseError, parse_block, parse_header, parse_tx
-from streams.engine.codec import decode_key, decode_value, due_of, encode_value
+from streams.engine.codec import decode_key, decode_value, due_of
 from streams.engine.writers import spoken
 from streams.sources import bitcoin_zmq
 from streams.sources.dwn_message import plain_object
-from streams.testing import Record, TopologyDriver
+from tests.fuzz import archives
+from tests.fuzz.material import (
+    CODEC,
+    Decoder,
+    block,
+    frames,
+    messages,
+    played,
+    raw_transactions,
+    records,
+    small_block,
+    state,
+    storable,
+    values,
+)
 from tests.fuzz.mutate import Mutator
-from tests.playing import play_into_driver
-
-DATA = Path(__file__).parents[2] / "streams" / "data"
-DEMO = DATA / "demo.ndjson"
-CODEC = Codec()
-Call = Callable[[Mutator], object]
-
-
-class Decoder(NamedTuple):
-    """One decoder."""
-
-    corpus: Sequence[bytes]
-    call: Call
-    """Takes the next mutation."""
-    raises: tuple[type[Exception], ...]
-
-
-@cache
-def played() -> TopologyDriver:
-    """The demo's recording through the main job: real records of every topic."""
-    return play_into_driver(DEMO, partitions=1)
-
-
-@cache
-def records() -> dict[str, list[Record]]:
-    """The records by topic."""
-    found: dict[str, list[Record]] = {}
-    for (topic, _), log in played().log.items():
-        found.setdefault(topic, []).extend(log)
-    return found
-
-
-def values(*names: str) -> list[bytes]:
-    """The values of all topics, or of these; not too many of each."""
-    chosen = names or tuple(records())
-    return [r.raw_value for n in chosen for r in records().get(n, ())[:60] if r.raw_value]
-
-
-@cache
-def block() -> bytes:
-    """A block of the main chain, cut to its header and some transactions."""
-    return lzma.decompress((DATA / "413567.raw.xz").read_bytes())
-
-
-@cache
-def raw_transactions() -> list[bytes]:
-    """Transactions of that block, as they stand in its bytes."""
-    whole, found, start = block(), [], 83
-    for tx in parse_block(whole).transactions[:60]:
-        found.append(whole[start : start + tx.size])
-        start += tx.size
-    return found
-
-
-@cache
-def small_block() -> bytes:
-    """A block that holds the first three of its transactions."""
-    return block()[:80] + b"\x03" + b"".join(raw_transactions()[:3])
-
-
-@cache
-def messages() -> tuple[str, list[bytes]]:
-    """A tenant, and the DWN messages that the demo has of it."""
-    found = [CODEC.decode(raw)[1] for raw in values(topics.records.name)[:5]]
-    return found[0].tenant, [value.message.encode() for value in found]
-
-
-@cache
-def state() -> tuple[list[bytes], list[bytes]]:
-    """Keys and values of changelogs."""
-    pairs = [pair for log in played()._changelogs.values() for pair in log if pair is not None]
-    return [key for key, _ in pairs[:400]], [value for _, value in pairs[:400] if value]
-
-
-@cache
-def frames() -> list[bytes]:
-    """Bodies of the node's notifications."""
-    labels = [bytes(32) + b"C", bytes(32) + b"A" + bytes(8), b"\x11" * 32 + b"R" + b"\x01" * 8]
-    return [*labels, *raw_transactions()[:5]]
-
-
-def _storable(event: Event) -> None:
-    """Whatever was read can be written to a changelog: else a worker dies of it at a checkpoint."""
-    decode_value(encode_value(event))
 
 
 def _wire(mutator: Mutator) -> None:
@@ -119,7 +44,7 @@ def _wire(mutator: Mutator) -> None:
     key = event_type.key(value)
     validate(value, key, event_type.key)
     event_type.event_id(value)
-    _storable(Event("id", key, 0, "assert", value))
+    storable(Event("id", key, 0, "assert", value))
 
 
 def _headers(mutator: Mutator) -> None:
@@ -127,7 +52,7 @@ def _headers(mutator: Mutator) -> None:
     own = mutator.headers(mutator.dice.choice(log).raw_headers)
     event = from_headers(dict(own), "key", "id", 0, "type")
     to_headers(event)
-    _storable(event)
+    storable(event)
 
 
 _ENVELOPED = (topics.transactions.name, topics.alerts.name, topics.records.name)
@@ -142,7 +67,7 @@ def _control(mutator: Mutator) -> None:
 
 def _json(mutator: Mutator) -> None:
     topic = mutator.dice.choice(topics.SOURCES)
-    _storable(from_line(mutator.bytes(), topic.type, "fuzz", 0))
+    storable(from_line(mutator.bytes(), topic.type, "fuzz", 0))
 
 
 def _dwn(mutator: Mutator) -> None:
@@ -170,6 +95,7 @@ def _lines() -> list[bytes]:
 
 
 DECODERS: dict[str, Callable[[], Decoder]] = {
+    **archives.DECODERS,
     "wire": lambda: Decoder(values(), _wire, (SchemaError,)),
     "headers": lambda: Decoder([b"x"], _headers, (SchemaError,)),
     "control": lambda: Decoder([b"x"], _control, (SchemaError,)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from schemas.headers import REPLAY_FOR, REPLAYS, WATERMARK, WRITER, Headers
 
@@ -25,6 +28,20 @@ NAMES = (
     "", "x" * 300,
 )  # fmt: skip
 
+JUNK: tuple[Any, ...] = (
+    None, True, "", "x", "00", "\x00\u2028", [], {}, [[]], 0, -1, 1.5, 2**31, 2**63, 2**64, 10**30,
+    "x" * 5000, [0] * 100,
+)  # fmt: skip
+"""What may stand in the place of anything in JSON."""
+TOKENS = (
+    b"1e999999999", b"-1E-999999999", b"NaN", b"-Infinity", b"9" * 5000, b'"\\ud800"', b"0.1e1",
+    b"[" * 400 + b"]" * 400, b"[" * 50_000 + b"]" * 50_000, b'{"a":' * 900 + b"0" + b"}" * 900,
+)  # fmt: skip
+"""The same, as text that Python's own encoder would not write."""
+_MARK = "stands for a token"
+Place = tuple[Any, Any]
+"""Who holds a value, and where."""
+
 
 class Mutator:
     """Makes bytes from real ones; the same seed makes the same ones."""
@@ -36,12 +53,57 @@ class Mutator:
             self._repeat, self._bomb, self._bomb, self._nest, self._wipe, self._schema_id,
         ]  # fmt: skip
 
-    def bytes(self) -> bytes:
-        """One mutation of one record."""
-        made = bytearray(self.dice.choice(self.corpus))
+    def bytes(self, own: bytes | None = None) -> bytes:
+        """One mutation of these bytes, else of one record."""
+        made = bytearray(self.dice.choice(self.corpus) if own is None else own)
         for _ in range(self.dice.choice((1, 1, 1, 2, 4))):
             self.dice.choice(self._ways)(made)
         return bytes(made)
+
+    def json(self) -> bytes:
+        """One mutation of one JSON text: mostly JSON still, of another shape."""
+        if self.dice.random() < 0.2:
+            return self.bytes()
+        return self.reshaped(json.loads(self.dice.choice(self.corpus)))
+
+    def reshaped(self, plain: Any) -> bytes:
+        """JSON text of a value in which something was changed; the value itself is used up."""
+        whole = [plain]
+        for _ in range(self.dice.choice((1, 1, 1, 2, 4))):
+            self._reshape(whole)
+        mark, token = json.dumps(_MARK).encode(), self.dice.choice(TOKENS)
+        return json.dumps(whole[0] if whole else None).encode().replace(mark, token)
+
+    def _reshape(self, whole: list[Any]) -> None:
+        dice, places = self.dice, list(_places(whole))
+        holder, at = dice.choice(places[1:] if len(places) > 1 and dice.random() < 0.98 else places)
+        way = dice.randrange(6)
+        if way == 0 and holder is not whole:
+            del holder[at]
+        elif way == 1:
+            holder[at] = copy.deepcopy(dice.choice(JUNK))
+        elif way == 2:
+            holder[at] = _MARK
+        elif way == 3:
+            other, there = dice.choice(places)
+            holder[at] = copy.deepcopy(other[there])
+        else:
+            holder[at] = self._near(holder[at])
+
+    def _near(self, value: Any) -> Any:
+        """A value of the same kind."""
+        dice = self.dice
+        if isinstance(value, bool) or value is None:
+            return not value
+        if isinstance(value, int | float):
+            return dice.choice((value + 1, value - 1, -value, value * 2, value * 1000))
+        if isinstance(value, str):
+            raw = bytearray(value.encode("utf-8", "surrogatepass"))
+            dice.choice(self._ways)(raw)
+            return raw.decode(errors="replace")
+        if isinstance(value, list):
+            return dice.choice((value[1:], value[:-1], value * 2, value[::-1], [value]))
+        return {**value, dice.choice(("x", "", *value)): copy.deepcopy(dice.choice(JUNK))}
 
     def headers(self, own: Headers) -> Headers:
         """One mutation of these headers."""
@@ -110,3 +172,11 @@ class Mutator:
         if len(made) > 5:
             number = self.dice.choice((0, self.dice.randrange(60), 1 << 30, 0xFFFFFFFF))
             made[1:5] = number.to_bytes(4, "big")
+
+
+def _places(holder: Any) -> Iterator[Place]:
+    """Where each value stands, those that hold others first."""
+    for at, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+        yield holder, at
+        if isinstance(value, dict | list):
+            yield from _places(value)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from streams.engine.guard import Counts, is_control
 from streams.testing import TopologyDriver
 from streams.topics import Topic, dead_letters
-from tests.fuzz.decoders import DECODERS, DEMO, records
+from tests.fuzz.decoders import DECODERS
+from tests.fuzz.material import DEMO, records
 from tests.fuzz.mutate import Mutator
 from tests.playing import story_topology
 
