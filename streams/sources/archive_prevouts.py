@@ -74,7 +74,7 @@ def _files(path: Path) -> list[Path]:
 def _listed(path: Path) -> list[_Row]:
     try:
         return msgspec.json.decode(read_raw(path, _MAX_BYTES), type=list[_Row])
-    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise SourceError(f"{path}: {problem}", _REMEDY) from problem
 
 

@@ -10,15 +10,16 @@ then leaves the ledger as it stood after the last whole step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from schemas.envelope import Event
 from streams.chain.build import BlockEvents, Spent
-from streams.chain.parse import RawTx, parse_tx
-from streams.chain.tip import Chain, Link
+from streams.chain.parse import ParseError, RawTx, parse_tx
+from streams.chain.tip import Chain, ChainError, Link
 from streams.sources.bitcoin_away import NodeAway, Say
 from streams.sources.bitcoin_identity import check_branch
 from streams.sources.bitcoin_ledger import SourceLedger
-from streams.sources.bitcoin_node import BitcoinNode, Snapshot
+from streams.sources.bitcoin_node import TRIES, BitcoinNode, Snapshot
 from streams.sources.bitcoin_reconcile import ChainView, Move, next_move
 from streams.sources.bitcoin_zmq import Feed, Frame
 from streams.sources.errors import SourceError
@@ -111,7 +112,7 @@ class Follower:
 
     def _frame(self, frame: Frame) -> list[Event]:
         if frame.label is None:
-            self.ledger.mempool.rawtx(parse_tx(frame.body))
+            self._remember(frame.body)
             return []
         known = self.ledger.chain.find(frame.hash)
         if frame.label == "C":
@@ -134,7 +135,8 @@ class Follower:
         if tx is None:
             tx = next(iter(self._node.bodies([txid])), None)
         spent = self._spent([tx])[0] if tx else []
-        return self.ledger.seen(txid, self.ledger.number(sequence), self._clock(), tx, spent)
+        with _believed(f"transaction {txid}"):
+            return self.ledger.seen(txid, self.ledger.number(sequence), self._clock(), tx, spent)
 
     def _spent(self, txs: list[RawTx]) -> list[list[Spent]]:
         new = {tx.txid: tx for tx in txs}
@@ -145,7 +147,11 @@ class Follower:
         if block is None:
             raise SourceError(f"node has no block {block_hash}", _PRUNED)
         check_branch(self._node.network, block.raw.header, block.height)
-        events = self.ledger.connect(block.raw, block.height, block.spent, self._clock())
+        tip = self.ledger.chain.tip
+        with _believed(f"block {block_hash}"):
+            if tip is not None and block.height != tip.height + 1:
+                raise ChainError(f"it is said to be at {block.height}, the tip is {tip.height}")
+            events = self.ledger.connect(block.raw, block.height, block.spent, self._clock())
         at = {**self._published_at, block_hash: self._clock()}
         self._published_at = {link.hash: at.get(link.hash, 0) for link in self.ledger.chain.links}
         return events
@@ -153,7 +159,10 @@ class Follower:
     def _undo(self, tip: Link) -> list[Event]:
         block = self._node.block(tip.hash)
         if block is not None:
-            return self.ledger.disconnect(block.raw, block.height, block.spent)
+            with _believed(f"block {tip.hash}"):
+                if block.height != tip.height:
+                    raise ChainError(f"it is said to be at {block.height}, it was at {tip.height}")
+                return self.ledger.disconnect(block.raw, block.height, block.spent)
         if not self.ledger.tip_was_published:
             return self.ledger.withdraw(None)
         published = self._recall(tip.hash, self._published_at.get(tip.hash, self._clock()))
@@ -184,14 +193,15 @@ class Follower:
         """Become equal to the node: first its chain, a block at a time, then its mempool."""
         self.resyncs += 1
         self._check_common()
-        while True:
+        for _ in range(TRIES):
             yield from self._follow_chain()
             self._drain()
             snapshot = self._node.snapshot()
             tip = self.ledger.chain.tip
             if tip is not None and snapshot.best_hash == tip.hash:
-                break
-        yield from self._follow_mempool(snapshot)
+                yield from self._follow_mempool(snapshot)
+                return
+        raise _restless()
 
     def _check_common(self) -> None:
         """Refuse a node whose chain left ours so far back that it cannot be undone."""
@@ -205,7 +215,8 @@ class Follower:
 
     def _follow_chain(self) -> Iterator[list[Event]]:
         """Undo blocks that the node's active chain does not hold, connect those it has more."""
-        while True:
+        misfits = 0
+        while misfits < TRIES:
             tip = self.ledger.chain.tip
             view = self._node.view(tip)
             move = next_move(self.ledger.chain.links, view)
@@ -217,12 +228,19 @@ class Follower:
                 yield self._undo(tip)
             elif view.after is not None and self._node.follows(view.after, tip):
                 yield self._connect(view.after)
+            else:
+                misfits += 1
+        raise _restless()
 
     def _drain(self) -> None:
         """Take what has been notified until now: the snapshot to come has it already."""
         while (frame := self._feed.receive(0)) is not None:
             if frame.label is None:
-                self.ledger.mempool.rawtx(parse_tx(frame.body))
+                self._remember(frame.body)
+
+    def _remember(self, body: bytes) -> None:
+        with _believed("a notified transaction"):
+            self.ledger.mempool.rawtx(parse_tx(body))
 
     def _follow_mempool(self, snapshot: Snapshot) -> Iterator[list[Event]]:
         """End what the node no longer has, add what it has more; split, as there may be much."""
@@ -232,7 +250,8 @@ class Follower:
         spent = self._spent([arrival.tx for arrival in arrivals])
         pairs = list(zip(arrivals, spent, strict=True))
         present = set(snapshot.txids)
-        events = ledger.reconcile(present, pairs, snapshot.sequence, self._clock())
+        with _believed("the mempool"):
+            events = ledger.reconcile(present, pairs, snapshot.sequence, self._clock())
         self.sequence = snapshot.sequence
         ledger.declare()
         while len(events) > MAX_EVENTS:
@@ -245,3 +264,16 @@ def _behind(view: ChainView, tip: Link | None) -> NodeAway:
     published = tip.height if tip else 0
     cause = f"it is at block {view.top.height}, published is up to {published}"
     return NodeAway(cause, "let it catch up")
+
+
+def _restless() -> NodeAway:
+    return NodeAway("its chain changed each time that it was read", "let it settle")
+
+
+@contextmanager
+def _believed(what: str) -> Iterator[None]:
+    """What a node says fits what it said before; raises SourceError where it does not."""
+    try:
+        yield
+    except (ChainError, ParseError) as problem:
+        raise SourceError(f"{what}: {problem}", "check the node") from problem

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from streams.chain.address import AddressError, network_of
 from streams.chain.parse import HEADER_BYTES, RawHeader
+from streams.sources import bitcoin_forms as forms
 from streams.sources.bitcoin_rpc import Rpc, RpcError
 from streams.sources.errors import SourceError
 
@@ -31,6 +33,7 @@ SPLIT_HASH = "0000000000000000000169eb6f811ddbd0daf343af7b62180cdb13e7c78dbc16"
 _LEFT_SINCE = 20260508
 _FOREIGN_VERSION_BIT = 1 << 31
 _REMEDY_SPLIT = "use a node that follows Bitcoin's main chain"
+_T = TypeVar("_T")
 
 
 def check_identity(rpc: Rpc, network: str, checkpoints: Mapping[int, str] | None = None) -> None:
@@ -53,7 +56,7 @@ def check_identity(rpc: Rpc, network: str, checkpoints: Mapping[int, str] | None
 
 def check_publishes(rpc: Rpc) -> None:
     """Raise SourceError unless the node publishes the notifications that the source follows."""
-    published = {one["type"] for one in rpc.call("getzmqnotifications")}
+    published = {one.type for one in _asked(rpc, list[forms.Notification], "getzmqnotifications")}
     missing = sorted({"pubsequence", "pubrawtx"} - published)
     if missing:
         names = " and ".join(f"zmq{name}" for name in missing)
@@ -76,7 +79,7 @@ def _check_name(rpc: Rpc, network: str) -> None:
         network_of(network)
     except AddressError as problem:
         raise SourceError(str(problem), "set network to one of them") from problem
-    said = rpc.call("getblockchaininfo")["chain"]
+    said = _asked(rpc, forms.ChainInfo, "getblockchaininfo").chain
     if said != network:
         raise SourceError(
             f"node at {rpc.where} is on {said}, configured is {network}",
@@ -88,19 +91,23 @@ def _check_split(rpc: Rpc) -> None:
     """The main network's own traps: a foreign branch, its rules, its header."""
     if _hash_at(rpc, SPLIT_HEIGHT) == SPLIT_HASH:
         raise SourceError(f"node follows the branch that split at {SPLIT_HEIGHT}", _REMEDY_SPLIT)
-    software = rpc.call("getnetworkinfo")["subversion"]
+    software = _asked(rpc, forms.NetworkInfo, "getnetworkinfo").subversion
     dated = re.search(r"Knots:(\d{8})", software)
     if dated and int(dated[1]) >= _LEFT_SINCE:
         raise SourceError(f"{software} enforces rules that left the main chain", _REMEDY_SPLIT)
-    header = rpc.call("getblockheader", rpc.call("getbestblockhash"), False)
-    version = int.from_bytes(bytes.fromhex(header[:8]), "little")
-    if len(header) != 2 * HEADER_BYTES or version & _FOREIGN_VERSION_BIT:
+    best = _asked(rpc, forms.Hash, "getbestblockhash")
+    header = _asked(rpc, forms.Hex, "getblockheader", best, False)
+    version = int.from_bytes(header[:4], "little")
+    if len(header) != HEADER_BYTES or version & _FOREIGN_VERSION_BIT:
         raise SourceError("node's tip has no header of the main chain", _REMEDY_SPLIT)
 
 
 def _hash_at(rpc: Rpc, height: int) -> str | None:
     try:
-        found: str = rpc.call("getblockhash", height)
+        return _asked(rpc, forms.Hash, "getblockhash", height)
     except RpcError:
         return None
-    return found
+
+
+def _asked(rpc: Rpc, kind: type[_T], method: str, *args: Any) -> _T:
+    return forms.formed(kind, rpc.call(method, *args), method, rpc.where)

@@ -13,23 +13,29 @@ import re
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, quote, unquote
 
+import msgspec
 from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
 
 from schemas.addresses import http_address
-from schemas.units import Sat
 from streams.sources.bitcoin_away import NodeAway
 from streams.sources.errors import SourceError
 
-_COIN = 100_000_000
 _BATCH = 250
+_ANOTHER = "an answer of another form"
+_SHOWN = 300
+"""Characters of a node's own words that a message shows."""
+_MOST_BYTES = 1 << 29
+"""Of one answer; the largest that the source asks for, a block in full, has some 100 MB."""
 _NO_ANSWER, _NOT_JSON = -343, -342
 _WARMING_UP = -28
 _UNAUTHORIZED, _FORBIDDEN, _BUSY = 401, 403, 503
+_FOREIGN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What the client raises for an answer that no node gives, which it does not look at closely."""
 _T = TypeVar("_T")
 
 
@@ -43,24 +49,45 @@ class RpcError(SourceError):
         )
 
 
+class _Error(msgspec.Struct, frozen=True):
+    code: int = 0
+    message: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """One answer of a batch."""
+
+    id: int | str | None = None
+    result: Any = None
+    error: _Error | None = None
+
+
+class _Bounded(HTTPResponse):
+    """A response that fills no memory."""
+
+    def read(self, amt: int | None = None) -> bytes:
+        """As that of every response; raises SourceError where there is too much."""
+        if amt is not None or self.length is not None:
+            if amt is None and (self.length or 0) > _MOST_BYTES:
+                raise _too_long()
+            return super().read(amt)
+        data = super().read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise _too_long()
+        return data
+
+
+def _too_long() -> SourceError:
+    cause = f"the node gives an answer of more than {_MOST_BYTES} bytes"
+    return SourceError(cause, "check the address of its RPC, and the node")
+
+
 class _Refused(Exception):
     """HTTP 401 or 403."""
 
     def __init__(self, status: int) -> None:
         super().__init__(str(status))
         self.status = status
-
-
-def satoshi(amount: Decimal | int) -> Sat:
-    """An RPC amount in bitcoin as satoshi, exactly.
-
-    >>> satoshi(Decimal("0.00004500"))
-    4500
-    """
-    value = Decimal(amount) * _COIN
-    if value != int(value):
-        raise SourceError(f"amount {amount} is no whole number of satoshi", "check the node")
-    return Sat(int(value))
 
 
 def _address(url: str) -> SplitResult:
@@ -127,27 +154,28 @@ class Rpc:
         try:
             return getattr(self._proxy, method)(*args)
         except JSONRPCException as problem:
-            code, words = problem.code or 0, problem.message or ""
+            code = problem.code if isinstance(problem.code, int) else 0
+            words = problem.message[:_SHOWN] if isinstance(problem.message, str) else ""
             if code == _NOT_JSON:
                 raise self._status(words) from problem
             if code == _NO_ANSWER:
                 raise HTTPException(words) from problem
             self._check_warm(code, words)
             raise RpcError(method, code, words) from problem
-        except ValueError as problem:
-            raise self._status(str(problem)) from problem
+        except _FOREIGN as problem:
+            words = str(problem)[:_SHOWN] if isinstance(problem, ValueError) else _ANOTHER
+            raise self._status(words) from problem
 
     def _some(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         answers = self._post(
             [{"id": i, "method": method, "params": args} for i, (method, *args) in enumerate(calls)]
         )
-        for answer in answers:
-            error = answer.get("error") or {}
-            self._check_warm(error.get("code", 0), error.get("message", ""))
-        by_id = {answer["id"]: answer.get("result") for answer in answers}
+        for error in (answer.error for answer in answers if answer.error is not None):
+            self._check_warm(error.code, error.message)
+        by_id = {answer.id: answer.result for answer in answers}
         return [by_id.get(i) for i in range(len(calls))]
 
-    def _post(self, body: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _post(self, body: list[dict[str, Any]]) -> list[_Answer]:
         connection = self._open()
         secret = base64.b64encode(":".join(self._secret).encode()).decode()
         headers = {"Authorization": f"Basic {secret}", "Content-Type": "application/json"}
@@ -156,9 +184,10 @@ class Rpc:
         data = answer.read()
         try:
             parsed = json.loads(data, parse_float=Decimal)
-        except ValueError:
+            found = parsed if isinstance(parsed, list) else [parsed]
+            return msgspec.convert(found, list[_Answer])
+        except (ValueError, RecursionError):
             raise self._status(f"'{answer.status} {answer.reason}'") from None
-        return parsed if isinstance(parsed, list) else [parsed]
 
     def _open(self) -> HTTPConnection:
         if self._connection is None:
@@ -167,6 +196,7 @@ class Rpc:
             kind = HTTPSConnection if https else HTTPConnection
             host, port = self._url.hostname or "", self._url.port or 8332
             self._connection = kind(host, port, timeout=self._timeout_s)
+            self._connection.response_class = _Bounded
             url = f"http://{quote(user)}:{quote(password)}@{host}:{port}{self._url.path}"
             self._proxy = AuthServiceProxy(url, None, self._timeout_s, self._connection)
         return self._connection
@@ -179,8 +209,9 @@ class Rpc:
         except FileNotFoundError as problem:
             cause = f"its cookie {self._cookie} is not there"
             raise NodeAway(cause, "start the node, or give user and password") from problem
-        except OSError as problem:
-            cause = f"cannot read the node's cookie {self._cookie}: {problem.strerror}"
+        except (OSError, UnicodeDecodeError) as problem:
+            words = getattr(problem, "strerror", None) or "not text"
+            cause = f"cannot read the node's cookie {self._cookie}: {words}"
             raise SourceError(cause, "let this user read it, or give a password") from problem
         return user, password
 
@@ -214,4 +245,5 @@ class Rpc:
             words = f"no answer within {self._timeout_s:g} s"
         else:
             words = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+            words = " ".join(words[:_SHOWN].split())
         return NodeAway(words[:1].lower() + words[1:], "check that it runs and its address")

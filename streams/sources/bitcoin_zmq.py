@@ -21,6 +21,8 @@ Label = Literal["A", "R", "C", "D"]
 _COUNTER, _SEQUENCE = Struct("<I").unpack, Struct("<Q").unpack
 _TOPICS = (b"sequence", b"rawtx")
 _WRAP = 1 << 32
+MAX_SEQUENCE = 1 << 48
+"""Of a mempool: a node counts from its start on."""
 _QUEUE = 1_000_000
 _HEARTBEAT_MS = 10_000
 _EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
@@ -55,6 +57,8 @@ def decode(parts: Sequence[bytes]) -> Frame:
         if topic != b"sequence" or label not in ("A", "R", "C", "D"):
             raise ValueError(f"unknown topic {topic!r} or label {label!r}")
         sequence = _SEQUENCE(body[33:])[0] if label in "AR" else None
+        if (sequence or 0) >= MAX_SEQUENCE:
+            raise ValueError(f"mempool sequence {sequence}, which no node reaches")
     except error as problem:
         raise ValueError(f"malformed notification: {problem}") from problem
     return Frame(number, b"", label, body[:32].hex(), sequence)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from streams.chain.parse import parse_header
 from streams.sources.bitcoin_away import Backoff, NodeAway, Waiting
+from streams.sources.bitcoin_forms import satoshi
 from streams.sources.bitcoin_identity import (
     GENESIS,
     SPLIT_HASH,
@@ -26,9 +28,10 @@ from streams.sources.bitcoin_identity import (
     check_identity,
     check_publishes,
 )
-from streams.sources.bitcoin_rpc import Rpc, RpcError, satoshi
+from streams.sources.bitcoin_rpc import Rpc, RpcError
 from streams.sources.bitcoin_zmq import Counters, Feed, Frame, decode
 from streams.sources.errors import SourceError
+from tests.bitcoin.answers import Answered, http
 from tests.bitcoin.data import raw_block, shared
 from tests.bitcoin.node import Node, bitcoind, free_ports
 from tests.bitcoin.recording import load
@@ -45,6 +48,13 @@ def node() -> Iterator[Node]:
 def test_every_amount_of_satoshi_is_exact(amount: int) -> None:
     """Any amount written in bitcoin with eight decimals comes back as the same satoshi."""
     assert satoshi(Decimal(f"{amount // 10**8}.{amount % 10**8:08d}")) == amount
+
+
+@pytest.mark.parametrize("amount", ["-1", "21000000.00000001", "1e999999999", "-1E+999999999"])
+def test_what_is_no_amount_is_refused_at_once(amount: str) -> None:
+    """The whole number of a large exponent would take the machine."""
+    with pytest.raises(SourceError, match="is none of bitcoin"):
+        satoshi(Decimal(amount))
 
 
 def test_fraction_of_a_satoshi_is_refused() -> None:
@@ -133,6 +143,9 @@ def test_call_that_is_not_on_the_whitelist_is_refused_by_name() -> None:
         (404, b"not here", SourceError, "does not answer as a Bitcoin node"),
         (503, b"Work queue depth exceeded", NodeAway, "work queue is full"),
         (200, b'[{"id":0,"error":{"code":-28,"message":"Verifying"}}]', NodeAway, "starting"),
+        (200, b"[7]", SourceError, "does not answer as a Bitcoin node"),
+        (200, b'[{"id":[],"error":"no"}]', SourceError, "does not answer as a Bitcoin node"),
+        (200, b"[" * 50_000, SourceError, "does not answer as a Bitcoin node"),
     ],
 )
 def test_answers_that_no_test_node_gives_are_told_apart(
@@ -142,6 +155,26 @@ def test_answers_that_no_test_node_gives_are_told_apart(
     with answering(status, body) as url, pytest.raises(error, match=cause) as raised:
         list(Rpc(url).batch([("getblockcount",)]))
     assert type(raised.value) is error
+
+
+@pytest.mark.parametrize(
+    "body", [b"7", b"[]", b'"error"', b'{"error":7}', b'{"error":null}', b"[" * 50_000]
+)
+def test_what_no_node_answers_to_one_call_is_refused(body: bytes) -> None:
+    """JSON of any other form, which the client that we ask with does not look at closely."""
+    answer = http("200 OK", body)
+    with pytest.raises(SourceError, match="does not answer as a Bitcoin node"):
+        Answered(answer).call("getblockcount")
+
+
+def test_an_answer_without_end_is_refused() -> None:
+    """Whether it says how long it is or not: the memory is not the node's to fill."""
+    for more in ("Content-Length: 99999999999", "Connection: close"):
+        endless = http("200 OK", bytes(70_000), more)
+        with patch("streams.sources.bitcoin_rpc._MOST_BYTES", 60_000):
+            for ask in (lambda r: r.call("x"), lambda r: list(r.batch([("x",)]))):
+                with pytest.raises(SourceError, match="an answer of more than 60000 bytes"):
+                    ask(Answered(endless))
 
 
 @contextmanager
@@ -256,7 +289,7 @@ class Answers:
         self._answers = {
             "getblockchaininfo": {"chain": "main"},
             "getnetworkinfo": {"subversion": "/Satoshi:29.0.0/"},
-            "getbestblockhash": "",
+            "getbestblockhash": "00" * 32,
             "getblockheader": header,
             **answers,
         }

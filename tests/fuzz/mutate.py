@@ -97,6 +97,9 @@ class Mutator:
             return not value
         if isinstance(value, int | float):
             return dice.choice((value + 1, value - 1, -value, value * 2, value * 1000))
+        if isinstance(value, str) and value and dice.random() < 0.5:  # its letters stay the same
+            at = dice.randrange(len(value))
+            return value[:at] + dice.choice(value) + value[at + 1 :]
         if isinstance(value, str):
             raw = bytearray(value.encode("utf-8", "surrogatepass"))
             dice.choice(self._ways)(raw)
