@@ -11,18 +11,20 @@ import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from platformdirs import user_cache_path
 
 from schemas.registry import fingerprint
+from streams.registry.subjects import MOST_ID
 
 
 class Kept(msgspec.Struct, frozen=True):
     """The content of the file."""
 
     url: str
-    ids: dict[str, int]
+    ids: dict[str, Annotated[int, msgspec.Meta(ge=0, le=MOST_ID)]]
     """By the SHA-256 of the schema's canonical text."""
 
 
@@ -37,7 +39,7 @@ def read(url: str, texts: Mapping[str, str]) -> dict[str, int] | None:
     """Type name to id of every one of these schemas; None when one is not known here."""
     try:
         content = msgspec.json.decode(place(url).read_bytes(), type=Kept)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
     found = {name: content.ids.get(fingerprint(text)) for name, text in texts.items()}
     known = {name: number for name, number in found.items() if number is not None}

@@ -25,6 +25,12 @@ _SERVER_TROUBLE = 500
 _BUSY = (408, 429)
 _NO_ACCESS = (401, 403)
 _REFUSED = (409, 422)
+MOST_ID = 2**31 - 1
+"""A registry's ids are Java's ints."""
+_FOREIGN = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
+"""What its client raises for an answer that no registry gives, since it does not look closely."""
 
 
 class Registered(NamedTuple):
@@ -59,7 +65,14 @@ def subjects_of(type_name: str) -> tuple[str, ...]:
 
 
 def _registered(type_name: str, subject: str, found: Any) -> Registered:
-    return Registered(type_name, subject, int(found.schema_id), int(found.version))
+    number, version = _number(found.schema_id), _number(found.version)
+    return Registered(type_name, subject, number, version)
+
+
+def _number(found: Any) -> int:
+    if type(found) is not int or not 0 <= found <= MOST_ID:
+        raise ValueError("no number of a registry")
+    return found
 
 
 class Registry:
@@ -127,6 +140,8 @@ class Registry:
         with self._asking(type_name, subject):
             level = self._unless_unknown(self._client.get_compatibility, subject)
             level = level or self._client.get_compatibility()
+            if not isinstance(level, str):
+                raise TypeError("no name of a rule")
             answer = self._unless_unknown(
                 self._client.test_compatibility_all_versions, subject, self._schema(text)
             )
@@ -151,7 +166,7 @@ class Registry:
             raise self._away(f"{type(error).__name__} {error}") from error
         except self._module.SchemaRegistryError as error:
             raise self._refusal(type_name, subject, error) from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except _FOREIGN as error:
             raise RegistryError(
                 f"what answers at {self.url} is no schema registry", "check schema_registry"
             ) from error
@@ -163,7 +178,8 @@ class Registry:
         )
 
     def _refusal(self, type_name: str, subject: str, error: Any) -> RegistryError:
-        status, said = int(error.http_status_code), " ".join(str(error.error_message).split())
+        status, message = int(error.http_status_code), error.error_message
+        said = " ".join(message[:300].split()) if isinstance(message, str) else "no reason"
         if status >= _SERVER_TROUBLE or status in _BUSY:
             return self._away(f"HTTP status {status}")
         if status in _NO_ACCESS:
@@ -174,10 +190,10 @@ class Registry:
             )
         if status in _REFUSED:
             return Incompatible(
-                f"the schema registry refuses {type_name} under {subject}: {said[:300]}",
+                f"the schema registry refuses {type_name} under {subject}: {said}",
                 "see `streams schemas check --registry`, and add fields with defaults only",
             )
         return RegistryError(
-            f"the schema registry at {self.url} answers {status} to {subject}: {said[:300]}",
+            f"the schema registry at {self.url} answers {status} to {subject}: {said}",
             "check the path in schema_registry",
         )

@@ -35,7 +35,7 @@ _NO_ANSWER, _NOT_JSON = -343, -342
 _WARMING_UP = -28
 _UNAUTHORIZED, _FORBIDDEN, _BUSY = 401, 403, 503
 _FOREIGN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What the client raises for an answer that no node gives, which it does not look at closely."""
+"""What the client raises for an answer that no node gives, since it does not look closely."""
 _T = TypeVar("_T")
 
 

@@ -20,7 +20,7 @@ from streams.engine.codec import decode_key, decode_value, due_of
 from streams.engine.writers import spoken
 from streams.sources import bitcoin_zmq
 from streams.sources.dwn_message import plain_object
-from tests.fuzz import archives, nodes
+from tests.fuzz import archives, nodes, servers, services
 from tests.fuzz.material import (
     CODEC,
     Decoder,
@@ -97,6 +97,8 @@ def _lines() -> list[bytes]:
 DECODERS: dict[str, Callable[[], Decoder]] = {
     **archives.DECODERS,
     **nodes.DECODERS,
+    **servers.DECODERS,
+    **services.DECODERS,
     "wire": lambda: Decoder(values(), _wire, (SchemaError,)),
     "headers": lambda: Decoder([b"x"], _headers, (SchemaError,)),
     "control": lambda: Decoder([b"x"], _control, (SchemaError,)),

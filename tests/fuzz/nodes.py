@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,10 @@ from tests.fuzz.mutate import Mutator
 
 MOST_CALLS = 10_000
 """Who asks more often for three blocks would ask for ever."""
+
+
+_DEEPER = "[" * 100
+"""How much further down an answer is read than it is made."""
 
 
 class Lying(Answering):
@@ -40,11 +45,9 @@ def _lie(mutator: Mutator, truth: str) -> str:
     """A mutation that Python can read as JSON still."""
     while True:
         text = mutator.reshaped(json.loads(truth)).decode()
-        try:
-            json.loads(text, parse_float=Decimal)
-        except (ValueError, RecursionError):
-            continue
-        return text
+        with suppress(ValueError, RecursionError):
+            json.loads(f"{_DEEPER}{text}{']' * len(_DEEPER)}", parse_float=Decimal)
+            return text
 
 
 ANSWERS = (
