@@ -83,6 +83,54 @@ class Holder(msgspec.Struct, frozen=True):
         return self.written_s if self.transaction is None else self.transaction.age_s
 
 
+class _Listed(msgspec.Struct, frozen=True):
+    """Of ListTransactions."""
+
+    transactional_id: str
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """A topic of a transaction."""
+
+    topic: str
+    partitions: list[int]
+
+
+class _Described(msgspec.Struct, frozen=True):
+    """Of DescribeTransactions."""
+
+    transactional_id: str
+    transaction_state: str
+    transaction_timeout_ms: int
+    transaction_start_time_ms: int
+    producer_id: int
+    producer_epoch: int
+    topics: list[_Written]
+
+
+class _Producer(msgspec.Struct, frozen=True):
+    """Who writes to a partition."""
+
+    producer_id: int
+    producer_epoch: int
+    last_timestamp: int
+    current_txn_start_offset: int
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """A partition of a topic."""
+
+    partition_index: int
+    active_producers: list[_Producer]
+
+
+class _Topic(msgspec.Struct, frozen=True):
+    """Of DescribeProducers."""
+
+    name: str
+    partitions: list[_Part]
+
+
 def remedy(bootstrap: str, place: Place, offset: int, holder: Holder | None) -> str:
     """How to end the transaction whose first record lies there.
 
@@ -162,36 +210,47 @@ def requests_known(kafka: Mapping[str, Any]) -> frozenset[int]:
         found: list[set[int]] = []
         for broker in client.cluster.brokers():
             answer = await client.send(broker.nodeId, ApiVersionRequest())
-            found.append({key for key, *_ in answer.api_versions})
+            found.append({key for key, *_ in answer.api_versions or ()})
         return frozenset(set.intersection(*found)) if found else frozenset()
 
     return _ask(kafka, known)
+
+
+def _rows(answer: Any, name: str, kind: type[T]) -> list[T]:
+    """A list of an answer; raises CannotAsk where a part of it is left out."""
+    try:
+        return msgspec.convert(answer.to_object()[name], list[kind])  # type: ignore[valid-type]
+    except (TypeError, msgspec.ValidationError) as error:
+        raise CannotAsk(
+            f"a broker's {type(answer).__name__} is none of Kafka's ({error})",
+            "see what answers at its address",
+        ) from error
 
 
 async def _transactions(client: Any) -> list[Transaction]:
     found: list[Transaction] = []
     for broker in client.cluster.brokers():
         listed = await client.send(broker.nodeId, ListTransactions(OPEN))
-        ids = [one["transactional_id"] for one in listed.to_object()["transaction_states"]]
+        ids = [one.transactional_id for one in _rows(listed, "transaction_states", _Listed)]
         if not ids:
             continue
         described = await client.send(broker.nodeId, DescribeTransactions(ids))
         where = f"{broker.nodeId} ({broker.host}:{broker.port})"
-        states = described.to_object()["transaction_states"]
-        found += [_transaction(one, where) for one in states if one["transaction_state"] in OPEN]
+        states = _rows(described, "transaction_states", _Described)
+        found += [_transaction(one, where) for one in states if one.transaction_state in OPEN]
     return found
 
 
-def _transaction(one: Mapping[str, Any], coordinator: str) -> Transaction:
+def _transaction(one: _Described, coordinator: str) -> Transaction:
     return Transaction(
-        one["transactional_id"],
-        one["transaction_state"],
-        _ago(one["transaction_start_time_ms"]),
-        one["transaction_timeout_ms"] / 1000,
-        one["producer_id"],
-        one["producer_epoch"],
+        one.transactional_id,
+        one.transaction_state,
+        _ago(one.transaction_start_time_ms),
+        one.transaction_timeout_ms / 1000,
+        one.producer_id,
+        one.producer_epoch,
         coordinator,
-        [f"{t['topic']}/{p}" for t in one["topics"] for p in sorted(t["partitions"])],
+        [f"{t.topic}/{p}" for t in one.topics for p in sorted(t.partitions)],
     )
 
 
@@ -203,11 +262,11 @@ async def _holders(
     await client.force_metadata_update()
     for leader, topics in _by_leader(client, places).items():
         answer = await client.send(leader, DescribeProducers(list(topics.items())))
-        for topic in answer.to_object()["topics"]:
-            for part in topic["partitions"]:
-                first = _first(part["active_producers"], known)
+        for topic in _rows(answer, "topics", _Topic):
+            for part in topic.partitions:
+                first = _first(part.active_producers, known)
                 if first is not None:
-                    found[Place(topic["name"], part["partition_index"])] = first
+                    found[Place(topic.name, part.partition_index)] = first
     return found
 
 
@@ -220,20 +279,18 @@ def _by_leader(client: Any, places: Iterable[Place]) -> dict[int, dict[str, list
     return found
 
 
-def _first(
-    producers: Iterable[Mapping[str, Any]], known: Mapping[int, Transaction]
-) -> Holder | None:
+def _first(producers: Iterable[_Producer], known: Mapping[int, Transaction]) -> Holder | None:
     """The open transaction that began first: readers stand at its first record."""
-    open_ = [one for one in producers if one["current_txn_start_offset"] >= 0]
+    open_ = [one for one in producers if one.current_txn_start_offset >= 0]
     if not open_:
         return None
-    one = min(open_, key=lambda one: int(one["current_txn_start_offset"]))
+    one = min(open_, key=lambda one: one.current_txn_start_offset)
     return Holder(
-        one["current_txn_start_offset"],
-        one["producer_id"],
-        one["producer_epoch"],
-        _ago(one["last_timestamp"]),
-        known.get(one["producer_id"]),
+        one.current_txn_start_offset,
+        one.producer_id,
+        one.producer_epoch,
+        _ago(one.last_timestamp),
+        known.get(one.producer_id),
     )
 
 

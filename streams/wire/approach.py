@@ -25,7 +25,7 @@ CONNECT_SECONDS = 3.0
 SASL_SECONDS = 6.0
 LOOK_SECONDS = 0.05
 ASK_SECONDS = 0.5
-MOST_BYTES, MOST_BROKERS = 1 << 20, 5
+MOST_BYTES, MOST_BROKERS, MOST_MECHANISMS = 1 << 20, 5, 20
 _HANDSHAKE, _API_VERSIONS = 17, 18
 _ILLEGAL_STATE = 34
 """What a port without SASL says to a SASL handshake."""
@@ -142,11 +142,11 @@ def _handshake(line: socket.socket, kafka: Mapping[str, Any], address: Address) 
     wanted = str(kafka.get("sasl.mechanism", kafka.get("sasl.mechanisms", "PLAIN")))
     name = wanted.encode()
     answer = _ask(line, _HANDSHAKE, 1, struct.pack(">h", len(name)) + name)
-    if answer is None:
+    offered = None if answer is None else _offered(answer)
+    if offered is None:
         return
-    code, count = struct.unpack(">hi", answer[:6])
+    code, known = offered
     asks, ours = code != _ILLEGAL_STATE, "SASL" in _protocol(kafka)
-    known = _strings(answer[6:], count) if asks else []
     if ours and not asks:
         raise words.no_sasl(kafka, address)
     if known and not ours and not lets_in(kafka):
@@ -155,12 +155,25 @@ def _handshake(line: socket.socket, kafka: Mapping[str, Any], address: Address) 
         raise words.other_mechanism(wanted, address, known)
 
 
-def _strings(raw: bytes, count: int) -> list[str]:
-    found = []
+def _offered(answer: bytes) -> tuple[int, list[str]] | None:
+    """Error code and mechanisms of an answer to a handshake; None for what is none."""
+    try:
+        code, count = struct.unpack_from(">hi", answer)
+        known = _strings(answer, 6, count) if code != _ILLEGAL_STATE else []
+    except struct.error:
+        return None
+    return code, known
+
+
+def _strings(raw: bytes, place: int, count: int) -> list[str]:
+    found: list[str] = []
     for _ in range(count):
-        size = struct.unpack(">h", raw[:2])[0]
-        found.append(raw[2 : 2 + size].decode(errors="replace"))
-        raw = raw[2 + size :]
+        size = struct.unpack_from(">h", raw, place)[0]
+        if size < 0 or len(found) == MOST_MECHANISMS:
+            raise struct.error("no list of mechanisms")
+        text = raw[place + 2 : place + 2 + size].decode(errors="replace")
+        found.append("".join(c for c in text if c.isprintable()))
+        place += 2 + size
     return found
 
 

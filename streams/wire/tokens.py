@@ -8,8 +8,8 @@ it is good.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import re
 import ssl
 import threading
 import time
@@ -17,6 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,10 @@ from streams.wire.settings import WireSettings
 
 ASK_SECONDS = 10.0
 MOST_BYTES = 1 << 20
+MOST_SECONDS = 1e11
+"""Since 1970; who gives a later time for the end of a token has no clock."""
+_PLAIN = re.compile(r"[!-~]+")
+"""What a token may consist of."""
 RENEW_AFTER = 0.8
 """Part of a token's time after which the next one is asked for."""
 
@@ -108,15 +113,15 @@ def from_file(path: Path, now: float) -> Token:
 def from_endpoint(wire: WireSettings, now: float) -> Token:
     """A new token by client credentials (RFC 6749 4.4); raises NoToken."""
     answer = _ask(wire)
-    text, lasts = answer.get("access_token"), answer.get("expires_in")
-    if not isinstance(text, str):
+    text, lasts = answer.get("access_token"), _seconds(answer.get("expires_in"))
+    if not isinstance(text, str) or not _PLAIN.fullmatch(text):
         raise NoToken(
             f"{wire.oauth_url} (kafka.oauth_url) answers without an access_token",
             "check that it is a token endpoint",
         )
     given = expiry(text)
     if given is None:
-        given = now + (float(lasts) if isinstance(lasts, int | float) else 300.0)
+        given = now + (300.0 if lasts is None else lasts)
     return Token(text, now, given)
 
 
@@ -136,13 +141,14 @@ def _ask(wire: WireSettings) -> dict[str, Any]:
             found = json.loads(answer.read(MOST_BYTES))
     except urllib.error.HTTPError as error:
         raise _refused(wire, error) from None
-    except OSError as error:
-        reason = getattr(error, "reason", error)
+    except (OSError, HTTPException) as error:
+        said = " ".join(str(error)[:300].split())
+        reason = getattr(error, "reason", None) or said or type(error).__name__
         raise NoToken(
             f"no token from {wire.oauth_url} (kafka.oauth_url): {reason}",
             "see that it runs and that kafka.oauth_ca_location has who signed its certificate",
         ) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {}
 
@@ -168,12 +174,18 @@ def expiry(text: str) -> float | None:
     It is the broker that verifies it.
     """
     parts = text.split(".")
-    if len(parts) != 3:
+    if len(parts) != 3 or not _PLAIN.fullmatch(text):
         return None
     try:
         padded = parts[1] + "=" * (-len(parts[1]) % 4)
         claims = json.loads(base64.urlsafe_b64decode(padded))
-    except (binascii.Error, ValueError):
+    except (ValueError, RecursionError):
         return None
-    found = claims.get("exp") if isinstance(claims, dict) else None
-    return float(found) if isinstance(found, int | float) else None
+    return _seconds(claims.get("exp")) if isinstance(claims, dict) else None
+
+
+def _seconds(found: Any) -> float | None:
+    """A number of seconds, where it is one that a clock can show."""
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return float(found) if 0 <= found < MOST_SECONDS else None

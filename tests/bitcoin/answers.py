@@ -110,10 +110,16 @@ class Pipe:
     """A socket at whose other end these bytes wait."""
 
     def __init__(self, raw: bytes) -> None:
-        self._raw = raw
+        self._raw, self._rest = raw, BytesIO(raw)
 
     def makefile(self, mode: str) -> BytesIO:
         return BytesIO(self._raw)
+
+    def recv(self, size: int) -> bytes:
+        return self._rest.read(size)
+
+    def setsockopt(self, *option: int) -> None:
+        pass
 
     def sendall(self, data: bytes) -> None:
         pass

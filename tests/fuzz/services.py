@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
+import ssl
+import struct
 from collections.abc import Callable
 from functools import cache
 from itertools import count
@@ -10,10 +14,18 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+from aiokafka.errors import KafkaConnectionError
 
 from schemas.registry import fingerprint
 from schemas.wire import Codec
+from streams.ops import transactions
 from streams.registry import RegistryError, kept
+from streams.wire import approach
+from streams.wire import transactions as wire
+from streams.wire.errors import NoToken, WireError
+from streams.wire.settings import WireSettings
+from streams.wire.tokens import Tokens, from_endpoint, from_file
+from tests.bitcoin.answers import Pipe, http
 from tests.fuzz.archives import folder
 from tests.fuzz.material import Decoder
 from tests.fuzz.mutate import Mutator
@@ -82,7 +94,144 @@ def _kept() -> bytes:
     return msgspec.json.encode(kept.Kept(URL, {fingerprint(TEXT): 7, "0" * 64: 8}))
 
 
+WIRE = WireSettings(
+    "SASL_SSL",
+    "OAUTHBEARER",
+    oauth_url="http://tokens.example/token",
+    oauth_client_id="streams",
+    oauth_client_secret="secret",
+)
+NOW = 1_700_000_000.0
+
+
+def _jwt(claims: bytes) -> str:
+    head, body, sign = (base64.urlsafe_b64encode(p).rstrip(b"=") for p in (b"{}", claims, b"x"))
+    return b".".join((head, body, sign)).decode()
+
+
+CLAIMS = json.dumps({"sub": "worker", "iat": NOW, "exp": int(NOW) + 600}).encode()
+TOKEN = {"access_token": "opaque", "token_type": "Bearer", "expires_in": 600, "scope": "kafka"}
+
+
+def _good(tokens: Tokens) -> None:
+    """What librdkafka and aiokafka can take."""
+    text, expires = tokens()
+    assert text.isascii() and text.isprintable() and math.isfinite(expires)
+
+
+def _endpoint(mutator: Mutator) -> None:
+    dice, answer = mutator.dice, dict(TOKEN)
+    if dice.random() < 0.5:
+        answer["access_token"] = _jwt(mutator.json())
+    body = mutator.reshaped(answer) if dice.random() < 0.7 else json.dumps(answer).encode()
+    raw = http(dice.choice(("200 OK", "200 OK", "200 OK", "401 x", "302 x")), body)
+    line = Pipe(mutator.bytes(raw) if dice.random() < 0.2 else raw)
+    with (
+        patch("socket.create_connection", lambda *about, **more: line),
+        patch("ssl.create_default_context", lambda cafile=None: _trust()),
+        patch("urllib.request.getproxies", dict),
+    ):
+        _good(Tokens(lambda now: from_endpoint(WIRE, now), lambda: NOW))
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _token(mutator: Mutator) -> None:
+    path, text = folder() / "token", _jwt(mutator.json()).encode()
+    path.write_bytes(text if mutator.dice.random() < 0.7 else mutator.bytes(text))
+    _good(Tokens(lambda now: from_file(path, now), lambda: NOW))
+
+
+def _named(*names: bytes) -> bytes:
+    """An answer to a SASL handshake that offers these."""
+    offered = b"".join(struct.pack(">h", len(name)) + name for name in names)
+    return struct.pack(">hi", 0, len(names)) + offered
+
+
+def _sized(number: int, body: bytes) -> bytes:
+    return struct.pack(">ii", len(body) + 4, number) + body
+
+
+SASL = {"bootstrap.servers": "kafka:9092", "security.protocol": "SASL_PLAINTEXT"}
+
+
+def _handshake(mutator: Mutator) -> None:
+    """The approach to a broker without TLS, whatever it answers."""
+    body = mutator.bytes() if mutator.dice.random() < 0.8 else mutator.dice.choice(mutator.corpus)
+    raw = _sized(18, bytes(6)) + _sized(17, body)
+    line = Pipe(mutator.bytes(raw) if mutator.dice.random() < 0.1 else raw)
+    with (
+        patch("socket.create_connection", lambda *about, **more: line),
+        patch.object(approach, "speaks_tls", lambda address: True),
+    ):
+        approach._walk({**SASL, "sasl.mechanism": "SCRAM-SHA-512"}, ("kafka", 9092))
+
+
+LISTED = wire.ListTransactionsResponse(0, 0, [], [("sink", 7, "Ongoing", {})], {})
+DESCRIBED = wire.DescribeTransactionsResponse(
+    0, [(0, "sink", "Ongoing", 60_000, 1_600_000_000_000, 7, 1, [("bids", [3, 0], {})], {})], {}
+)
+PRODUCERS = wire.DescribeProducersResponse(
+    0, [("bids", [(3, 0, "", [(7, 1, 5, 1_600_000_000_000, 2, 17, {})], {})], {})], {}
+)
+KINDS = (LISTED, DESCRIBED, PRODUCERS)
+
+
+class _Brokers:
+    """A client of one broker, whose answers are the mutator's."""
+
+    def __init__(self, mutator: Mutator) -> None:
+        self.cluster, self.mutator = self, mutator
+        self.nodeId, self.host, self.port = 1, "kafka", 9092
+        self.lie = mutator.dice.randrange(len(KINDS))
+
+    def brokers(self) -> list[Any]:
+        return [self]
+
+    def leader_for_partition(self, place: Any) -> int:
+        return 1
+
+    async def send(self, node: int, request: Any) -> Any:
+        """As aiokafka: what cannot be decoded breaks the connection."""
+        at = (66, 65, 61).index(request.API_KEY)
+        raw = KINDS[at].encode()
+        try:
+            return type(KINDS[at]).decode(self.mutator.bytes(raw) if at == self.lie else raw)
+        except (ValueError, struct.error) as error:
+            raise KafkaConnectionError(str(error)) from error
+
+    async def bootstrap(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def force_metadata_update(self) -> None:
+        pass
+
+    def set_topics(self, names: set[str]) -> None:
+        pass
+
+
+def _transactions(mutator: Mutator) -> None:
+    places = [transactions.Place("bids", 3)]
+    with patch.object(transactions, "AIOKafkaClient", lambda **about: _Brokers(mutator)):
+        found = transactions.holders({"bootstrap.servers": "kafka:9092"}, places)
+    for place, holder in found.items():
+        msgspec.json.encode([place, holder, holder.name, holder.age_s])
+        transactions.remedy("kafka:9092", place, holder.offset, holder)
+
+
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "registry": lambda: Decoder([b"x"], _registry, (RegistryError,)),
     "registry ids": lambda: Decoder([_kept()], _ids, (RegistryError,)),
+    "token endpoint": lambda: Decoder([CLAIMS], _endpoint, (NoToken,)),
+    "token file": lambda: Decoder([CLAIMS], _token, (NoToken,)),
+    "sasl handshake": lambda: Decoder(
+        [_named(b"PLAIN", b"SCRAM-SHA-512"), _named(b"GSSAPI")], _handshake, (WireError, OSError)
+    ),
+    "transactions": lambda: Decoder([b"x"], _transactions, (transactions.CannotAsk,)),
 }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from streams.wire.errors import NoToken
 from streams.wire.settings import WireSettings
 from streams.wire.tokens import Token, Tokens, expiry, from_endpoint, from_file, tokens_of
+from tests.bitcoin.answers import Pipe, http
 from tests.wire.endpoint import CLIENT, SECRET, Endpoint
 from tests.wire.guarded import Issuer
 
@@ -126,3 +129,46 @@ def test_an_endpoint_that_is_away() -> None:
         pass
     with pytest.raises(NoToken, match="no token from http://127"):
         from_endpoint(settings(gone), 0)
+
+
+def jwt(claims: str) -> str:
+    """A token of these claims that nobody has signed."""
+    return f"e30.{base64.urlsafe_b64encode(claims.encode()).rstrip(b'=').decode()}.x"
+
+
+@pytest.mark.parametrize(
+    "exp", ["Infinity", "NaN", "1e400", "9" * 400, "-1", "true", '"x"', "[" * 50_000]
+)
+def test_a_token_that_ends_at_no_time_says_nothing(exp: str) -> None:
+    """One without end was renewed never, and one beyond all numbers ended the client."""
+    assert expiry(jwt(f'{{"exp": {exp}}}')) is None
+    assert 17.5 == expiry(jwt('{"exp": 17.5}'))
+
+
+def test_a_token_of_other_letters_is_none() -> None:
+    """A broker would be shown what no token consists of."""
+    assert expiry(jwt('{"exp": 1}').replace("e30", "e3\n0")) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "cause"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no token from .*: SSH-2.0"),
+        (http("200 OK", b"[" * 50_000), "without an access_token"),
+        (http("200 OK", b'{"access_token": "a b"}'), "without an access_token"),
+    ],
+)
+def test_what_is_no_endpoint_is_named(raw: bytes, cause: str) -> None:
+    """Whatever else listens at its address."""
+    line = patch("socket.create_connection", lambda *about, **more: Pipe(raw))
+    with line, pytest.raises(NoToken, match=cause):
+        from_endpoint(WireSettings(oauth_url="http://127.0.0.1:1/token"), 0)
+
+
+@pytest.mark.parametrize("lasts", ["1e999", "true", "-5", '"600"'])
+def test_a_time_that_nobody_can_wait_is_none(lasts: str) -> None:
+    """A token that does not say when it ends is asked for again after some minutes."""
+    raw = http("200 OK", f'{{"access_token": "opaque", "expires_in": {lasts}}}'.encode())
+    with patch("socket.create_connection", lambda *about, **more: Pipe(raw)):
+        found = from_endpoint(WireSettings(oauth_url="http://127.0.0.1:1/token"), 7)
+    assert (7, 307) == (found.got, found.expires)
