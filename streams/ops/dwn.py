@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from schemas.wire import Codec
 from streams import topics
@@ -13,7 +15,7 @@ from streams.engine.settings import EngineSettings
 from streams.ops.taken import until_taken
 from streams.sources.dwn import DwnSource
 from streams.sources.dwn_tenant import DwnItem
-from streams.sources.errors import SourceError
+from streams.sources.errors import SourceError, unreadable
 from streams.sources.writer import SourceWriter
 
 MOST = 200
@@ -43,10 +45,10 @@ async def run_dwn(
     writer = SourceWriter(name, (topics.records,), settings, codec or Codec(), stop.is_set)
     try:
         stored = await asyncio.to_thread(writer.open)
-        cursors = {place: text.decode() for place, text in writer.kept.items()}
+        cursors = {place: raw.decode(errors="replace") for place, raw in writer.kept.items()}
         writer.kept = {}
         source = make(cursors)
-        time_ = DeclaredTime(settings, source.places, stored if isinstance(stored, dict) else {})
+        time_ = DeclaredTime(settings, source.places, stored or {})
         batches = _batches(source.items(), settings.idle_timeout_ms / 1000, stop)
         async for batch in batches:
             await asyncio.to_thread(_write, writer, time_, batch, stop.is_set)
@@ -58,6 +60,16 @@ async def run_dwn(
         raise
     finally:
         writer.close()
+
+
+_Ms = Annotated[int, msgspec.Meta(gt=-(10**15), lt=10**15)]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What an earlier run stored of its time."""
+
+    newest: _Ms | None = None
+    declared: _Ms | None = None
 
 
 class DeclaredTime:
@@ -74,8 +86,11 @@ class DeclaredTime:
     ) -> None:
         self._lateness_ms, self._places = settings.lateness_ms, places
         self._behind = {place for of in places.values() for place in of}
-        self._newest: int | None = stored.get("newest")
-        self.declared: int | None = stored.get("declared")
+        try:
+            said = msgspec.convert(stored, Said)
+        except ValueError as error:
+            raise unreadable(error) from error
+        self._newest, self.declared = said.newest, said.declared
         self._idle = False
 
     def falls_idle(self) -> bool:

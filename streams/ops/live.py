@@ -40,7 +40,8 @@ def run_bitcoin(
     try:
         cursor = writer.open() or {}
         whole = cursor.get("form") == FORM
-        source = make(None if whole or "height" not in cursor else int(cursor["height"]) + 1)
+        height = None if whole else cursor.get("height")
+        source = make(height + 1 if isinstance(height, int) else None)
         source.recall_by(PublishedBlocks(settings, codec).find)
         if whole:
             source.resume(Position(cursor, writer.kept))

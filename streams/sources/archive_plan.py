@@ -5,13 +5,20 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
+
+from streams.chain.parse import MAX_HEIGHT
 from streams.chain.tip import HORIZON
 from streams.sources.archive_headers import Anchor, Chain, Forest
+from streams.sources.errors import unreadable
 
 CONNECT, DISCONNECT = "connect", "disconnect"
 BEFORE_ALL = -1
+_Ms = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+"""A time that a calendar has."""
+_Height = Annotated[int, msgspec.Meta(ge=-1, le=MAX_HEIGHT)]
 
 
 class Step(NamedTuple):
@@ -203,10 +210,26 @@ def cursor_of(forest: Forest, step: Step, network: str, base: Anchor | None) -> 
     }
 
 
+class Cursor(msgspec.Struct, frozen=True):
+    """The same as it is read."""
+
+    op: Literal["connect", "disconnect"]
+    hash: str
+    height: _Height
+    ts: _Ms
+    base: tuple[str, _Height, _Ms | None] | None = None
+
+
 def anchors_of(cursor: dict[str, Any] | None) -> list[Anchor]:
-    """The blocks that an earlier run knew: the one it stands on, and the parent of its first."""
+    """The blocks that an earlier run knew: the one it stands on, and the parent of its first.
+
+    Raises SourceError.
+    """
     if cursor is None:
         return []
-    base = cursor.get("base")
-    found = [Anchor(cursor["hash"], cursor["height"], cursor["ts"])]
-    return [*found, Anchor(*base)] if base is not None else found
+    try:
+        said = msgspec.convert(cursor, Cursor)
+    except ValueError as error:
+        raise unreadable(error) from error
+    found = [Anchor(said.hash, said.height, said.ts)]
+    return [*found, Anchor(*said.base)] if said.base is not None else found

@@ -20,7 +20,14 @@ from streams.sources.bitcoin_follow import Clock, Follower, Recall
 from streams.sources.bitcoin_identity import check_identity, check_publishes
 from streams.sources.bitcoin_ledger import SourceLedger
 from streams.sources.bitcoin_node import BitcoinNode
-from streams.sources.bitcoin_position import FORM, Position, changes, links_of, published_at
+from streams.sources.bitcoin_position import (
+    FORM,
+    Position,
+    changes,
+    cursor_of,
+    links_of,
+    published_at,
+)
 from streams.sources.bitcoin_zmq import Feed, NoPublisher
 from streams.sources.errors import SourceError
 
@@ -84,7 +91,7 @@ class BitcoinSource:
 
     def resume(self, position: Position) -> None:
         """Go on from a position of an earlier run. Raises SourceError for another network's."""
-        network = position.cursor["network"]
+        network = cursor_of(position).network
         if network != self._node.network:
             cause = f"what was published is of {network}, configured is {self._node.network}"
             raise SourceError(cause, "set the network, or give the source another --name")

@@ -16,7 +16,7 @@ from streams.chain.mempool import EXPIRY_MS
 from streams.chain.parse import RawBlock
 from streams.chain.tip import HORIZON, Chain
 from streams.sources.bitcoin_node import Arrival
-from streams.sources.bitcoin_position import Position, held_of, links_of, raw_of
+from streams.sources.bitcoin_position import Position, cursor_of, held_of, links_of, raw_of
 from streams.sources.bitcoin_reconcile import Pool
 
 
@@ -37,13 +37,13 @@ class SourceLedger(Ledger):
 
     @classmethod
     def resumed(cls, position: Position, node: str, expiry_ms: int) -> SourceLedger:
-        """The ledger as it stood when ``position`` was written."""
-        said = position.cursor
-        ledger = cls(Chain(said["network"], links_of(position)), node, expiry_ms)
-        ledger.watermark, ledger._first = said["watermark"], said["first"]
-        ledger._undone_height, ledger._last_ts = said["undone_height"], said["last_ts"]
-        ledger._base, ledger._highest = said["base"], said["highest"]
-        ledger._undone.extend(said["undone"])
+        """The ledger as it stood when ``position`` was written. Raises SourceError."""
+        said = cursor_of(position)
+        ledger = cls(Chain(said.network, links_of(position)), node, expiry_ms)
+        ledger.watermark, ledger._first = said.watermark, said.first
+        ledger._undone_height, ledger._last_ts = said.undone_height, said.last_ts
+        ledger._base, ledger._highest = said.base, said.highest
+        ledger._undone.extend(said.undone)
         for txid, held in held_of(position).items():
             if held.transaction is None:
                 ledger.mempool.restore(txid, None, held.ts)

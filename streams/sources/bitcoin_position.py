@@ -10,21 +10,24 @@ grows is kept by key, so that a batch writes only what it changed:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from schemas.envelope import Event
 from schemas.events import MempoolEvent, Transaction
 from streams.chain.ledger import MEMPOOL_TYPE
 from streams.chain.parse import RawTx
 from streams.chain.tip import HORIZON, Link
-from streams.sources.errors import SourceError
+from streams.sources.errors import SourceError, unreadable
 
 FORM = 2
 """Form of the cursor; the first had a height only."""
 
 _BLOCK, _TX = "block/", "tx/"
+Ms = Annotated[int, Meta(ge=0, lt=253_402_300_800_000)]
+"""A time that a calendar has."""
 
 
 class Position(NamedTuple):
@@ -34,10 +37,23 @@ class Position(NamedTuple):
     kept: Mapping[str, bytes]
 
 
+class Cursor(msgspec.Struct, frozen=True):
+    """What the small part holds of a ledger (``SourceLedger.memory``)."""
+
+    network: str
+    watermark: Ms | None
+    first: int
+    undone_height: int
+    undone: list[str]
+    last_ts: Ms
+    base: Annotated[int, Meta(ge=0, lt=1 << 60)]
+    highest: Annotated[int, Meta(ge=-1, lt=1 << 60)]
+
+
 class Held(msgspec.Struct, frozen=True, array_like=True):
     """A transaction that was published as added."""
 
-    ts: int
+    ts: Ms
     """Event time (ms) of that event."""
     transaction: Transaction | None
     """None when the node no longer had the body."""
@@ -47,8 +63,8 @@ class Published(msgspec.Struct, frozen=True, array_like=True):
     """A block of the chain as the source stands on it."""
 
     hash: str
-    ts: int
-    at: int
+    ts: Ms
+    at: Ms
     """The source's clock (ms) when it took the block over: where to look for its events."""
 
 
@@ -56,13 +72,17 @@ _held = msgspec.msgpack.Decoder(Held)
 _published = msgspec.msgpack.Decoder(Published)
 
 
+def cursor_of(position: Position) -> Cursor:
+    """The small part; raises SourceError."""
+    try:
+        return msgspec.convert(position.cursor, Cursor)
+    except ValueError as error:
+        raise unreadable(error) from error
+
+
 def links_of(position: Position) -> tuple[Link, ...]:
-    """The chain that was published, oldest first. Raises SourceError when it has a gap."""
-    blocks = sorted(
-        (int(key.removeprefix(_BLOCK)), _published.decode(raw))
-        for key, raw in position.kept.items()
-        if key.startswith(_BLOCK)
-    )
+    """The chain that was published, oldest first. Raises SourceError, also when it has a gap."""
+    blocks = sorted(_blocks(position), key=lambda one: one[0])
     links = tuple(Link(block.hash, height, block.ts) for height, block in blocks)
     first = links[0].height if links else 0
     if [link.height for link in links] != list(range(first, first + len(links))):
@@ -71,20 +91,31 @@ def links_of(position: Position) -> tuple[Link, ...]:
 
 
 def published_at(position: Position) -> dict[str, int]:
-    """When each block of the chain was taken over (ms), by hash."""
-    blocks = [
-        _published.decode(raw) for key, raw in position.kept.items() if key.startswith(_BLOCK)
-    ]
-    return {block.hash: block.at for block in blocks}
+    """When each block of the chain was taken over (ms), by hash. Raises SourceError."""
+    return {block.hash: block.at for _, block in _blocks(position)}
+
+
+def _blocks(position: Position) -> list[tuple[int, Published]]:
+    try:
+        return [
+            (int(key.removeprefix(_BLOCK)), _published.decode(raw))
+            for key, raw in position.kept.items()
+            if key.startswith(_BLOCK)
+        ]
+    except ValueError as error:
+        raise unreadable(error) from error
 
 
 def held_of(position: Position) -> dict[str, Held]:
-    """The published mempool by txid."""
-    return {
-        key.removeprefix(_TX): _held.decode(raw)
-        for key, raw in position.kept.items()
-        if key.startswith(_TX)
-    }
+    """The published mempool by txid. Raises SourceError."""
+    try:
+        return {
+            key.removeprefix(_TX): _held.decode(raw)
+            for key, raw in position.kept.items()
+            if key.startswith(_TX)
+        }
+    except ValueError as error:
+        raise unreadable(error) from error
 
 
 def changes(

@@ -47,9 +47,11 @@ def position_of(text: str | None) -> Position:
     if text is None:
         return Position()
     try:
-        return msgspec.json.decode(text, type=Position)
-    except msgspec.MsgspecError:
+        found = msgspec.json.decode(text, type=Position)
+        after = {} if found.after is None else parse_json(found.after)
+    except (DwnInvalid, ValueError, RecursionError):
         return Position()
+    return found if isinstance(after, dict) else Position()
 
 
 class Log:

@@ -10,3 +10,9 @@ class SourceError(Exception):
         super().__init__(f"{cause}; {remedy}")
         self.cause = cause
         self.remedy = remedy
+
+
+def unreadable(problem: object) -> SourceError:
+    """What a source stored of itself is not what it would store: somebody else wrote it."""
+    cause = f"the source's own state cannot be read: {problem}"
+    return SourceError(cause, "start it under another --name")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -26,7 +26,7 @@ from streams.engine.mover import READ, Place
 from streams.engine.murmur2 import partition_of
 from streams.engine.settings import EngineSettings
 from streams.engine.writers import Writer, control_headers
-from streams.sources.errors import SourceError
+from streams.sources.errors import SourceError, unreadable
 from streams.sources.names import transactional_id
 from streams.sources.retake import Writing
 from streams.topics import Topic
@@ -37,6 +37,7 @@ _NOTHING = POS_INF
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _PIECE = 512 * 1024
 """A kept value is written in pieces of so many bytes at most, since the topic has a limit."""
+_Pieces = dict[str, dict[int, bytes]]
 
 
 class BadName(SourceError):
@@ -90,13 +91,14 @@ class SourceWriter:
     def open(self) -> Any:
         """Fence an older run, and give its cursor back (None at the first start).
 
-        That we have it is recorded at once: an older run that comes back sees who went on.
+        That we have it is recorded at once: an older run that comes back sees who went on. Raises
+        SourceError where that is no position of a source.
         """
         self.tx.fence(self.tx.wanted)
         raw = self._read_position()
         if raw is not None:
-            stored = msgspec.json.decode(raw)
-            self.cursor, self._sequence = stored["cursor"], stored["sequence"]
+            stored = stored_of(raw)
+            self.cursor, self._sequence = stored.cursor, stored.sequence
             self._writing.stands = raw
             self.commit()
         self._declare(NEG_INF)  # there again, if an earlier run ended idle: goes with what is first
@@ -213,19 +215,44 @@ class SourceWriter:
     def _read_position(self) -> bytes | None:
         """The same; what is kept by key goes to ``kept``."""
         own, found = f"{self._place}#".encode(), None
-        pieces: dict[str, dict[int, bytes]] = {}
+        pieces: _Pieces = {}
         for key, value in self._read_cursors():
             if key == self._place.encode() and value is not None:
                 found = value
             elif key is not None and key.startswith(own):
-                name, _, number = key[len(own) :].decode().rpartition("#")
-                _put(pieces, name, int(number), value)
+                take_piece(pieces, key[len(own) :], value)
         self.kept = {key: b"".join(own[n] for n in sorted(own)) for key, own in pieces.items()}
         self._pieces = {key: len(own) for key, own in pieces.items()}
         return found
 
 
-def _put(pieces: dict[str, dict[int, bytes]], key: str, number: int, value: bytes | None) -> None:
+class Stored(msgspec.Struct, frozen=True):
+    """A position record."""
+
+    sequence: Annotated[int, msgspec.Meta(ge=0, lt=10**17)]
+    """The version of the last event."""
+    cursor: dict[str, Any] | None = None
+
+
+def stored_of(raw: bytes) -> Stored:
+    """The content of a position record; raises SourceError."""
+    try:
+        return msgspec.json.decode(raw, type=Stored)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(error) from error
+
+
+def take_piece(pieces: _Pieces, key: bytes, value: bytes | None) -> None:
+    """Put a piece of a kept value to the others; a key of another form is none of ours."""
+    try:
+        name, sign, number = key.decode().rpartition("#")
+    except UnicodeDecodeError:
+        return
+    if sign and number.isascii() and number.isdigit() and len(number) < 10:
+        _put(pieces, name, int(number), value)
+
+
+def _put(pieces: _Pieces, key: str, number: int, value: bytes | None) -> None:
     own = pieces.setdefault(key, {})
     if value is None:
         own.pop(number, None)

@@ -189,3 +189,14 @@ def test_files_may_be_named_by_height(tmp_path: Path) -> None:
 def test_work_follows_the_target() -> None:
     """Work is the number of hashes that a target stands for: difficulty 1 is 2^32 and a bit."""
     assert [2, 4295032833] == [work_of(0x207FFFFF), work_of(0x1D00FFFF)]
+
+
+@pytest.mark.parametrize("change", [{"hash": 7}, {"height": 1 << 40}, {"ts": "x"}, {"base": [1]}])
+def test_a_position_that_nobody_can_read_is_named(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    """Whoever wrote it: the run does not guess where it stands."""
+    where = folder(tmp_path, CHAIN)
+    cursor = {**portions([where])[3].cursor, **change}
+    with pytest.raises(SourceError, match="own state cannot be read"):
+        portions([where], REGTEST, cursor)

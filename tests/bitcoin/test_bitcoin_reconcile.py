@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +17,18 @@ from streams.chain.parse import RawInput, RawTx
 from streams.chain.tip import HORIZON, Chain, Link
 from streams.sources.bitcoin_ledger import SourceLedger
 from streams.sources.bitcoin_node import Arrival
-from streams.sources.bitcoin_position import FORM, Position, changes, held_of, links_of, raw_of
+from streams.sources.bitcoin_position import (
+    FORM,
+    Position,
+    Published,
+    changes,
+    held_of,
+    links_of,
+    raw_of,
+)
 from streams.sources.bitcoin_reconcile import ChainView, Move, Place, next_move
+from streams.sources.errors import SourceError
+from streams.sources.writer import stored_of, take_piece
 
 COINS = 4
 NOW = 1_800_000_000_000
@@ -224,3 +236,45 @@ def test_kept_blocks_are_the_chain_after_any_moves(steps: list[int]) -> None:
         links = after
     kept = {key: raw for key, raw in kept.items() if raw}
     assert links == links_of(Position({}, kept))
+
+
+LEDGER = SourceLedger(Chain("regtest", (Link("aa" * 32, 7, NOW),)), "n").memory()
+KEPT = {"block/7": msgspec.msgpack.encode(Published("aa" * 32, NOW, NOW))}
+
+
+@pytest.mark.parametrize(
+    ("cursor", "kept"),
+    [
+        ({}, {}),
+        ({**LEDGER, "watermark": 10**18}, {}),
+        ({**LEDGER, "undone": None}, {}),
+        (LEDGER, {"block/x": KEPT["block/7"]}),
+        (LEDGER, {"block/7": b"\xc1"}),
+        (LEDGER, {"block/7": msgspec.msgpack.encode(["aa" * 32, "now", NOW])}),
+        (LEDGER, {"tx/aa": b""}),
+    ],
+)
+def test_a_position_that_nobody_can_read_is_named(
+    cursor: dict[str, Any], kept: dict[str, bytes]
+) -> None:
+    """Whoever wrote it there: the source says so, and how to begin without it."""
+    with pytest.raises(SourceError, match=r"own state cannot be read.*under another --name"):
+        SourceLedger.resumed(Position(cursor, kept), "n", 1)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"[]", b"[" * 50_000, b'{"cursor": {}}', b'{"cursor": [], "sequence": 1}',
+            b'{"cursor": {}, "sequence": 1000000000000000000}', b'{"cursor": {"\xff": 1}}'],
+)  # fmt: skip
+def test_a_position_record_that_is_none_is_named(raw: bytes) -> None:
+    """Also where no event could have its version any more."""
+    with pytest.raises(SourceError, match="own state cannot be read"):
+        stored_of(raw)
+
+
+def test_pieces_under_other_keys_are_nobodys() -> None:
+    """What another writer put between them is passed over."""
+    pieces: dict[str, dict[int, bytes]] = {}
+    for key in (b"a#0", b"a#1", b"a", b"a#x", b"a#-1", b"\xff#0", b"a#" + b"9" * 40, b"b#c#0"):
+        take_piece(pieces, key, key)
+    assert {"a": {0: b"a#0", 1: b"a#1"}, "b#c": {0: b"b#c#0"}} == pieces

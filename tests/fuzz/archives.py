@@ -10,7 +10,6 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from schemas.headers import to_headers
 from streams.chain.parse import ParseError, double_sha256, parse_block
 from streams.sources.archive import Archive, Wanted
 from streams.sources.archive_files import unmask
@@ -28,7 +27,7 @@ from tests.archive.building import (
     varint,
 )
 from tests.archive.building import block as build
-from tests.fuzz.material import CODEC, Decoder, storable
+from tests.fuzz.material import Decoder, writable
 from tests.fuzz.mutate import Mutator
 
 KEY = bytes.fromhex("0123456789abcdef")
@@ -113,10 +112,7 @@ def _read(mutator: Mutator, paths: Sequence[Path], prevouts: Sequence[Path] = ()
     )
     with closing(Archive(paths, prevouts, wanted)) as archive:
         for portion in archive.portions():
-            for event in portion.events:
-                CODEC.encode(event.type, event.value)
-                to_headers(event)
-                storable(event)
+            writable(portion.events)
 
 
 def _rebuilt(mutator: Mutator, number: int) -> Made:

@@ -20,7 +20,7 @@ from streams.engine.codec import decode_key, decode_value, due_of
 from streams.engine.writers import spoken
 from streams.sources import bitcoin_zmq
 from streams.sources.dwn_message import plain_object
-from tests.fuzz import archives, nodes, servers, services
+from tests.fuzz import archives, nodes, servers, services, stored
 from tests.fuzz.material import (
     CODEC,
     Decoder,
@@ -99,6 +99,7 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     **nodes.DECODERS,
     **servers.DECODERS,
     **services.DECODERS,
+    **stored.DECODERS,
     "wire": lambda: Decoder(values(), _wire, (SchemaError,)),
     "headers": lambda: Decoder([b"x"], _headers, (SchemaError,)),
     "control": lambda: Decoder([b"x"], _control, (SchemaError,)),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import lzma
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from schemas.envelope import Event
+from schemas.headers import to_headers
 from schemas.wire import Codec
 from streams import topics
 from streams.chain.parse import parse_block
@@ -99,3 +100,11 @@ def frames() -> list[bytes]:
 def storable(event: Event) -> None:
     """Whatever was read can be written to a changelog: else a worker dies of it at a checkpoint."""
     decode_value(encode_value(event))
+
+
+def writable(events: Iterable[Event]) -> None:
+    """The same, and to a topic: else a source dies of what it was told."""
+    for event in events:
+        CODEC.encode(event.type, event.value)
+        to_headers(event)
+        storable(event)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from schemas.headers import to_headers
 from streams.sources.bitcoin import BitcoinSource
 from streams.sources.bitcoin_away import Backoff
 from streams.sources.bitcoin_node import BitcoinNode
@@ -16,7 +15,7 @@ from streams.sources.bitcoin_zmq import Feed, Frame
 from streams.sources.errors import SourceError
 from tests.archive.building import txid
 from tests.bitcoin.answers import Answered, Answering, chain, http, said, waiting
-from tests.fuzz.material import CODEC, Decoder, storable
+from tests.fuzz.material import Decoder, writable
 from tests.fuzz.mutate import Mutator
 
 MOST_CALLS = 10_000
@@ -73,11 +72,11 @@ def _rpc(mutator: Mutator) -> None:
 
 
 class Notified(Feed):
-    """Gives some frames, as a node sends them but for one, and then nothing."""
+    """Gives some frames, and then nothing."""
 
-    def __init__(self, mutator: Mutator) -> None:
+    def __init__(self, frames: Iterable[list[bytes]]) -> None:
         super().__init__([])
-        self._frames = iter(_frames(mutator))
+        self._frames = iter(frames)
 
     def open(self) -> None:
         pass
@@ -96,6 +95,7 @@ class _Socket:
 
 
 def _frames(mutator: Mutator) -> Iterator[list[bytes]]:
+    """What a node sends, one of them mutated."""
     first, second = waiting()
     tip = bytes.fromhex(chain()[2].hash)
     sent = [
@@ -110,28 +110,29 @@ def _frames(mutator: Mutator) -> Iterator[list[bytes]]:
         yield [topic, body, counts[topic].to_bytes(4, "little")]
 
 
-def _source(mutator: Mutator) -> None:
-    """Follow such a node to its tip, take its mempool, then what it notifies."""
-    source = BitcoinSource(
-        BitcoinNode(Lying(mutator), "regtest"),
-        Notified(mutator),
+def source(rpc: Answering, frames: Iterable[list[bytes]]) -> BitcoinSource:
+    """A source that follows such a node."""
+    return BitcoinSource(
+        BitcoinNode(rpc, "regtest"),
+        Notified(frames),
         from_height=0,
         checkpoints={0: chain()[0].hash},
         clock=lambda: 1_700_000_000_000,
         backoff=Backoff(0, 0),
     )
-    asked = 0
 
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > 12
 
-    for batch in source.batches(stop):
-        for event in batch.events:
-            CODEC.encode(event.type, event.value)
-            to_headers(event)
-            storable(event)
+def soon() -> Callable[[], bool]:
+    """Says after a while that it is time to stop."""
+    asked = iter(range(12))
+    return lambda: next(asked, None) is None
+
+
+def _source(mutator: Mutator) -> None:
+    """Follow such a node to its tip, take its mempool, then what it notifies."""
+    found = source(Lying(mutator), _frames(mutator))
+    for batch in found.batches(soon()):
+        writable(batch.events)
 
 
 DECODERS: dict[str, Callable[[], Decoder]] = {

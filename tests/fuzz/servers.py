@@ -10,14 +10,13 @@ from typing import Any
 
 from schemas.dwn.message import message_cid
 from schemas.dwn.signer import Signer
-from schemas.headers import to_headers
 from sinks.dwn import DwnClient, DwnError, DwnTransport
 from sinks.dwn.reply import Reply
 from sinks.dwn.subscription import Subscription
 from streams import topics
 from streams.sources.dwn_reader import TenantReader
 from streams.sources.dwn_tenant import DwnItem, Tenant, place_of
-from tests.fuzz.material import CODEC, Decoder, messages, storable, values
+from tests.fuzz.material import CODEC, Decoder, messages, values, writable
 from tests.fuzz.mutate import Mutator
 
 URL = "http://dwn.example"
@@ -105,21 +104,29 @@ def over_socket(raw: bytes) -> Awaitable[Reply]:
     return subscription.call({"id": "2", "method": "dwn.processMessage"})
 
 
-class Lying(DwnTransport):
-    """A server that tells the truth but for one thing, always the same."""
+Said = tuple[bytes, bytes | None]
 
-    def __init__(self, mutator: Mutator) -> None:
+
+def lie(mutator: Mutator) -> tuple[str, Said]:
+    """One thing that a server is asked, and something else than the truth."""
+    asked = mutator.dice.choice(list(replies()))
+    text, data = replies()[asked]
+    if data is not None and mutator.dice.random() < 0.2:
+        return asked, (text.encode(), mutator.bytes(data))
+    return asked, (mutator.reshaped(json.loads(text)), data)
+
+
+class Telling(DwnTransport):
+    """A server that tells the truth, but for one thing, about which it always says the same."""
+
+    def __init__(self, lied: tuple[str, Said] = ("", (b"", None))) -> None:
         super().__init__(URL)
-        self._dice, self._lie = mutator.dice, mutator.dice.choice(list(replies()))
-        text, data = replies()[self._lie]
-        self._lied = mutator.reshaped(json.loads(text)), data
-        if data is not None and mutator.dice.random() < 0.2:
-            self._lied = text.encode(), mutator.bytes(data)
+        self._asked, self._lied = lied
 
-    def _told(self, message: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
+    def _told(self, message: Mapping[str, Any]) -> Said:
         about = message["descriptor"]
         asked = about.get("messageCid") or ("Query" if about["method"] == "Query" else "Records")
-        if asked == self._lie:
+        if asked == self._asked:
             return self._lied
         if asked not in replies():
             return _GONE, None
@@ -135,31 +142,29 @@ class Lying(DwnTransport):
         return await over_socket(self._told(message)[0])
 
 
-def reader(mutator: Mutator, cursor: str | None = None) -> TenantReader:
+def reader(server: Telling, cursor: str | None = None) -> TenantReader:
     """Who reads the tenant at such a server."""
     did = messages()[0]
     tenant = Tenant(did, URL, signer(), (LINK,))
-    client = DwnClient(Lying(mutator), tenant.signer, did)
+    client = DwnClient(server, tenant.signer, did)
     cursors = {} if cursor is None else {place_of(URL, did, LINK): cursor}
     return TenantReader(client, tenant, cursors, lambda: NOW_MS)
 
 
-async def _all(items: AsyncIterator[DwnItem]) -> None:
+async def everything(items: AsyncIterator[DwnItem]) -> None:
     """Whatever comes can be written."""
     async for item in items:
         if item.event is not None:
-            CODEC.encode(item.event.type, item.event.value)
-            to_headers(item.event)
-            storable(item.event)
+            writable([item.event])
         elif item.refused is not None:
             assert item.refused.cause
 
 
 def _server(mutator: Mutator) -> None:
     """Read all that the server has, and at times once more from where that ended."""
-    found = reader(mutator)
+    found = reader(Telling(lie(mutator)))
     for _ in range(mutator.dice.choice((1, 1, 1, 2))):
-        run(_all(found.catch_up()))
+        run(everything(found.catch_up()))
 
 
 def _answer(mutator: Mutator) -> None:
@@ -187,9 +192,9 @@ def _told(mutator: Mutator) -> None:
     subscription = Subscription(None, URL, 1, 1)  # type: ignore[arg-type]
     for _ in range(2):
         subscription._take(mutator.json())
-    found = reader(mutator)
+    found = reader(Telling(lie(mutator)))
     found._told = list(subscription._events)
-    run(_all(found._missed()))
+    run(everything(found._missed()))
 
 
 DECODERS: dict[str, Callable[[], Decoder]] = {
