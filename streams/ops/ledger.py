@@ -101,7 +101,7 @@ def entry_of(message: Message) -> Entry | None:
     """The entry that a record is; None for what is none of ours."""
     try:
         found = msgspec.json.decode(as_bytes(message.value()) or b"", type=Entry)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return None
     return msgspec.structs.replace(found, at=message.timestamp()[1])
 

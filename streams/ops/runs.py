@@ -10,19 +10,28 @@ from __future__ import annotations
 import re
 import sys
 import time
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from msgspec import Meta
 
 from streams.config import ORIGINAL, Config, RunSettings
+from streams.engine.guard import as_bytes
 from streams.engine.mover import READ
 from streams.engine.rights import Right, missing
 from streams.ops.admin import Admin, OpsError, Planned
 from streams.wire.errors import REMEDY, NoRight
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+MOST_PARTITIONS = 100_000
+"""Of a topic; a record that says more is none of ours."""
+_SHOWN = 80
+"""Characters of a name that is none."""
 READ_SECONDS, WRITE_SECONDS = 15.0, 15.0
+Record = tuple[bytes, bytes | None]
+"""Key and value."""
 SAYS = "says which run is the current one"
 
 
@@ -33,17 +42,17 @@ class NoRun(OpsError):
 class Run(msgspec.Struct, frozen=True):
     """What a run is, from its first start on."""
 
-    name: str
+    name: Annotated[str, Meta(pattern=rf"\A{_NAME.pattern}\Z")]
     module: str | None
     """Whose steps it runs; None: the main job's."""
-    partitions: int
-    source_partitions: int
+    partitions: Annotated[int, Meta(ge=1, le=MOST_PARTITIONS)]
+    source_partitions: Annotated[int, Meta(ge=0, le=MOST_PARTITIONS)]
     """Of the sources, where they have another count; else 0."""
-    starts: dict[str, list[int]]
+    starts: dict[str, list[Annotated[int, Meta(ge=0)]]]
     """By source, the offset of each partition at which it began."""
     partial: bool
     """Whether anything lies before that."""
-    created_ms: int
+    created_ms: Annotated[int, Meta(ge=0, lt=253_402_300_800_000)]
 
 
 class Known(msgspec.Struct):
@@ -87,6 +96,35 @@ def topic_of(application: str) -> str:
     return f"{application}-runs"
 
 
+def known_of(records: Iterable[Record]) -> tuple[Known, list[str]]:
+    """What these records come to, and the names of runs that nobody can read.
+
+    Records under keys of another form are nobody's.
+    """
+    known, left_out = Known({}, {}), dict[str, None]()
+    for key, value in records:
+        kind, sign, name = key.decode(errors="backslashreplace").partition("/")
+        if kind == "current" and sign and value is not None:
+            known.current[name] = value.decode(errors="backslashreplace")[:_SHOWN]
+        elif kind == "run" and sign:
+            run = None if value is None else _run_of(value, name)
+            known.runs.pop(name, None)
+            left_out.pop(name, None)
+            if run is not None:
+                known.runs[name] = run
+            elif value is not None:
+                left_out[name] = None
+    return known, list(left_out)
+
+
+def _run_of(value: bytes, name: str) -> Run | None:
+    try:
+        found = msgspec.json.decode(value, type=Run)
+    except (ValueError, RecursionError):
+        return None
+    return found if found.name == name else None
+
+
 class Runs:
     """Reads and writes that topic."""
 
@@ -99,18 +137,16 @@ class Runs:
 
         ``surely``: raises NoRight where there may be some that we may not see.
         """
-        known = Known({}, {})
         if self.topic not in self.admin.partitions():
             self._look_for_right(surely)
-            return known
-        for key, value in self._records():
-            kind, _, name = key.partition("/")
-            if kind == "run" and value is not None:
-                known.runs[name] = msgspec.json.decode(value, type=Run)
-            elif kind == "run":
-                known.runs.pop(name, None)
-            elif value is not None:
-                known.current[name] = value.decode()
+            return Known({}, {})
+        known, left_out = known_of(self._records())
+        for name in left_out:
+            print(
+                f"streams: the record of run {name[:_SHOWN]!r} in {self.topic} cannot be read, "
+                "and is left out: see who else may write there",
+                file=sys.stderr,
+            )
         return known
 
     def _look_for_right(self, surely: bool) -> None:
@@ -128,9 +164,9 @@ class Runs:
                 file=sys.stderr,
             )
 
-    def _records(self) -> list[tuple[str, bytes | None]]:
+    def _records(self) -> list[Record]:
         consumer = Consumer({**READ, **self._kafka, "auto.offset.reset": "earliest"})
-        found: list[tuple[str, bytes | None]] = []
+        found: list[Record] = []
         deadline = time.monotonic() + READ_SECONDS
         try:
             consumer.assign([TopicPartition(self.topic, 0, 0)])
@@ -138,7 +174,7 @@ class Runs:
                 for message in consumer.consume(500, 0.1):
                     error = message.error()
                     if error is None:
-                        found.append(((message.key() or b"").decode(), message.value()))
+                        found.append((as_bytes(message.key()) or b"", message.value()))
                     elif error.code() == KafkaError._PARTITION_EOF:
                         return found
                     elif not error.retriable():

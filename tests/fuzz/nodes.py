@@ -137,5 +137,5 @@ def _source(mutator: Mutator) -> None:
 
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "rpc": lambda: Decoder(ANSWERS, _rpc, (SourceError,)),
-    "node": lambda: Decoder([b"x"], _source, (SourceError,)),
+    "node": lambda: Decoder([text.encode() for text in said().values()], _source, (SourceError,)),
 }

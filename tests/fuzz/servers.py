@@ -167,6 +167,10 @@ def _server(mutator: Mutator) -> None:
         run(everything(found.catch_up()))
 
 
+def _said() -> list[bytes]:
+    return [text.encode() for text, _ in replies().values()]
+
+
 def _answer(mutator: Mutator) -> None:
     dice, in_header = mutator.dice, mutator.dice.random() < 0.5
     raw, status = mutator.json(), dice.choice((200, 200, 202, 301, 404, 502))
@@ -198,9 +202,7 @@ def _told(mutator: Mutator) -> None:
 
 
 DECODERS: dict[str, Callable[[], Decoder]] = {
-    "dwn answer": lambda: Decoder(
-        [text.encode() for text, _ in replies().values()], _answer, (DwnError,)
-    ),
+    "dwn answer": lambda: Decoder(_said(), _answer, (DwnError,)),
     "dwn event": lambda: Decoder(told(), _told, (DwnError,)),
-    "dwn server": lambda: Decoder([b"x"], _server, (DwnError,)),
+    "dwn server": lambda: Decoder(_said(), _server, (DwnError,)),
 }

@@ -41,7 +41,7 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     key, value = encoded(entry)
     found = entry_of(Record(("streams.redrives", 0, 0), key, value, [], 17))
     assert Entry("late_records", "id", 3, "t", [(0, 4), (7, 7)], 17) == found
-    for raw in (None, b"", b"{}", b"\xff", b"[1]", b'{"letters": 1}'):
+    for raw in (None, b"", b"{}", b"\xff", b"[1]", b'{"letters": 1}', b'"\xff"', b"[" * 50_000):
         assert entry_of(Record(("streams.redrives", 0, 0), key, raw, [], 0)) is None
 
 

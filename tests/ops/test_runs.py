@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from joins.clock import NEG_INF
@@ -9,7 +10,7 @@ from streams.config import Config, ConfigError, RunSettings
 from streams.engine.settings import settings_of
 from streams.ops.modules import select
 from streams.ops.replaying import _behind
-from streams.ops.runs import Known, NoRun, Run, applied, check_name, followed
+from streams.ops.runs import Known, NoRun, Run, applied, check_name, followed, known_of
 from streams.topics import alerts, dead_letters
 
 RUN = Run("v2", None, 6, 4, {"bitcoin.blocks": [0, 7]}, True, 0)
@@ -22,6 +23,20 @@ def test_a_run_brings_its_partitions_and_starts() -> None:
     starts = [settings.start_of("bitcoin.blocks", p) for p in range(3)]
     assert [0, 7, 0] == starts
     assert (6, 4) == (settings.count_of(alerts), settings.count_of(dead_letters))
+
+
+def test_a_record_that_nobody_can_read_is_left_out_and_told() -> None:
+    """Whoever wrote it: the other runs are there, and what has another key is nobody's."""
+    raw = msgspec.json.encode(RUN)
+    known, left_out = known_of([
+        (b"run/v2", raw), (b"run/v3", raw), (b"run/v4", b"\xff"), (b"run/v5", b"[" * 50_000),
+        (b"run/v6", raw.replace(b'"partitions":6', b'"partitions":1000000000')), (b"run/v4", None),
+        (b"\xff", b"x"), (b"", b""), (b"current", b"v3"), (b"current/", b"v2\xff"),
+    ])  # fmt: skip
+    assert ({"v2": RUN}, ["v3", "v5", "v6"]) == (known.runs, left_out)
+    assert {"": "v2\\xff"} == known.current
+    with pytest.raises(NoRun, match=r"there is no run v2\\xff"):
+        followed(Config(), known, None)
 
 
 @pytest.mark.parametrize("name", ["", "V2", "2", "a.b", "a-b", "original", "x" * 32])
