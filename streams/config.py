@@ -189,7 +189,7 @@ def _file(env: Mapping[str, str], path: Path | None) -> Path | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
@@ -202,8 +202,15 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         if not value:  # as good as not set: compose files cannot leave one out
             continue
         if name.endswith("_FILE"):
-            name, value = name.removesuffix("_FILE"), Path(value).read_text().strip()
+            name, value = name.removesuffix("_FILE"), _text(variable, Path(value))
         yield variable, name.removeprefix(PREFIX).lower().replace("__", "."), value
+
+
+def _text(variable: str, path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} ({variable}) is not text: {error}") from error
 
 
 def _merge(
@@ -226,8 +233,13 @@ def _flatten(what: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def _set(into: dict[str, Any], name: str, value: Any, origins: dict[str, str], origin: str) -> None:
     *path, last = name.split(".")
-    for part in path:
+    for place, part in enumerate(path, 1):
         into = into.setdefault(part, {})
+        if not isinstance(into, dict):
+            outer = ".".join(path[:place])
+            raise ConfigError(
+                f"{name} ({origin}) cannot be set where {outer} has a value: drop one"
+            )
     into[last] = value
     origins[name] = origin
 

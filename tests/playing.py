@@ -37,7 +37,7 @@ def play_line(driver: TopologyDriver, line: Line, run: bool = True) -> None:
                 driver.declare(topic, line.watermark, WRITER, run=run)
     elif line.raw is not None:
         driver.now_ts = max(driver.now_ts, line.at)
-        driver.produce_raw(topics.BY_TOPIC[line.topic], *raw_of(line.raw), run=run)
+        driver.produce_raw(topics.BY_TOPIC[line.topic], *raw_of(line), run=run)
     else:
         driver.send(topics.BY_TOPIC[line.topic], event_of(line), writer=WRITER, run=run)
 

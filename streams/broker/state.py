@@ -71,7 +71,7 @@ def read(state_dir: Path) -> BrokerInfo | None:
     try:
         data = _path(state_dir).read_bytes()
         return msgspec.json.decode(data, type=BrokerInfo, dec_hook=lambda kind, value: kind(value))
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 

@@ -72,7 +72,7 @@ def spoken(headers: Headers | None) -> Said:
     return Said(Writer.parse(found.get(WRITER, "")), found[WATERMARK], UNFENCED in found)
 
 
-def _said(text: str) -> int | None:
+def said_ts(text: str) -> int | None:
     """What a control record declares (ms), None for idleness; raises BadHeaders."""
     if text in (IDLE, NOTHING):
         return None if text == IDLE else NEG_INF
@@ -111,7 +111,7 @@ class Declared:
         It starts where the older one stood, whatever its tasks declare at first. What is not
         ``unfenced`` ends idleness, too.
         """
-        said = _said(text)
+        said = said_ts(text)
         known = self._said.get(writer.step)
         if known is not None and known["generation"] > writer.generation:
             return

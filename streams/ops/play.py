@@ -7,12 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from schemas.errors import SchemaError
 from schemas.wire import Codec
 from streams import topics
 from streams.engine.settings import EngineSettings
 from streams.ops.taken import BROKER_PATIENCE_S, until_taken
+from streams.sources.errors import SourceError
 from streams.sources.names import of_recording
-from streams.sources.recording import Line, event_of, raw_of, read_lines
+from streams.sources.recording import REMEDY, Line, event_of, raw_of, read_lines
 from streams.sources.writer import SourceWriter
 
 Played = Callable[[int], None]
@@ -73,11 +75,14 @@ class _Player:
                 self.flush(line.watermark)
             return
         if line.raw is not None:
-            key, value, headers = raw_of(line.raw)
+            key, value, headers = raw_of(line)
             self.writer.send_raw(line.topic, key, value, headers)
         else:
             event = event_of(line)
-            self.writer.send(topics.BY_TOPIC[line.topic], event, keep=True)
+            try:
+                self.writer.send(topics.BY_TOPIC[line.topic], event, keep=True)
+            except SchemaError as error:
+                raise SourceError(f"{line.topic}: {error}", REMEDY) from error
         self.waiting += 1
         self.total += 1
         if self.waiting >= BATCH:

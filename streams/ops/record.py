@@ -10,15 +10,19 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from joins.clock import NEG_INF
-from schemas.errors import SchemaError
-from schemas.headers import WATERMARK, WRITER, texts
+from schemas.errors import BadHeaders
+from schemas.headers import Headers
 from schemas.wire import Codec
 from streams import topics
 from streams.client import OPTIONS, Read, is_control, read_message
+from streams.engine.guard import headers_of
 from streams.engine.settings import EngineSettings
-from streams.engine.writers import IDLE, NOTHING, Writer
+from streams.engine.writers import said_ts, spoken
 from streams.sources.recording import FORMAT, Head, encode_read, encode_watermark, in_order
 from streams.wire.errors import groupless
+
+Control = tuple[int, Headers]
+"""A control record: when it came (ms), and its headers."""
 
 
 def record(
@@ -55,7 +59,7 @@ def _capture(
     places = {(t.name, p) for t in topics.SOURCES for p in range(settings.partitions)}
     consumer.assign([TopicPartition(topic, p, 0) for topic, p in places])
     reads: list[Read] = []
-    controls: list[tuple[int, str, str]] = []
+    controls: list[Control] = []
     open_places = set(places)
     try:
         while open_places or not stop():
@@ -72,25 +76,23 @@ def _capture(
                 if not is_control(message):
                     reads.append(read_message(message, codec))
                 elif place[1] == 0:
-                    headers: Any = message.headers()
-                    found = texts(headers)
-                    controls.append((message.timestamp()[1], found[WRITER], found[WATERMARK]))
+                    controls.append((message.timestamp()[1], headers_of(message)))
     finally:
         consumer.close()
     return reads, _together(controls)
 
 
-def _together(controls: list[tuple[int, str, str]]) -> list[tuple[int, int]]:
-    """The least that the writers had declared, each time it moved."""
+def _together(controls: list[Control]) -> list[tuple[int, int]]:
+    """The least that the writers had declared, each time it moved; what makes no sense is none."""
     said: dict[str, int | None] = {}
     marks: list[tuple[int, int]] = []
     highest = NEG_INF
-    for at, writer, text in sorted(controls):
+    for at, headers in sorted(controls, key=lambda one: one[0]):
         try:
-            name = Writer.parse(writer).step
-        except SchemaError:
+            writer, text, _ = spoken(headers)
+            said[writer.step] = said_ts(text)
+        except BadHeaders:
             continue
-        said[name] = None if text == IDLE else (NEG_INF if text == NOTHING else int(text))
         bounds = [ts for ts in said.values() if ts is not None]
         if bounds and min(bounds) > highest:
             highest = min(bounds)

@@ -93,5 +93,5 @@ def _read(path: Path) -> _File:
         return decode(path.read_bytes(), type=_File)
     except ImportError:
         raise SourceError(f"{path} is YAML, and PyYAML is not installed", "write TOML") from None
-    except (OSError, msgspec.MsgspecError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{path}: {error}", _REMEDY) from error

@@ -16,7 +16,7 @@ import base64
 import lzma
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import msgspec
 
@@ -25,10 +25,13 @@ from schemas.errors import SchemaError
 from schemas.jsonform import from_line, to_line
 from streams.client import Read
 from streams.sources.errors import SourceError
-from streams.topics import BY_TOPIC
+from streams.topics import BY_TOPIC, Topic
 
 FORMAT = 1
-_REMEDY = "make a new one with `streams record`"
+MOST_BYTES = 32 << 20
+"""Of a line: more than the largest record in base64."""
+_Ms = Annotated[int, msgspec.Meta(gt=-(10**17), lt=10**17)]
+REMEDY = "make a new one with `streams record`"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -51,11 +54,11 @@ class Raw(msgspec.Struct, frozen=True, omit_defaults=True):
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One further line."""
 
-    at: int
+    at: _Ms
     topic: str = ""
     event: msgspec.Raw = msgspec.Raw()
     raw: Raw | None = None
-    watermark: int | str | None = None
+    watermark: _Ms | str | None = None
 
 
 def encode_read(read: Read) -> bytes:
@@ -84,46 +87,69 @@ def _open(path: Path) -> IO[bytes]:
 
 def read_head(path: Path) -> Head:
     """The first line; raises SourceError when the file is no recording of ours."""
+    return _head(path, next(_texts(path), b""))
+
+
+def _head(path: Path, text: bytes) -> Head:
+    try:
+        head = msgspec.json.decode(text, type=Head)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is no recording: {error}", REMEDY) from error
+    if head.recording != FORMAT:
+        raise SourceError(f"{path} has format {head.recording}, this is {FORMAT}", REMEDY)
+    return head
+
+
+def _texts(path: Path) -> Iterator[bytes]:
+    """All lines; raises SourceError, also where one would fill the memory."""
     try:
         with _open(path) as file:
-            head = msgspec.json.decode(file.readline(), type=Head)
-    except (OSError, msgspec.MsgspecError, lzma.LZMAError) as error:
-        raise SourceError(f"{path} is no recording: {error}", _REMEDY) from error
-    if head.recording != FORMAT:
-        raise SourceError(f"{path} has format {head.recording}, this is {FORMAT}", _REMEDY)
-    return head
+            while text := file.readline(MOST_BYTES):
+                if len(text) == MOST_BYTES:
+                    raise SourceError(f"{path} has a line of {MOST_BYTES} bytes or more", REMEDY)
+                yield text
+    except (OSError, EOFError, lzma.LZMAError, MemoryError) as error:
+        raise SourceError(f"{path} is no recording: {error}", REMEDY) from error
 
 
 def read_lines(path: Path) -> Iterator[Line]:
     """The further lines; raises SourceError with the number of a line that is none."""
-    read_head(path)
-    decoder = msgspec.json.Decoder(Line)
-    with _open(path) as file:
-        for number, text in enumerate(file, 1):
-            if number == 1:
-                continue
-            try:
-                yield decoder.decode(text)
-            except msgspec.MsgspecError as error:
-                raise SourceError(f"{path}, line {number}: {error}", _REMEDY) from error
+    decoder, texts = msgspec.json.Decoder(Line), _texts(path)
+    _head(path, next(texts, b""))
+    for number, text in enumerate(texts, 2):
+        try:
+            yield decoder.decode(text)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{path}, line {number}: {error}", REMEDY) from error
 
 
 def event_of(line: Line) -> Event:
     """The event of an ``event`` line; raises SourceError."""
-    topic = BY_TOPIC.get(line.topic)
-    if not bytes(line.event) or topic is None or not topic.source:
-        raise SourceError(f"no source topic {line.topic!r} in a recording", _REMEDY)
+    topic = _source(line)
     try:
         return from_line(bytes(line.event), topic.type, "recording", line.at)
     except SchemaError as error:
-        raise SourceError(f"{line.topic}: {error}", _REMEDY) from error
+        raise SourceError(f"{line.topic}: {error}", REMEDY) from error
 
 
-def raw_of(raw: Raw) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    """Key, value and headers of a ``raw`` line."""
-    headers = [(name, base64.b64decode(value)) for name, value in raw.headers]
-    key = None if raw.key is None else base64.b64decode(raw.key)
-    return key, None if raw.value is None else base64.b64decode(raw.value), headers
+def raw_of(line: Line) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Key, value and headers of a ``raw`` line; raises SourceError."""
+    _source(line)
+    raw = line.raw or Raw()
+    try:
+        headers = [(name, base64.b64decode(value)) for name, value in raw.headers]
+        key = None if raw.key is None else base64.b64decode(raw.key)
+        return key, None if raw.value is None else base64.b64decode(raw.value), headers
+    except ValueError as error:
+        raise SourceError(f"{line.topic}: a record that is not base64: {error}", REMEDY) from error
+
+
+def _source(line: Line) -> Topic:
+    """The topic of a line; only what comes from outside is recorded."""
+    topic = BY_TOPIC.get(line.topic)
+    if topic is None or not topic.source:
+        raise SourceError(f"no source topic {line.topic[:80]!r} in a recording", REMEDY)
+    return topic
 
 
 def in_order(reads: Iterable[Read]) -> list[Read]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -145,6 +145,6 @@ def _how(name: str) -> str:
 
 def _files(wire: WireSettings) -> str | None:
     for name, path in wire.files.items():
-        if not Path(path).is_file():
+        if not os.path.isfile(path):  # False for what no file can be called, too
             return f"there is no file {path} (kafka.{name}): name one that exists"
     return None

@@ -9,7 +9,10 @@ import msgspec
 import pytest
 
 from streams.cli.config import HIDDEN, setting
-from streams.config import Config
+from streams.config import Config, ConfigError, load
+from streams.wire.errors import BadWire
+from streams.wire.mapping import librdkafka
+from streams.wire.settings import WireSettings
 from tests.cli.cli_support import Cli
 
 
@@ -81,3 +84,31 @@ def test_a_secret_is_never_printed() -> None:
 def test_the_schema_is_of_the_settings(cli: Cli) -> None:
     """Editors get the JSON Schema that the loader itself uses."""
     assert msgspec.json.schema(Config) == json.loads(cli("config", "schema").out)
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "cause"),
+    [
+        ("a = " + "[" * 50_000, {}, "is not TOML"),
+        ('kafka = 7\n"kafka.user" = "x"', {}, "kafka.user .* cannot be set where kafka has"),
+        ("", {"STREAMS_PARTITIONS": "3", "STREAMS_PARTITIONS__X": "y"}, "partitions has a value"),
+        ("", {"STREAMS_APPLICATION_FILE": "secret"}, r"secret \(STREAMS_APPLICATION_FILE\)"),
+    ],
+)
+def test_what_cannot_be_settings_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, env: dict[str, str], cause: str
+) -> None:
+    """Nesting without end, a value where a section belongs, and bytes where text does."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(b"\xff")
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=cause):
+        load(None, env, path)
+
+
+def test_a_file_that_no_file_can_be_called_is_not_there() -> None:
+    """Its name is too long for every file system."""
+    wire = WireSettings("SSL", ca_location="x" * 5000)
+    with pytest.raises(BadWire, match="there is no file x"):
+        librdkafka(wire)

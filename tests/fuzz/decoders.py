@@ -20,7 +20,7 @@ from streams.engine.codec import decode_key, decode_value, due_of
 from streams.engine.writers import spoken
 from streams.sources import bitcoin_zmq
 from streams.sources.dwn_message import plain_object
-from tests.fuzz import archives, nodes, servers, services, stored
+from tests.fuzz import archives, files, nodes, servers, services, stored
 from tests.fuzz.material import (
     CODEC,
     Decoder,
@@ -100,6 +100,7 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     **servers.DECODERS,
     **services.DECODERS,
     **stored.DECODERS,
+    **files.DECODERS,
     "wire": lambda: Decoder(values(), _wire, (SchemaError,)),
     "headers": lambda: Decoder([b"x"], _headers, (SchemaError,)),
     "control": lambda: Decoder([b"x"], _control, (SchemaError,)),
