@@ -215,7 +215,7 @@ def _parse(raw: bytes) -> _Head | None:
         return None
     try:
         return _heads.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None
 
 

@@ -192,11 +192,16 @@ def _covered(path: Path) -> list[Range] | None:
     pa = arrow_driver()
     try:
         notes = pa.parquet.read_metadata(path).metadata or {}
-    except pa.ArrowInvalid as error:
+        found = msgspec.json.decode(notes.get(_OFFSETS, b"null"), type=list[Range] | None)
+        if not all(0 <= first < end for first, end in found or ()):
+            raise ValueError(f"offsets {found}")
+    except (ValueError, RecursionError, OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) is not None:  # the disk's, not the reader's
+            raise
         raise Permanent(
             f"{path} is damaged: {error}", "move it away and replay its offsets"
         ) from error
-    return msgspec.json.decode(notes[_OFFSETS], type=list[Range]) if _OFFSETS in notes else None
+    return found
 
 
 def _store(folder: Path, place: Place, table: pa.Table, compression: str) -> Path:

@@ -7,6 +7,7 @@ election that gives up acknowledged records. What only narrows the margin is tol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -50,6 +51,19 @@ class Kept(NamedTuple):
         return self.settings.get(name, "")
 
 
+def whole(settings: Mapping[str, str], name: str, unknown: int) -> int:
+    """A number among a broker's settings; ``unknown`` where it says none, or no number.
+
+    >>> whole({"min.insync.replicas": "2"}, "min.insync.replicas", 1), whole({"a": "None"}, "a", 7)
+    (2, 7)
+    """
+    text = settings.get(name, "")
+    return int(text) if _WHOLE.fullmatch(text) else unknown
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+
+
 class Finding(NamedTuple):
     """What is wrong with a topic, and what helps."""
 
@@ -87,7 +101,7 @@ CLOCKS = (
 
 
 def _findings(topic: Kept) -> Iterable[Finding]:
-    least = int(topic.says("min.insync.replicas") or 1)
+    least = whole(topic.settings, "min.insync.replicas", 1)
     if topic.replicas > 1 and topic.says("unclean.leader.election.enable") == "true":
         yield _set(topic, UNSYNCED, "unclean.leader.election.enable=false", True)
     if least > topic.replicas:
@@ -100,7 +114,7 @@ def _findings(topic: Kept) -> Iterable[Finding]:
         yield found._replace(remedy=more + found.remedy)
     if topic.changelog and topic.says("cleanup.policy") not in ("", "compact"):
         yield _set(topic, FORGETS, "cleanup.policy=compact", True)
-    if topic.local and int(topic.says("delete.retention.ms") or DAY_MS) < DAY_MS:
+    if topic.local and whole(topic.settings, "delete.retention.ms", DAY_MS) < DAY_MS:
         yield _set(topic, REVIVES, f"delete.retention.ms={DAY_MS}", True)
     if topic.append_time and topic.says("message.timestamp.type") == "CreateTime":
         yield _set(topic, CLOCKS, "message.timestamp.type=LogAppendTime", False)
@@ -127,7 +141,7 @@ def look(selection: Selection, settings: EngineSettings) -> list[Finding]:
     found = findings(
         Kept(
             name,
-            min(len(partition.replicas) for partition in listed[name].partitions.values()),
+            min((len(p.replicas) for p in listed[name].partitions.values()), default=1),
             configs.get(name, {}),
             name in logs,
             needed.get(name, False),

@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from streams.engine.checkpoint import COORDINATORS
+from streams.engine.durability import whole
 from streams.ops.transactions import CannotAsk, requests_known
 from streams.wire.transactions import DescribeProducers, DescribeTransactions, ListTransactions
 
@@ -81,8 +82,8 @@ def _requests(cluster: Cluster) -> Said:
 def _log(cluster: Cluster, topic: str) -> Said:
     factor, least = LOGS[topic]
     name = f"topic {topic}"
-    copies = cluster.copies.get(topic) or int(cluster.settings.get(factor, 0))
-    in_sync = int(cluster.settings.get(least, 0))
+    copies = cluster.copies.get(topic) or whole(cluster.settings, factor, 0)
+    in_sync = whole(cluster.settings, least, 0)
     if cluster.brokers == 1:
         return Said(name, "ok", "one broker: what it loses is lost")
     if not copies:
@@ -106,10 +107,10 @@ def _more(factor: str) -> str:
 
 
 def _timeout(cluster: Cluster, ours_ms: int) -> Said:
-    most = cluster.settings.get(MOST_OPEN)
-    if most is None:
+    most = whole(cluster.settings, MOST_OPEN, -1)
+    if most < 0:
         return Said(MOST_OPEN, "warn", "we may not see it", "give us DESCRIBE_CONFIGS")
-    if int(most) < ours_ms:
+    if most < ours_ms:
         words = f"{most}, and ours are open for up to {ours_ms}: no task can begin"
         return Said(MOST_OPEN, "fail", words, f"set {MOST_OPEN}={ours_ms} or more on all brokers")
     return Said(MOST_OPEN, "ok", f"{most}, ours are open for up to {ours_ms}")

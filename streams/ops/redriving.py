@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from hashlib import sha256
@@ -16,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from schemas.headers import REPLAY_FOR, REPLAYS, WATERMARK, Headers
 from streams import topics
 from streams.client.sending import Whole
+from streams.engine.durability import whole
 from streams.engine.guard import as_bytes, headers_of
 from streams.engine.murmur2 import partition_of
 from streams.ops.admin import TIMEOUT_SECONDS, OpsError
@@ -70,11 +72,12 @@ class Limits(NamedTuple):
 
 
 def limits_of(settings: Mapping[str, str], now_ms: int) -> Limits:
-    """What a topic of these settings takes at this moment."""
-    kept = int(settings["retention.ms"])
-    dated = settings["message.timestamp.type"] == "CreateTime"
-    deletes = "delete" in settings["cleanup.policy"] and kept >= 0
-    return Limits(int(settings["max.message.bytes"]), now_ms - kept if dated and deletes else 0)
+    """What a topic of these settings takes at this moment; what is not told limits nothing."""
+    kept = whole(settings, "retention.ms", -1)
+    dated = settings.get("message.timestamp.type") == "CreateTime"
+    deletes = "delete" in settings.get("cleanup.policy", "") and kept >= 0
+    most = whole(settings, "max.message.bytes", sys.maxsize)
+    return Limits(most, now_ms - kept if dated and deletes else 0)
 
 
 class Options(msgspec.Struct, frozen=True):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from streams.engine.durability import Kept, findings
+from streams.ops.cluster import LOGS, MOST_OPEN, OFFSETS, Cluster
+from streams.ops.cluster import findings as cluster_findings
+from streams.ops.redriving import limits_of
 
 SAFE = {
     "min.insync.replicas": "2",
@@ -70,3 +75,14 @@ def test_the_fatal_come_first() -> None:
     """So that a refusal names what has to be mended."""
     found = findings([kept(min_insync_replicas="1"), kept(cleanup_policy="delete")])
     assert [True, False] == [finding.fatal for finding in found]
+
+
+def test_settings_that_are_no_numbers_are_as_good_as_hidden() -> None:
+    """A broker may tell anything of itself; nobody ends for it."""
+    for text in ("None", "", "1e9", "9" * 40, "\u0663"):
+        found = findings([kept(min_insync_replicas=text, delete_retention_ms=text)])
+        assert ["min.insync.replicas=2" in one.remedy for one in found] == [True]
+        told = {"retention.ms": text, "max.message.bytes": text, "cleanup.policy": "delete"}
+        assert (sys.maxsize, 0) == limits_of(told, 7)
+        cluster = Cluster(3, dict.fromkeys((MOST_OPEN, *LOGS[OFFSETS]), text), {}, frozenset())
+        assert ["warn"] * 4 == [said.state for said in cluster_findings(cluster, 7)]

@@ -7,6 +7,7 @@ import lzma
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -15,8 +16,10 @@ from schemas.dwn.encoding import b64encode
 from schemas.envelope import Event
 from schemas.errors import BadHeaders
 from schemas.headers import WATERMARK
-from sinks.base import SinkError
+from sinks.base import SinkError, SinkRecord
+from sinks.catalog import open_sink
 from sinks.webhook_answer import LONGEST_WAIT_SECONDS, judged
+from streams import topics
 from streams.config import ConfigError, load
 from streams.engine.settings import settings_of
 from streams.engine.writers import Writer, control_headers, said_ts, spoken
@@ -28,7 +31,7 @@ from streams.sources.recording import encode_watermark, read_lines
 from streams.topics import BY_TOPIC, Topic
 from streams.wire.errors import BadWire
 from tests.fuzz.archives import folder
-from tests.fuzz.material import DEMO, Decoder, writable
+from tests.fuzz.material import DEMO, Decoder, played, writable
 from tests.fuzz.mutate import Mutator
 
 
@@ -150,6 +153,37 @@ def _answer(mutator: Mutator) -> None:
         raise found
 
 
+def _sunk(name: str) -> tuple[Path, bytes]:
+    """A file that a sink has written, and its bytes."""
+    place = folder() / f"sink-{name}"
+    sink = open_sink(name, {"directory": str(place)})
+    event = played().events(topics.alerts)[0]
+    sink.write([SinkRecord("alerts", 0, offset, event) for offset in range(4)])
+    sink.close()
+    [path] = [path for path in place.rglob("*") if path.is_file()]
+    return path, path.read_bytes()
+
+
+@cache
+def sunk(name: str) -> tuple[Path, bytes]:
+    """The same, made once."""
+    return _sunk(name)
+
+
+def _sink(name: str) -> Callable[[Mutator], None]:
+    def opened(mutator: Mutator) -> None:
+        """Open a sink where one of its files is not as it was written."""
+        path, raw = sunk(name)
+        said = mutator.bytes(b"[[0,4]]")[:7].ljust(7)
+        own = mutator.dice.random() < 0.3
+        path.write_bytes(raw.replace(b"[[0,4]]", said) if own else mutator.bytes(raw))
+        sink = open_sink(name, {"directory": str(folder() / f"sink-{name}")})
+        assert all(isinstance(offset, int) for offset in sink.positions().values())
+        sink.close()
+
+    return opened
+
+
 def _control(mutator: Mutator) -> None:
     """Watermarks of sources, as they are recorded."""
     real = [control_headers(_WRITER, ts) for ts in (None, 5, 1_700_000_000_000)]
@@ -168,5 +202,7 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
         [tomli_w.dumps(CONFIG).encode()], _config, (ConfigError, BadWire)
     ),
     "dwn tenants": lambda: Decoder([tomli_w.dumps(TENANTS).encode()], _tenants, (SourceError,)),
+    "sink ndjson": lambda: Decoder([sunk("ndjson")[1]], _sink("ndjson"), (SinkError,)),
+    "sink parquet": lambda: Decoder([sunk("parquet")[1]], _sink("parquet"), (SinkError,)),
     "webhook answer": lambda: Decoder([b"try later", b"\xff"], _answer, (SinkError,)),
 }

@@ -18,7 +18,9 @@ from aiokafka.errors import KafkaConnectionError
 
 from schemas.registry import fingerprint
 from schemas.wire import Codec
-from streams.ops import transactions
+from streams.engine import durability
+from streams.ops import cluster, redriving, transactions
+from streams.ops.admin import OpsError
 from streams.registry import RegistryError, kept
 from streams.wire import approach
 from streams.wire import transactions as wire
@@ -225,6 +227,30 @@ def _transactions(mutator: Mutator) -> None:
         transactions.remedy("kafka:9092", place, holder.offset, holder)
 
 
+TOLD = {
+    "min.insync.replicas": "2", "unclean.leader.election.enable": "false", "retention.ms": "1000",
+    "cleanup.policy": "compact,delete", "delete.retention.ms": "86400000",
+    "message.timestamp.type": "CreateTime", "max.message.bytes": "1048588",
+    "transaction.state.log.replication.factor": "3", "transaction.state.log.min.isr": "2",
+    "offsets.topic.replication.factor": "3", cluster.MOST_OPEN: "900000",
+}  # fmt: skip
+
+
+def _settings(mutator: Mutator) -> None:
+    """What brokers tell of their settings, to what is said of it."""
+    told = dict(TOLD)
+    for _ in range(mutator.dice.choice((1, 2))):
+        name = mutator.dice.choice(list(told))
+        told[name] = mutator.bytes(told[name].encode()).decode(errors="replace")
+    topic = durability.Kept("orders", 3, told, True, True, True, 3)
+    copies = {cluster.COORDINATORS: 3}
+    found = durability.findings([topic])
+    all_told = list(cluster.findings(cluster.Cluster(3, told, copies, frozenset({22})), 60_000))
+    redriving.limits_of(told, 1_700_000_000_000)
+    if len(found) > 2 or any(one.state != "ok" for one in all_told[1:]):
+        raise OpsError("they are not as they should be", "set them")
+
+
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "registry": lambda: Decoder([b"x"], _registry, (RegistryError,)),
     "registry ids": lambda: Decoder([_kept()], _ids, (RegistryError,)),
@@ -233,5 +259,6 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     "sasl handshake": lambda: Decoder(
         [_named(b"PLAIN", b"SCRAM-SHA-512"), _named(b"GSSAPI")], _handshake, (WireError, OSError)
     ),
+    "broker settings": lambda: Decoder([b"x"], _settings, (OpsError,)),
     "transactions": lambda: Decoder([b"x"], _transactions, (transactions.CannotAsk,)),
 }

@@ -59,9 +59,10 @@ def test_a_damaged_line_in_the_middle_is_no_torn_one(tmp_path: Path) -> None:
     sink.close()
     path = NdjsonTarget(tmp_path).path()
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*lines[:3], b"oops\n", *lines[3:]]))
-    with pytest.raises(Permanent, match=r"line 4 of .* is no change of an event"):
-        ndjson(tmp_path)
+    for line in (b"oops\n", b'{"a": ' + b"[" * 50_000 + b"\n"):
+        path.write_bytes(b"".join([*lines[:3], line, *lines[3:]]))
+        with pytest.raises(Permanent, match=r"line 4 of .* is no change of an event"):
+            ndjson(tmp_path)
     assert len(lines) + 1 == len(path.read_bytes().splitlines())
 
 
@@ -168,6 +169,31 @@ def test_a_file_that_is_damaged(tmp_path: Path) -> None:
     folder = tmp_path / "parquet" / TOPIC
     folder.mkdir(parents=True)
     (folder / f"{TOPIC}-0-{3:020}.parquet").write_bytes(b"PAR1 and no more of it")
+    with pytest.raises(Permanent, match="is damaged"):
+        parquet(tmp_path)
+
+
+@pytest.mark.parametrize("said", [b"[[0,[]]]", b"[[10,0]]", b"[[0,10]}", b"[\xff0,10]"])
+def test_a_file_whose_offsets_nobody_can_read(tmp_path: Path, said: bytes) -> None:
+    """It stops the sink as a damaged one does: what it covers cannot be told."""
+    sink = parquet(tmp_path)
+    sink.write(LOG[:10])
+    sink.close()
+    [path] = (tmp_path / "parquet" / TOPIC).iterdir()
+    raw = path.read_bytes()
+    assert 1 == raw.count(b"[[0,10]]")
+    path.write_bytes(raw.replace(b"[[0,10]]", said.ljust(8)[:8]))
+    with pytest.raises(Permanent, match="is damaged"):
+        parquet(tmp_path)
+
+
+def test_a_footer_that_is_none_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    """Or it would be tried again for ever."""
+    folder = tmp_path / "parquet" / TOPIC
+    folder.mkdir(parents=True)
+    footer = b"\xff" * 100
+    path = folder / f"{TOPIC}-0-{3:020}.parquet"
+    path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
     with pytest.raises(Permanent, match="is damaged"):
         parquet(tmp_path)
 
