@@ -99,7 +99,11 @@ def run(app: Any, report: Report, selection: Selection, settings: EngineSettings
     for finding in look(selection, settings):
         report("durability", finding.facts)
     if settings.delivery == "at_least_once":
-        report("delivery", {"at_least_once": "a crash may repeat outputs, or orphan a correction"})
+        words = (
+            "a crash may repeat outputs, or orphan a correction; a worker that stood still may "
+            "write older ones behind newer ones"
+        )
+        report("delivery", {"at_least_once": words})
     _run(app)
 
 

@@ -248,7 +248,10 @@ def _behind(new: Mapping[str, int], old: Mapping[str, int]) -> int | None:
 
 
 def drop(admin: Admin, job: Job) -> list[str]:
-    """Delete what a run has made: its topics, changelogs and group; the names of the topics."""
+    """Delete the topics and changelogs that a run has made, and give their names.
+
+    Kafka forgets its group by itself.
+    """
     present = admin.partitions()
     names = [p.topic for p in job.made if p.topic in present]
     for future in (admin.client.delete_topics(names) if names else {}).values():
