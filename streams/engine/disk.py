@@ -86,7 +86,7 @@ class Disk:
         """What is here; None where nothing is, or something else."""
         try:
             return msgspec.msgpack.decode(self._get(STAND) or b"", type=Stand)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def rows(self, first: bytes, end: bytes) -> list[tuple[bytes, bytes]]:

@@ -76,7 +76,7 @@ def cursor_of(position: Position) -> Cursor:
     """The small part; raises SourceError."""
     try:
         return msgspec.convert(position.cursor, Cursor)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise unreadable(error) from error
 
 
@@ -102,7 +102,7 @@ def _blocks(position: Position) -> list[tuple[int, Published]]:
             for key, raw in position.kept.items()
             if key.startswith(_BLOCK)
         ]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise unreadable(error) from error
 
 
@@ -114,7 +114,7 @@ def held_of(position: Position) -> dict[str, Held]:
             for key, raw in position.kept.items()
             if key.startswith(_TX)
         }
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise unreadable(error) from error
 
 

@@ -84,6 +84,9 @@ def said() -> dict[tuple[Any, ...], str]:
     return {asked: json.dumps(answer) for asked, answer in answers.items()}
 
 
+_JSON = json.JSONDecoder(parse_float=Decimal)
+
+
 class Answering(Rpc):
     """Answers as such a node does; ``instead`` has other answers to some questions."""
 
@@ -96,7 +99,7 @@ class Answering(Rpc):
         text = self.instead.get(asked, said().get(asked))
         if text is None:
             raise RpcError(method, -8, "not here")
-        return json.loads(text, parse_float=Decimal)
+        return _JSON.decode(text)
 
     def batch(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         for call in calls:

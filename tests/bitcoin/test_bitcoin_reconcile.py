@@ -252,6 +252,8 @@ KEPT = {"block/7": msgspec.msgpack.encode(Published("aa" * 32, NOW, NOW))}
         (LEDGER, {"block/7": b"\xc1"}),
         (LEDGER, {"block/7": msgspec.msgpack.encode(["aa" * 32, "now", NOW])}),
         (LEDGER, {"tx/aa": b""}),
+        (LEDGER, {"tx/aa": b"\x91" * 50_000}),
+        (LEDGER, {"tx/aa": b"\x92\x01\x81\xa1a" + b"\x91" * 50_000}),
     ],
 )
 def test_a_position_that_nobody_can_read_is_named(

@@ -11,12 +11,15 @@ from schemas.dwn.errors import DwnInvalid
 from schemas.dwn.verify import verify
 from schemas.envelope import Event
 from schemas.errors import SchemaError
+from schemas.events import Transaction, TxOutput
 from schemas.headers import from_headers, to_headers
 from schemas.jsonform import from_line, to_line
 from schemas.validate import validate
 from streams import topics
+from streams.chain.address import AddressError, script_of
 from streams.chain.parse import ParseError, parse_block, parse_header, parse_tx
 from streams.engine.codec import decode_key, decode_value, due_of
+from streams.engine.ordered import pack, unpack
 from streams.engine.writers import spoken
 from streams.sources import bitcoin_zmq
 from streams.sources.dwn_message import plain_object
@@ -90,6 +93,22 @@ def _state(mutator: Mutator) -> None:
     decode_value(raw)
 
 
+def addresses() -> list[bytes]:
+    """Addresses of every form."""
+    texts = {out.address for raw in values(topics.transactions.name) for out in _outputs(raw)}
+    return [text.encode() for text in sorted(filter(None, texts))[:40]]
+
+
+def _outputs(raw: bytes) -> list[TxOutput]:
+    found: Transaction = CODEC.decode(raw)[1]
+    return found.outputs
+
+
+def _address(mutator: Mutator) -> None:
+    raw = mutator.bytes() if mutator.dice.random() < 0.7 else mutator.dice.choice(mutator.corpus)
+    script_of(raw.decode(errors="replace"), mutator.dice.choice(("main", "regtest")))
+
+
 def _lines() -> list[bytes]:
     return [to_line(event) for topic in topics.SOURCES for event in played().events(topic)[:20]]
 
@@ -110,6 +129,12 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     "header": lambda: Decoder([block()[:80]], lambda m: parse_header(m.bytes()), (ParseError,)),
     "dwn": lambda: Decoder(messages()[1], _dwn, (DwnInvalid,)),
     "zmq": lambda: Decoder(frames(), _zmq, (ValueError,)),
+    "disk key": lambda: Decoder(
+        [pack(key) for key in (("tx", -5, "a\0b"), ("z",), (1 << 80, -(1 << 80)))],
+        lambda m: unpack(m.bytes()),
+        (ValueError,),
+    ),
+    "address": lambda: Decoder(addresses(), _address, (AddressError,)),
     "state": lambda: Decoder(state()[1], _state, (ValueError, msgspec.MsgspecError)),
     "state key": lambda: Decoder(
         state()[0], lambda m: decode_key(m.bytes()), (ValueError, TypeError, msgspec.MsgspecError)

@@ -85,7 +85,7 @@ CONFIG: dict[str, Any] = {
 
 def _toml(mutator: Mutator, plain: dict[str, Any]) -> bytes:
     """A mutation of a file of settings: of its text, or of what it holds."""
-    if mutator.dice.random() < 0.5:
+    if mutator.dice.random() < 0.7:
         return mutator.bytes()
     made = json.loads(mutator.reshaped(json.loads(json.dumps(plain))))
     return tomli_w.dumps(made if isinstance(made, dict) else plain).encode()
@@ -96,12 +96,12 @@ def _config(mutator: Mutator) -> None:
     path = folder() / "streams.toml"
     with suppress(*_NO_TOML):
         path.write_bytes(_toml(mutator, CONFIG))
-    secret = folder() / "secret"
-    secret.write_bytes(mutator.bytes(b"user:password"))
     names = ("STREAMS_KAFKA__USER", "STREAMS_KAFKA", "STREAMS_PARTITIONS", "STREAMS_RUN__NAME__X")
     value = mutator.bytes(b"17").decode(errors="replace").replace("\0", "")
     env = {mutator.dice.choice(names): value} if mutator.dice.random() < 0.2 else {}
     if mutator.dice.random() < 0.2:
+        secret = folder() / "secret"
+        secret.write_bytes(mutator.bytes(b"user:password"))
         env["STREAMS_SCHEMA_REGISTRY_USER_INFO_FILE"] = str(secret)
     found = load(None, env, path)
     repr(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from schemas.headers import REPLAY_FOR, REPLAYS, WATERMARK, WRITER, Headers
@@ -76,7 +76,7 @@ class Mutator:
         return json.dumps(whole[0] if whole else None).encode().replace(mark, token)
 
     def _reshape(self, whole: list[Any]) -> None:
-        dice, places = self.dice, list(_places(whole))
+        dice, places = self.dice, _places(whole)
         holder, at = dice.choice(places[1:] if len(places) > 1 and dice.random() < 0.98 else places)
         way = dice.randrange(6)
         if way == 0 and holder is not whole:
@@ -178,9 +178,15 @@ class Mutator:
             made[1:5] = number.to_bytes(4, "big")
 
 
-def _places(holder: Any) -> Iterator[Place]:
-    """Where each value stands, those that hold others first."""
-    for at, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
-        yield holder, at
-        if isinstance(value, dict | list):
-            yield from _places(value)
+def _places(whole: list[Any]) -> list[Place]:
+    """Where each value stands, ``whole`` itself first."""
+    found: list[Place] = []
+    holders: list[Any] = [whole]
+    while holders:
+        holder = holders.pop()
+        inside = holder.items() if isinstance(holder, dict) else enumerate(holder)
+        for at, value in inside:
+            found.append((holder, at))
+            if isinstance(value, dict | list):
+                holders.append(value)
+    return found

@@ -124,7 +124,7 @@ def source(rpc: Answering, frames: Iterable[list[bytes]]) -> BitcoinSource:
 
 def soon() -> Callable[[], bool]:
     """Says after a while that it is time to stop."""
-    asked = iter(range(12))
+    asked = iter(range(8))
     return lambda: next(asked, None) is None
 
 

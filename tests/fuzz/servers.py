@@ -128,6 +128,9 @@ class Telling(DwnTransport):
         asked = about.get("messageCid") or ("Query" if about["method"] == "Query" else "Records")
         if asked == self._asked:
             return self._lied
+        if asked == "Query":  # of what matters alone: each message takes its time
+            listed = [cid for cid, _, _ in stored() if self._asked in ("", cid)]
+            return reply(entries=listed or [stored()[1][0]], cursor={"value": "1"}).encode(), None
         if asked not in replies():
             return _GONE, None
         text, data = replies()[asked]
@@ -161,10 +164,8 @@ async def everything(items: AsyncIterator[DwnItem]) -> None:
 
 
 def _server(mutator: Mutator) -> None:
-    """Read all that the server has, and at times once more from where that ended."""
-    found = reader(Telling(lie(mutator)))
-    for _ in range(mutator.dice.choice((1, 1, 1, 2))):
-        run(everything(found.catch_up()))
+    """Read all that the server has."""
+    run(everything(reader(Telling(lie(mutator))).catch_up()))
 
 
 def _said() -> list[bytes]:
@@ -192,10 +193,9 @@ def told() -> list[bytes]:
 
 
 def _told(mutator: Mutator) -> None:
-    """Hear of messages, then read those that the log did not have."""
+    """Hear of a message, then read it if the log did not have it."""
     subscription = Subscription(None, URL, 1, 1)  # type: ignore[arg-type]
-    for _ in range(2):
-        subscription._take(mutator.json())
+    subscription._take(mutator.json())
     found = reader(Telling(lie(mutator)))
     found._told = list(subscription._events)
     run(everything(found._missed()))

@@ -17,7 +17,7 @@ import msgspec
 from aiokafka.errors import KafkaConnectionError
 
 from schemas.registry import fingerprint
-from schemas.wire import Codec
+from schemas.wire import _FRAME
 from streams.engine import durability
 from streams.ops import cluster, redriving, transactions
 from streams.ops.admin import OpsError
@@ -77,7 +77,7 @@ def _registry(mutator: Mutator) -> None:
         asked.judge(TYPE, TEXT, subject).level.lower()
     else:
         found = asked.register(TYPE, TEXT, subject)
-        Codec({TYPE: found.id})
+        _FRAME.pack(0, found.id)
         assert isinstance(found.version, int)
 
 
@@ -89,7 +89,7 @@ def _ids(mutator: Mutator) -> None:
         found = kept.read(URL, {TYPE: TEXT})
     if found is None:
         raise RegistryError("nothing is kept", "ask the registry")
-    Codec(found)
+    _FRAME.pack(0, found[TYPE])
 
 
 def _kept() -> bytes:
