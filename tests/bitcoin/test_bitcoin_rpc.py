@@ -52,7 +52,7 @@ def test_every_amount_of_satoshi_is_exact(amount: int) -> None:
 
 @pytest.mark.parametrize("amount", ["-1", "21000000.00000001", "1e999999999", "-1E+999999999"])
 def test_what_is_no_amount_is_refused_at_once(amount: str) -> None:
-    """The whole number of a large exponent would take the machine."""
+    """Above all one whose exponent the arithmetic of decimals does not take."""
     with pytest.raises(SourceError, match="is none of bitcoin"):
         satoshi(Decimal(amount))
 
