@@ -37,6 +37,8 @@ _NOTHING = POS_INF
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _PIECE = 512 * 1024
 """A kept value is written in pieces of so many bytes at most, since the topic has a limit."""
+Cursor = dict[str, Any]
+"""Where a source stands: a JSON object, small."""
 _Pieces = dict[str, dict[int, bytes]]
 
 
@@ -78,7 +80,7 @@ class SourceWriter:
         )
         self.tx.wanted = lambda: not stop()
         self._writing = Writing(self.tx, settings.transaction_timeout_ms, self._last_position)
-        self.cursor: Any = None
+        self.cursor: Cursor | None = None
         self.kept: dict[str, bytes] = {}
         """What was kept by key when the writer was opened; the caller may clear it."""
         self._place = f"{settings.application}/{name}"
@@ -88,7 +90,7 @@ class SourceWriter:
         """Whether a source of this name has ever written; nobody is fenced by asking."""
         return self._read_position() is not None
 
-    def open(self) -> Any:
+    def open(self) -> Cursor | None:
         """Fence an older run, and give its cursor back (None at the first start).
 
         That we have it is recorded at once: an older run that comes back sees who went on. Raises
@@ -145,7 +147,7 @@ class SourceWriter:
 
     def commit(
         self,
-        cursor: Any = None,
+        cursor: Cursor | None = None,
         watermark: int | None = None,
         kept: Mapping[str, bytes | None] | None = None,
     ) -> None:
@@ -231,7 +233,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     sequence: Annotated[int, msgspec.Meta(ge=0, lt=10**17)]
     """The version of the last event."""
-    cursor: dict[str, Any] | None = None
+    cursor: Cursor | None = None
 
 
 def stored_of(raw: bytes) -> Stored:

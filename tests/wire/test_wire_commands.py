@@ -181,10 +181,10 @@ def test_a_source_writes_with_its_rights(guarded: Guarded, shop: Shop) -> None:
     settings = shop.settings(shop.wire)
     guarded.take_all()
     guarded.allow(bindings(rights.of_source("bitcoin", "bitcoin-main-one", settings)))
-    for cursor in (None, "here"):
+    for cursor in (None, {"at": "here"}):
         writer = SourceWriter("bitcoin-main-one", BITCOIN_WRITES, settings, Codec())
         assert cursor == writer.open()
-        writer.commit("here", 1)
+        writer.commit({"at": "here"}, 1)
         writer.close()
     other = SourceWriter("bitcoin-main-two", BITCOIN_WRITES, settings, Codec())
     with pytest.raises(KafkaException, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
