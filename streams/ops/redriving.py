@@ -27,11 +27,12 @@ from streams.ops.letters import Kind, Letter
 
 MOST_REPLAYS = 3
 SINK = "sink:"
+OWN_ENDINGS = ("-changelog", "-runs")
 RECORD_ROOM = 1024
 """What Kafka adds to the parts of a record, at most."""
 Why = Literal[
     "redrive", "already", "quarantined", "control", "no_origin", "headers_lost", "bytes_lost",
-    "no_topic", "no_reader", "too_large", "too_old", "refused",
+    "no_topic", "our_own", "no_reader", "too_large", "too_old", "refused",
 ]  # fmt: skip
 MEANING: dict[Why, str] = {
     "redrive": "written back",
@@ -42,6 +43,7 @@ MEANING: dict[Why, str] = {
     "headers_lost": "its headers could not be read when it became a letter",
     "bytes_lost": "holds no bytes, and the record that it speaks of is not kept either",
     "no_topic": "its topic is not there: create it, or name another one with --to",
+    "our_own": "names a topic of state, positions or letters: nothing is written back there",
     "no_reader": "nobody of the name that refused it has a changelog here: write it back for "
     "everyone with --everyone",
     "too_large": "is larger than its topic takes: raise max.message.bytes there",
@@ -104,8 +106,7 @@ class Planner:
         self._scanner = scanner
         self._counts = scanner.counts()
         self._limits: dict[str, Limits] = {}
-        forbidden = (topics.dead_letters.name, topics.late_records.name, topics.redrives.name)
-        if options.to in forbidden:
+        if options.to is not None and is_our_own(options.to):
             raise OpsError(f"letters are not written to {options.to}", "name another topic")
         if options.to is not None and options.to not in self._counts:
             raise OpsError(
@@ -149,6 +150,8 @@ class Planner:
             return "headers_lost"
         if topic not in self._counts:
             return "no_topic"
+        if is_our_own(topic):
+            return "our_own"
         reader = self._reader(letter)
         if reader and not reader.startswith(SINK) and f"{reader}-changelog" not in self._counts:
             return "no_reader"
@@ -191,6 +194,16 @@ class Planner:
             found = {name: str(one.value) for name, one in future.result(TIMEOUT_SECONDS).items()}
             self._limits[topic] = limits_of(found, time.time_ns() // 1_000_000)
         return self._limits[topic]
+
+
+def is_our_own(topic: str) -> bool:
+    """Whether a topic holds what only the engine writes: whoever may write letters names topics.
+
+    >>> [is_our_own(t) for t in ("streams.cursors", "streams-by_txid-changelog", "alerts")]
+    [True, True, False]
+    """
+    own = (topics.dead_letters, topics.late_records, topics.redrives, topics.cursors)
+    return topic in {one.name for one in own} or topic.endswith(OWN_ENDINGS)
 
 
 def marked(own: Headers, count: int, reader: str) -> Headers:

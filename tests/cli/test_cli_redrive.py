@@ -164,6 +164,8 @@ def test_what_cannot_go_back_says_why(cli: Cli, letters: Letters) -> None:
     letters.raw("dead_letters", b"k", b"v", [mine])
     letters.raw("dead_letters", b"k", b"v", [mine, ("dl.topic", b"\xff\xfe"), *_at(b"0", b"0")])
     letters.raw("dead_letters", b"k", b"v", [mine, ("dl.topic", b"gone"), *_at(b"0", b"0")])
+    for own in ("dead_letters", "streams.cursors", "streams-by_txid-changelog"):
+        letters.raw("dead_letters", b"k", b"v", [mine, _to(own), *_at(b"0", b"0")])
     letters.raw("dead_letters", b"k", b"v", [mine, _to(topic), *_at(b"-1", b"1e9")])
     letters.raw("dead_letters", b"k", b"v", [mine, _to(topic), *_at(b"9" * 30, None)])
     letters.raw("dead_letters", None, None,
@@ -178,7 +180,7 @@ def test_what_cannot_go_back_says_why(cli: Cli, letters: Letters) -> None:
     ended = redrive(cli, letters, "--step", step)
     assert (8, {
         "redrive": 2, "no_origin": 3, "no_topic": 2, "control": 1, "bytes_lost": 1,
-        "headers_lost": 1, "too_large": 1, "refused": 1,
+        "headers_lost": 1, "too_large": 1, "refused": 1, "our_own": 3,
     }) == (ended.code, outcomes(ended))  # fmt: skip
     assert "Traceback" not in ended.err
     assert [1, 1] == [len(letters.seen(topic)), len(letters.seen(compacted))]
@@ -267,6 +269,7 @@ def test_a_rate_is_kept(cli: Cli, letters: Letters) -> None:
         ([], 2, "no letters are chosen"),
         (["--all", "--to", "no.such.topic"], 7, "the broker has no topic no.such.topic"),
         (["--all", "--to", "dead_letters"], 7, "letters are not written to dead_letters"),
+        (["--all", "--to", "streams.cursors"], 7, "letters are not written to streams.cursors"),
         (["--since", "yesterday"], 2, "'yesterday' is not a time"),
         (["--at", "seventeen"], 2, "'seventeen' is not the address of a letter"),
         (["--all", "--rate", "0"], 2, "--rate"),
