@@ -43,8 +43,8 @@ class Run(msgspec.Struct, frozen=True):
     """What a run is, from its first start on."""
 
     name: Annotated[str, Meta(pattern=rf"\A{_NAME.pattern}\Z")]
-    module: str | None
-    """Whose steps it runs; None: the main job's."""
+    module: Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_.]{0,200}\Z")] | None
+    """Whose steps it runs, a module that Python can import; None: the main job's."""
     partitions: Annotated[int, Meta(ge=1, le=MOST_PARTITIONS)]
     source_partitions: Annotated[int, Meta(ge=0, le=MOST_PARTITIONS)]
     """Of the sources, where they have another count; else 0."""
