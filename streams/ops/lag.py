@@ -142,7 +142,7 @@ def lag_of(selection: Selection, settings: EngineSettings) -> Lag:
         for topic in sub.inputs
         if topic.name not in _position(stands.get(Place(settings.changelog(sub.name), partition)))
     ]
-    firsts = _ends(kafka, new, committed=True, what=EARLIEST)
+    firsts = _ends(kafka, new, committed=True, what=EARLIEST) if new else {}
     inputs: list[InputLag] = []
     tasks: list[TaskLag] = []
     for sub in selection.run:
