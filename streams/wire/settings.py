@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
+
+from schemas.addresses import http_address
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
@@ -124,13 +125,10 @@ def _who(wire: WireSettings) -> str | None:
 
 def _address(url: str) -> str | None:
     """Where the secret goes: encrypted, or no further than this machine."""
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
-    except ValueError:
-        scheme, host = "", None
-    if not host or scheme not in ("http", "https"):
+    parts = http_address(url)
+    if parts is None:
         return "kafka.oauth_url is no address: write https://HOST/PATH"
-    if scheme == "http" and host not in ("127.0.0.1", "::1", "localhost"):
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
         return "kafka.oauth_url would send the secret in the clear: write https://HOST/PATH"
     return None
 
