@@ -366,6 +366,5 @@ class Arena:
         for worker in (*self.loose, *([self.load] if self.load else [])):
             worker.clean_up()
         for supervisor in (*self.crew, *([self.sink] if self.sink else [])):
-            supervisor.join(10)
-            supervisor.worker.clean_up()
+            supervisor.clean_up()
         self._undo.close()

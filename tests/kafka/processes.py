@@ -85,3 +85,10 @@ class Supervisor(threading.Thread):
         self.stopping.set()
         self.join()
         return self.worker.end()
+
+    def clean_up(self) -> None:
+        """End the worker whatever it does, and start no other: else one would outlive the test."""
+        self.stopping.set()
+        if self.is_alive():
+            self.join(10)
+        self.worker.clean_up()

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from streams import topics
 from streams.broker import EmbeddedBroker
 from streams.engine.murmur2 import partition_of
-from tests.kafka.world import Busy, Supervisor, Worker, World, until
+from tests.kafka.world import Busy, Worker, World, until
 
 pytestmark = pytest.mark.kafka
 
@@ -74,12 +74,11 @@ def test_a_worker_survives_a_broker_that_is_away(
     said = refusal(world.worker(), EXIT_BROKER)
     assert f"error: no Kafka broker answers at {world.bootstrap}" in said
     assert "remedy: start one with `streams broker start`" in said
-    supervisor = Supervisor(lambda: world.worker("--wait", "60"))
-    supervisor.start()
+    supervisor = world.supervise(lambda: world.worker("--wait", "60"))
     broker.start()
     until("it has begun", lambda: supervisor.worker.said("assigned"))
     player = world.play(busy.recording, speed=busy.slow)
-    until("it works", world.standing.counts)
+    until("it works", world.works)
     broker.kill()
     time.sleep(AWAY_SECONDS)
     broker.start()
@@ -110,7 +109,7 @@ def test_records_that_were_deleted_unread_are_no_silent_gap(world: World, busy: 
     """
     player = world.play(busy.recording, speed=busy.slow)
     worker = world.worker()
-    until("it works", world.standing.counts)
+    until("it works", world.works)
     assert 0 == worker.end()
     player.finish()
     name = topics.transactions.name
@@ -133,7 +132,7 @@ def test_a_topic_that_was_made_anew_is_no_silent_gap(world: World, busy: Busy) -
     """
     player = world.play(busy.recording, speed=busy.slow)
     worker = world.worker()
-    until("it works", world.standing.counts)
+    until("it works", world.works)
     player.finish()
     world.settle()
     assert 0 == worker.end()

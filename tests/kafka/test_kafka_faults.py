@@ -8,7 +8,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
-from tests.kafka.world import Busy, Supervisor, Worker, World, until
+from tests.kafka.world import Busy, Worker, World, until
 
 pytestmark = pytest.mark.kafka
 
@@ -37,8 +37,7 @@ def test_a_worker_killed_at_five_points_leaves_no_trace(world: World, busy: Busy
             return world.worker()
         return world.doomed_worker(point, chance.randrange(5, 60))
 
-    supervisor = Supervisor(start)
-    supervisor.start()
+    supervisor = world.supervise(start)
     player = world.play(busy.recording, speed=busy.slow)
     for number, point in enumerate(points):
         worker = supervisor.worker
@@ -66,7 +65,7 @@ def test_sigterm_stops_a_worker_soon_and_leaves_nothing_to_redo(world: World, bu
     """
     first = world.worker()
     player = world.play(busy.recording, speed=busy.slow)
-    until("it works", world.standing.counts)
+    until("it works", world.works)
     began = time.monotonic()
     assert 0 == first.end(SIGTERM)
     assert time.monotonic() - began < STOP_SECONDS
@@ -90,7 +89,7 @@ def test_a_worker_that_was_frozen_is_fenced_and_ends(world: World, busy: Busy) -
     """
     first = world.worker()
     player = world.play(busy.recording, speed=busy.slow)
-    until("the first works", world.standing.counts)
+    until("the first works", world.works)
     first.process.send_signal(SIGSTOP)
     second = world.worker()
     until("the second took over", lambda: second.said("task_recovered"))

@@ -65,7 +65,7 @@ def test_sigterm_ends_a_worker_whose_broker_is_gone_for_good(
     """
     worker = world.worker()
     player = world.play(busy.recording, speed=busy.slow)
-    until("it works", world.standing.counts)
+    until("it works", world.works)
     broker.kill()
     began = time.monotonic()
     try:

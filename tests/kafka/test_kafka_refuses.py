@@ -85,7 +85,7 @@ def test_a_worker_whose_results_are_refused_stops_reading(world: World, busy: Bu
     """
     worker = world.worker("--health", "127.0.0.1:0", **SETTINGS)
     player = world.play(busy.recording, speed=busy.slow)
-    until("it works", lambda: worker.told("task_recovered") and world.standing.counts(), LONG_S)
+    until("it works", lambda: worker.told("task_recovered") and world.works(), LONG_S)
     group = world.members()[0].member_id
     refuse(world)
     until("nothing is written", lambda: sample(worker, PUT_BACK) > 0, LONG_S)

@@ -147,7 +147,7 @@ def test_a_folder_that_is_gone_or_damaged_is_built_again(
     """
     first = world.worker(**settings)
     player = world.play(DEMO)
-    until("it has written", world.standing.counts)
+    until("it has written", world.works)
     first.end(SIGKILL)
     folders = databases(state)
     assert folders
@@ -179,7 +179,7 @@ def test_tasks_that_move_take_their_folders_along(
     """
     first = world.worker(**settings)
     player = world.play(DEMO)
-    until("it works", world.standing.counts)
+    until("it works", world.works)
     second = world.worker(**settings)
     until("they share", lambda: world.shared_by(2))
     until("the second works", lambda: second.said("task_recovered"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,7 @@ class World:
         self.codec = Codec()
         self.admin = Admin(self.settings)
         self.workers: list[Worker] = []
+        self.supervisors: list[Supervisor] = []
         self.players: list[Player] = []
         self.standing = Standing(self.topology, self.settings)
         self._readers = [
@@ -175,8 +176,17 @@ class World:
         self.workers.append(worker)
         return worker
 
+    def supervise(self, start: Callable[[], Worker]) -> Supervisor:
+        """Start a worker, and another one whenever it ends."""
+        made = Supervisor(start)
+        self.supervisors.append(made)
+        made.start()
+        return made
+
     def close(self) -> None:
         """End what is still running."""
+        for supervisor in self.supervisors:
+            supervisor.clean_up()
         for worker in self.workers:
             worker.clean_up()
         for player in self.players:
@@ -199,6 +209,10 @@ class World:
             return sum(behind.lag for behind in self.standing.behind())
         except KafkaException:
             return None
+
+    def works(self) -> bool:
+        """Whether a committed checkpoint covers a record; a position alone says nothing of that."""
+        return any(counts.read for counts in self.standing.counts().values())
 
     def redo(self) -> int:
         """Offsets of the inputs beyond the positions that the changelogs hold: exact, but slow."""

@@ -29,7 +29,7 @@ def test_a_deployment_goes_from_one_worker_to_parts_and_back(world: World, busy:
     first = world.worker()
     until("it has tasks", lambda: first.said("task_recovered"))
     player = world.play(busy.recording, speed=busy.slow)
-    until("it works", world.standing.counts)
+    until("it works", world.works)
     assert 0 == first.end()
     names = [sub.name for sub in world.topology.subs]
     mine = ["by_address", "by_did"]
