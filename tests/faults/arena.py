@@ -362,9 +362,7 @@ class Arena:
     def close(self) -> None:
         """End what is still running."""
         for supervisor in (*self.crew, *([self.sink] if self.sink else [])):
-            supervisor.stopping.set()
+            supervisor.clean_up()
         for worker in (*self.loose, *([self.load] if self.load else [])):
             worker.clean_up()
-        for supervisor in (*self.crew, *([self.sink] if self.sink else [])):
-            supervisor.clean_up()
         self._undo.close()

@@ -89,6 +89,5 @@ class Supervisor(threading.Thread):
     def clean_up(self) -> None:
         """End the worker whatever it does, and start no other: else one would outlive the test."""
         self.stopping.set()
-        if self.is_alive():
-            self.join(10)
+        self.join(10)
         self.worker.clean_up()

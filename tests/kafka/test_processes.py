@@ -30,8 +30,10 @@ def test_a_supervisor_that_is_cleaned_up_leaves_no_process(tmp_path: Path) -> No
 
     supervisor = Supervisor(start)
     supervisor.start()
-    made[0].process.kill()
-    until("the next one runs", lambda: len(made) == 2)
-    supervisor.clean_up()
+    try:
+        made[0].process.kill()
+        until("the next one runs", lambda: len(made) == 2)
+    finally:
+        supervisor.clean_up()
     assert not supervisor.is_alive()
     assert [-SIGKILL, -SIGKILL] == [worker.process.poll() for worker in made]
