@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     STALLED = 13
     INTERRUPTED = 130
     PIPE_CLOSED = 141
+    HELD = 155
 
 
 MEANING: dict[ExitCode, str] = {
@@ -54,6 +55,8 @@ MEANING: dict[ExitCode, str] = {
     "or it did not stop in time: its supervisor restarts it",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",
     ExitCode.PIPE_CLOSED: "the reader of our output went away, as `head` does",
+    ExitCode.HELD: "a step of the worker kept the interpreter for itself, so the kernel ended it "
+    "(SIGPROF); the traceback names the line: its supervisor restarts it",
 }
 
 

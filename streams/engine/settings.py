@@ -36,7 +36,8 @@ class EngineSettings(EngineTuning, frozen=True, kw_only=True):
     @property
     def stall_s(self) -> float:
         """After how many seconds without progress a worker ends."""
-        return max(self.stall_ms, STALL_INTERVALS * self.checkpoint_ms) / 1000
+        interval_ms = max(self.checkpoint_ms, self.checkpoint_busy_ms)
+        return max(self.stall_ms, STALL_INTERVALS * interval_ms) / 1000
 
     def count_of(self, topic: Topic) -> int:
         """How many partitions a topic has."""

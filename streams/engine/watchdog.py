@@ -4,12 +4,17 @@ A thread, since a loop that stands still cannot look at itself. It counts its ow
 seconds: a process that was halted as a whole (SIGSTOP, a suspended machine) gets all its time when
 it goes on.
 
-A C function that never gives the interpreter's lock back stops this thread too; only the answer of
-``/livez`` that never comes tells of that.
+A C function that never gives the interpreter's lock back, such as a regular expression that
+backtracks for ever, stops this thread too. So each look sets anew a timer of the kernel, which
+counts the CPU of this process (``ITIMER_PROF``: a process that is halted uses none). When nobody
+sets it any more, SIGPROF ends the process, and ``faulthandler``, which needs no lock, first writes
+where each thread was.
 """
 
 from __future__ import annotations
 
+import faulthandler
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +27,9 @@ STOP_SECONDS = 10.0
 """How long an orderly end may take."""
 NOTICE_SECONDS = 2.0
 """What is lost until a stall is noticed, and the process is gone."""
+STDERR = 2
+HELD_SECONDS = 5.0
+"""The least CPU that the process may use between two looks, however short the limit is."""
 
 TOO_SLOW = (
     "it did not stop within {:.0f} s{}: what is not committed is done again by whoever takes over"
@@ -73,8 +81,17 @@ class Watchdog(threading.Thread):
 
     def run(self) -> None:
         """Look, until the process ends or is ended."""
+        faulthandler.register(signal.SIGPROF, STDERR, chain=True)
+        try:
+            self._watch()
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def _watch(self) -> None:
         turns, still, left = 0, 0, 0
+        held = max(HELD_SECONDS, self._looks * self._look_seconds)
         while not self._done.wait(self._look_seconds):
+            signal.setitimer(signal.ITIMER_PROF, held)
             still = 0 if self._turns != turns else still + 1
             turns, left = self._turns, left + self._leaving.is_set()
             if left >= self._stop_looks:

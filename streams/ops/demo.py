@@ -19,7 +19,7 @@ from schemas.wire import Codec
 from sinks.base import Sink
 from sinks.catalog import open_sink
 from streams import topics
-from streams.app import make_topology
+from streams.agents.pipeline import topology
 from streams.broker import EmbeddedBroker, ports
 from streams.broker.process import Child
 from streams.client import Read
@@ -101,13 +101,13 @@ class Demo:
         self._start_worker()  # it loads while Kafka starts, and waits for it
         bootstrap = self.broker.start()
         settings = settings_of(self.config, bootstrap)
-        topology = make_topology(self.config)
+        main = topology(self.config)
         self.say("creating topics")
-        Admin(settings).apply(topology)
+        Admin(settings).apply(main)
         self.driver = SinkDriver(bootstrap, topics.DERIVED, self._sinks(), self._seen, self.codec)
         self.driver.start()
         self._play(settings)
-        standing = Standing(topology, settings)
+        standing = Standing(main, settings)
         try:
             self._settle(standing)
             seconds = self.progress.seconds()

@@ -43,7 +43,7 @@ from schemas.wire import Codec
 from sinks.dwn import DwnClient, DwnTransport
 from sinks.dwn.clock import Clock
 from streams import topics
-from streams.app import make_topology
+from streams.agents.pipeline import topology
 from streams.broker import EmbeddedBroker
 from streams.client import Read, read_all
 from streams.config import Config
@@ -300,7 +300,7 @@ def main(target: Path = TARGET) -> None:
     config = Config()
     with bitcoind(wallet=False) as node, dwn_server() as dwn, EmbeddedBroker() as broker:
         settings = settings_of(config, broker.bootstrap)
-        Admin(settings).apply(make_topology(config))
+        Admin(settings).apply(topology(config))
         story = Story(node, settings)
         done = threading.Event()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +14,19 @@ from streams.engine.watchdog import Watchdog
 
 LOOK_S = 0.01
 WAIT_S = 10
+HOLDS = """
+import re, time
+from streams.engine import watchdog
+
+def step():
+    re.match("(a+)+$", "a" * 64 + "b")  # backtracks for longer than the sun shines
+
+watchdog.HELD_SECONDS = 0.3
+watchdog.Watchdog(2.5, look_seconds=0.05).start()
+time.sleep(0.2)
+step()
+"""
+"""A step that never gives the interpreter's lock back."""
 
 
 class Ended:
@@ -65,3 +81,21 @@ def test_an_orderly_end_that_takes_too_long_is_cut_short() -> None:
         dog.beat()
     code, words = ended.said[0]
     assert (EXIT_STALLED, True) == (code, "did not stop within 2 s" in words)
+
+
+def test_a_step_that_keeps_the_interpreter_for_itself_ends_the_process() -> None:
+    """No thread of ours can run then: the kernel ends it, and the traceback names the step."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDS], stderr=subprocess.PIPE, text=True)
+    said = process.communicate(timeout=60)[1]
+    assert (-signal.SIGPROF, True) == (process.returncode, '"<string>", line 6 in step' in said)
+
+
+def test_a_process_that_was_halted_is_not_taken_for_one_that_holds_the_interpreter() -> None:
+    """The timer counts the CPU of the process, which has none while it is stopped (SIGSTOP)."""
+    sleeps = HOLDS.replace('re.match("(a+)+$", "a" * 64 + "b")', "time.sleep(2)")
+    process = subprocess.Popen([sys.executable, "-c", sleeps.replace("2.5", "60")])
+    time.sleep(0.5)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    process.send_signal(signal.SIGCONT)
+    assert 0 == process.wait(WAIT_S)

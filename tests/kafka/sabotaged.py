@@ -1,4 +1,7 @@
-"""A worker in which one part fails: ``python -m tests.kafka.sabotaged PART``; "nothing": none."""
+"""A worker in which one part fails: ``python -m tests.kafka.sabotaged PART [OTHER COMMAND]``.
+
+"nothing" sabotages none; the other command is Faust's own, ``faust -A streams.app worker``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+from faust.cli.faust import cli as faust
 
 from streams.cli.main import main
 from streams.engine.checkpoint import Transactions
@@ -62,5 +67,6 @@ if __name__ == "__main__":
     if sys.argv[1] in PARTS:
         owner, name, instead = PARTS[sys.argv[1]]
         setattr(owner, name, instead)
-    sys.argv = ["streams", "worker"]
-    main()
+    command = sys.argv[2:]
+    sys.argv = command or ["streams", "worker"]
+    (faust if command else main)()

@@ -12,7 +12,7 @@ import pytest
 
 from streams.broker import EmbeddedBroker
 from streams.engine.mover import EXIT_FENCED, EXIT_MOVER, EXIT_STALLED
-from tests.kafka.world import DEMO, Busy, World, until
+from tests.kafka.world import DEMO, FAUST_WORKER, Busy, World, until
 
 pytestmark = pytest.mark.kafka
 
@@ -42,6 +42,16 @@ def test_a_worker_in_which_something_fails_or_hangs_ends(world: World) -> None:
         last = worker.log.read_text().splitlines()[-1]
         assert (part, code, True) == (part, found, last.startswith("streams: ")), last
         assert words in last
+
+
+@pytest.mark.parametrize("part", ["commit", "chunk"])
+def test_a_worker_of_fausts_own_command_ends_as_well(world: World, part: str) -> None:
+    """``faust -A streams.app worker`` looks at its tasks and inputs as ``streams worker`` does."""
+    world.play(DEMO)
+    worker = world.sabotaged_worker(part, STALL_MS, "faust", *FAUST_WORKER)
+    code, words = ENDINGS[part]
+    assert code == worker.process.wait(ENDS_S)
+    assert words in worker.log.read_text().splitlines()[-1]
 
 
 def test_a_worker_that_its_group_does_not_take_ends(world: World) -> None:

@@ -48,9 +48,12 @@ from tests.kafka.stories import (
 )
 
 __all__ = [
-    "DEMO", "ROOT", "SESSION_MS", "Busy", "NetSets", "Player", "Supervisor", "Worker", "World",
-    "alternation", "busy_recording", "differences", "story_of", "undisturbed", "until",
+    "DEMO", "FAUST_WORKER", "ROOT", "SESSION_MS", "Busy", "NetSets", "Player", "Supervisor", "Worker",
+    "World", "alternation", "busy_recording", "differences", "story_of", "undisturbed", "until",
 ]  # fmt: skip
+
+FAUST_WORKER = ("-A", "streams.app", "worker", "-l", "warn", "--without-web")
+"""Arguments of Faust's own command."""
 
 
 class Player(threading.Thread):
@@ -154,16 +157,15 @@ class World:
         argv = [sys.executable, "-m", "tests.kafka.doomed", point, str(commits)]
         return self._start(argv, environment)
 
-    def sabotaged_worker(self, part: str, stall_ms: int) -> Worker:
+    def sabotaged_worker(self, part: str, stall_ms: int, *command: str) -> Worker:
         """Start a worker one part of which fails, and which is soon seen to make no progress."""
-        argv = [sys.executable, "-m", "tests.kafka.sabotaged", part]
+        argv = [sys.executable, "-m", "tests.kafka.sabotaged", part, *command]
         return self._start(argv, {"STREAMS_ENGINE__STALL_MS": str(stall_ms)})
 
     def faust_worker(self) -> Worker:
         """Start ``faust -A streams.app worker``."""
         faust = str(Path(sys.executable).with_name("faust"))
-        argv = [faust, "-A", "streams.app", "worker", "-l", "warn", "--without-web"]
-        return self._start(argv, {})
+        return self._start([faust, *FAUST_WORKER], {})
 
     def _start(self, argv: list[str], environment: dict[str, str]) -> Worker:
         own = {

@@ -81,12 +81,12 @@ def runner() -> Runner:
 class Time:
     """A clock in the test's hands, and a look-out over one task."""
 
-    def __init__(self, runner: Runner, checkpoint_ms: int = 300) -> None:
+    def __init__(self, runner: Runner, checkpoint_ms: int = 300, busy_ms: int = 1000) -> None:
         self.now = 1000.0
         self.runner, self.outage = runner, Outage(lambda: self.now)
         tasks = {Place("by_did", 0): runner}
-        limit = EngineSettings(checkpoint_ms=checkpoint_ms).stall_s
-        self.stalls = Stalls(lambda: tasks, self.outage, limit, lambda: self.now)
+        settings = EngineSettings(checkpoint_ms=checkpoint_ms, checkpoint_busy_ms=busy_ms)
+        self.stalls = Stalls(lambda: tasks, self.outage, settings.stall_s, lambda: self.now)
 
     def passes(self, seconds: int) -> list[Place]:
         """Let seconds pass, look at each, and say what is stuck."""
@@ -144,9 +144,15 @@ def test_a_task_that_waits_for_its_turn_to_begin_is_not_stuck(runner: Runner) ->
     assert [Place("by_did", 0)] == time.passes(1)
 
 
-def test_long_intervals_have_a_longer_limit(runner: Runner) -> None:
-    """Ten checkpoint intervals are waited for, if these are longer than 30 s."""
-    time = Time(runner, checkpoint_ms=10_000)
+@pytest.mark.parametrize(
+    "interval", [{"checkpoint_ms": 10_000}, {"busy_ms": 10_000}], ids=["in time", "behind"]
+)
+def test_long_intervals_have_a_longer_limit(runner: Runner, interval: dict[str, int]) -> None:
+    """Ten checkpoint intervals are waited for, if these are longer than 30 s.
+
+    That of a task that is behind its inputs counts as well.
+    """
+    time = Time(runner, **interval)
     time.passes(1)
     work(runner)
     assert ([], [Place("by_did", 0)]) == (time.passes(100), time.passes(1))
