@@ -28,6 +28,9 @@ REPLAYS = "streams-replay-count"
 """How often a record was written back: it is a correction, and no writer's any more."""
 REPLAY_FOR = "streams-replay-for"
 """Who alone is to take a record that was written back: everybody else has taken it before."""
+MOST_TEXT_BYTES = 2048
+"""Of any one header of ours: results carry those of their cause, and six of them have to fit into
+what a topic's limit leaves beside key and value (``streams.engine.emit.RECORD_ROOM``)."""
 
 
 @lru_cache(maxsize=1024)
@@ -150,6 +153,8 @@ def number(text: str, name: str) -> int:
 
 
 def _decoded(raw: bytes, name: str) -> str:
+    if len(raw) > MOST_TEXT_BYTES:
+        raise BadHeaders(f"header {name} has {len(raw)} bytes; the limit is {MOST_TEXT_BYTES}")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -97,3 +97,12 @@ def test_other_peoples_headers_may_hold_any_bytes() -> None:
 def test_time_text_round_trip(ts: int) -> None:
     """Milliseconds survive RFC 3339 text exactly."""
     assert ts == time_ts(time_text(ts))
+
+
+@pytest.mark.parametrize(
+    "name", ["ce_id", "ce_type", "ce_source", "ce_time", "ce_anchor", "ce_correlationid"]
+)
+def test_a_header_that_would_make_what_follows_too_large_is_refused(name: str) -> None:
+    """Results carry the headers of their cause, into topics that take less than its own."""
+    with pytest.raises(BadHeaders, match=f"header {name} has 2049 bytes; the limit is 2048"):
+        from_headers({name: b"x" * 2049}, "k", "own", 5, "x.v1")
