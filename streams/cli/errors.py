@@ -42,7 +42,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.CONFIG: "a setting is wrong, another topology runs in this group, or state is there "
     "of another version of a step",
     ExitCode.TOPICS: "topics are missing, or have the wrong partition count, settings under which "
-    "something could be lost, or records where another partitioner put them",
+    "something could be lost, or records where another partitioner put them; or no topic lacks a "
+    "copy (`topics copies`)",
     ExitCode.INPUT: "input was refused: a bad line, file or record, or a letter that cannot be "
     "written back",
     ExitCode.INCOMPATIBLE: "schemas are not compatible with the last release, or an id is missing",

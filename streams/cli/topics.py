@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.acls import acls
+from streams.cli.errors import ExitCode, UserError
 from streams.cli.listing import OutputOption, Row, show
 from streams.cli.options import current
 
@@ -95,6 +96,35 @@ def apply(module: ModulesOption = None, output: OutputOption = "table") -> None:
     changed = apply_with(admin, shares)
     _show([_done(planned) for planned in changed], output)
     typer.echo(f"{len(changed)} topics changed", err=True)
+
+
+@app.command()
+def copies(module: ModulesOption = None) -> None:
+    """Print where more copies would lie of topics that have fewer than three; change nothing.
+
+    It is what kafka-reassign-partitions.sh of Apache Kafka takes; the line that runs it is printed,
+    too. Looked at are the topics that are needed, and the brokers' own that transactions and groups
+    are kept in. Where there are fewer than three brokers, each is to have a copy. Ends with exit
+    code 7 and prints nothing where no copy is missing.
+
+    Examples:
+      streams topics copies > copies.json
+      streams topics copies --module my.steps > copies.json
+    """
+    from streams.engine.durability import reassign  # noqa: PLC0415
+    from streams.ops.cluster import LOGS  # noqa: PLC0415
+    from streams.ops.copies import as_json, lacking  # noqa: PLC0415
+    from streams.ops.own_topics import needed  # noqa: PLC0415
+    from streams.ops.runs import topic_of  # noqa: PLC0415
+
+    admin, shares = _shares(module)
+    runs = topic_of(current().config().application)
+    found = lacking(admin, [*LOGS, runs, *(planned.topic for planned in needed(shares))])
+    if not found:  # Kafka's tool, should it follow, would fail on an empty list
+        cause = "every topic has the copies that it can have"
+        raise UserError(cause, "there is nothing to do", ExitCode.TOPICS)
+    print(as_json(found))
+    typer.echo(f"{len(found)} topics: {reassign(admin.settings.bootstrap)}", err=True)
 
 
 app.command()(acls)

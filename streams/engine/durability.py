@@ -62,6 +62,7 @@ def whole(settings: Mapping[str, str], name: str, unknown: int) -> int:
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+WANTED_COPIES = 3
 
 
 class Finding(NamedTuple):
@@ -78,9 +79,35 @@ class Finding(NamedTuple):
         return {"topic": self.topic, "cause": self.cause, "remedy": self.remedy}
 
 
-def findings(topics: Iterable[Kept]) -> list[Finding]:
+class Remedies(NamedTuple):
+    """The commands that help, as they can be pasted."""
+
+    bootstrap: str
+    module: str | None = None
+    """Whose topics they are; None: the main job's."""
+
+    def set(self, topic: str, setting: str) -> str:
+        """One setting of a topic."""
+        words = f"--alter --topic {topic} --add-config {setting}"
+        return f"set {setting} (kafka-configs.sh --bootstrap-server {self.bootstrap} {words})"
+
+    def spread(self, brokers: int = WANTED_COPIES) -> str:
+        """More copies: of all topics that lack them, since who lacks one lacks others."""
+        own = "" if self.module is None else f" --module {self.module}"
+        first = "" if brokers >= WANTED_COPIES else "run three brokers, and "
+        ours = f"streams topics copies --broker {self.bootstrap}{own} > copies.json"
+        return f"{first}give it three replicas ({ours} && {reassign(self.bootstrap)})"
+
+
+def reassign(bootstrap: str, file: str = "copies.json") -> str:
+    """The line of Kafka's own tool that makes the copies which a file names."""
+    words = f"--execute --reassignment-json-file {file}"
+    return f"kafka-reassign-partitions.sh --bootstrap-server {bootstrap} {words}"
+
+
+def findings(topics: Iterable[Kept], remedies: Remedies) -> list[Finding]:
     """What is wrong with these topics, the fatal first."""
-    found = [finding for topic in topics for finding in _findings(topic)]
+    found = [finding for topic in topics for finding in _findings(topic, remedies)]
     return sorted(found, key=lambda finding: (not finding.fatal, finding.topic))
 
 
@@ -93,36 +120,34 @@ FORGETS = "is a changelog and forgets state by age"
 REVIVES = (
     "forgets deletions before a copy on local disk has read them, so that they would live again"
 )
-COPIES = "give it three replicas (kafka-reassign-partitions)"
 CLOCKS = (
     "carries its producers' clocks: where one is wrong, retention deletes too early, and records "
     "without ce_time have a wrong time"
 )
 
 
-def _findings(topic: Kept) -> Iterable[Finding]:
+def _findings(topic: Kept, remedies: Remedies) -> Iterable[Finding]:
+    def wrong(cause: str, setting: str, fatal: bool = False) -> Finding:
+        return Finding(topic.name, cause, remedies.set(topic.name, setting), fatal)
+
     least = whole(topic.settings, "min.insync.replicas", 1)
     if topic.replicas > 1 and topic.says("unclean.leader.election.enable") == "true":
-        yield _set(topic, UNSYNCED, "unclean.leader.election.enable=false", True)
-    if least > topic.replicas:
-        yield _set(topic, UNWRITABLE, f"min.insync.replicas={topic.replicas}", False)
+        yield wrong(UNSYNCED, "unclean.leader.election.enable=false", True)
     if topic.replicas == 1 < topic.brokers:
-        yield Finding(topic.name, SINGLE, f"{COPIES}, then set min.insync.replicas=2", False)
+        two = remedies.set(topic.name, "min.insync.replicas=2")
+        yield Finding(topic.name, SINGLE, f"{remedies.spread(topic.brokers)}, then {two}", False)
+    elif least > topic.replicas:
+        yield wrong(UNWRITABLE, f"min.insync.replicas={topic.replicas}")
     if topic.settings and least < 2 <= topic.replicas:
-        more = f"{COPIES}, and " if topic.replicas == 2 else ""
-        found = _set(topic, ALONE, "min.insync.replicas=2", False)
+        more = f"{remedies.spread(topic.brokers)}, then " if topic.replicas == 2 else ""
+        found = wrong(ALONE, "min.insync.replicas=2")
         yield found._replace(remedy=more + found.remedy)
     if topic.changelog and topic.says("cleanup.policy") not in ("", "compact"):
-        yield _set(topic, FORGETS, "cleanup.policy=compact", True)
+        yield wrong(FORGETS, "cleanup.policy=compact", True)
     if topic.local and whole(topic.settings, "delete.retention.ms", DAY_MS) < DAY_MS:
-        yield _set(topic, REVIVES, f"delete.retention.ms={DAY_MS}", True)
+        yield wrong(REVIVES, f"delete.retention.ms={DAY_MS}", True)
     if topic.append_time and topic.says("message.timestamp.type") == "CreateTime":
-        yield _set(topic, CLOCKS, "message.timestamp.type=LogAppendTime", False)
-
-
-def _set(topic: Kept, cause: str, setting: str, fatal: bool) -> Finding:
-    line = f"kafka-configs --alter --topic {topic.name} --add-config {setting}"
-    return Finding(topic.name, cause, f"set {setting} ({line})", fatal)
+        yield wrong(CLOCKS, "message.timestamp.type=LogAppendTime")
 
 
 def look(selection: Selection, settings: EngineSettings) -> list[Finding]:
@@ -131,29 +156,50 @@ def look(selection: Selection, settings: EngineSettings) -> list[Finding]:
     Settings that we may not see are a finding of their own. Raises KafkaException when no broker
     answers.
     """
-    client = admin_client(settings)
     needed = {t.name: t.append_time for s in selection.run for t in (*s.inputs, *s.outputs)}
     logs = {settings.changelog(sub.name) for sub in selection.run}
+    topics, hidden = _kept(settings, needed.keys() | logs)
+    found = findings(
+        (
+            topic._replace(
+                changelog=topic.name in logs,
+                append_time=needed.get(topic.name, False),
+                local=settings.store == "rocks" and topic.name in logs,
+            )
+            for topic in topics
+        ),
+        Remedies(settings.bootstrap, selection.called),
+    )
+    if found and found[0].fatal:
+        raise NotKept(f"topic {found[0].topic} {found[0].cause}", found[0].remedy)
+    return found + ([_hidden(hidden)] if hidden else [])
+
+
+def copied(settings: EngineSettings, names: Iterable[str]) -> list[Finding]:
+    """What is wrong with the copies of these topics of the main job, whatever they are for.
+
+    Raises KafkaException when no broker answers.
+    """
+    return findings(_kept(settings, names)[0], Remedies(settings.bootstrap))
+
+
+def _kept(settings: EngineSettings, wanted: Iterable[str]) -> tuple[list[Kept], list[str]]:
+    """Those of these topics that are there, and the names of those whose settings are hidden."""
+    client = admin_client(settings)
     cluster = client.list_topics(timeout=TIMEOUT_SECONDS)
     listed = cluster.topics
-    names = sorted((needed.keys() | logs) & listed.keys())
+    names = sorted(set(wanted) & listed.keys())
     configs = _configs(client, names)
-    found = findings(
+    topics = [
         Kept(
             name,
             min((len(p.replicas) for p in listed[name].partitions.values()), default=1),
             configs.get(name, {}),
-            name in logs,
-            needed.get(name, False),
-            settings.store == "rocks" and name in logs,
-            len(cluster.brokers),
+            brokers=len(cluster.brokers),
         )
         for name in names
-    )
-    if found and found[0].fatal:
-        raise NotKept(f"topic {found[0].topic} {found[0].cause}", found[0].remedy)
-    hidden = [name for name in names if name not in configs]
-    return found + ([_hidden(hidden)] if hidden else [])
+    ]
+    return topics, [name for name in names if name not in configs]
 
 
 def _hidden(names: list[str]) -> Finding:

@@ -39,7 +39,9 @@ class Selection(msgspec.Struct, frozen=True):
     base: str
     """The application id that names changelogs and transactional ids."""
     module: str | None = None
-    """The module whose steps these are; None: the main job's."""
+    """The label of the module whose steps these are; None: the main job's."""
+    called: str | None = None
+    """The module by its own name, as ``--module`` takes it."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from streams.engine.checkpoint import COORDINATORS
-from streams.engine.durability import whole
+from streams.engine.durability import WANTED_COPIES, whole
 from streams.ops.transactions import CannotAsk, requests_known
 from streams.wire.transactions import DescribeProducers, DescribeTransactions, ListTransactions
 
@@ -30,7 +30,6 @@ LOGS = {
 """Topics of the brokers' own, and their settings: of copies, and of those that must be in sync."""
 MOST_OPEN = "transaction.max.timeout.ms"
 INIT_PRODUCER_ID, ADD_PARTITIONS, END = 22, 24, 26
-WANTED_COPIES = 3
 TIMEOUT_SECONDS = 10
 
 
@@ -103,7 +102,7 @@ def _log(cluster: Cluster, topic: str) -> Said:
 
 
 def _more(factor: str) -> str:
-    return f"set {factor}=3; a topic that is there gets more by kafka-reassign-partitions"
+    return f"set {factor}=3; a topic that is there gets more as `streams topics copies` says"
 
 
 def _timeout(cluster: Cluster, ours_ms: int) -> Said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,10 +20,11 @@ from streams.broker.java import java_binary
 from streams.broker.lock import load_lock
 from streams.broker.paths import cache_home, data_home
 from streams.config import Config
+from streams.engine.durability import copied
 from streams.engine.settings import settings_of
 from streams.ops.admin import Admin, OpsError, Planned
 from streams.ops.own_topics import needed, shares
-from streams.ops.runs import Runs
+from streams.ops.runs import Runs, topic_of
 from streams.ops.target import require_broker, require_listener
 from streams.wire.errors import WireError, no_right
 from streams.wire.mapping import librdkafka
@@ -223,6 +224,23 @@ def topics(config: Config, bootstrap: str) -> Iterator[Check]:
     yield from map(_topic, wrong)
     if not wrong:
         yield Check("topics", "ok", f"{len(plan)} topics as planned")
+    yield from copies(config, bootstrap, [planned.topic for planned in plan])
+
+
+def copies(config: Config, bootstrap: str, names: Iterable[str]) -> Iterator[Check]:
+    """Each of our topics outlasts the loss of a broker, where there are several."""
+    names = [*names, topic_of(config.application)]
+    try:
+        found = copied(settings_of(config, bootstrap), names)
+    except KafkaException as error:
+        yield Check("copies", "fail", error.args[0].str(), "see why the brokers do not answer")
+        return
+    for one in found:
+        yield Check(
+            f"copies of {one.topic}", "fail" if one.fatal else "warn", one.cause, one.remedy
+        )
+    if not found:
+        yield Check("copies", "ok", "every topic has what the brokers can give")
 
 
 def _topic(planned: Planned) -> Check:

@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from msgspec.structs import replace
+
 from schemas.catalog import BY_NAME
 from streams.agents.pipeline import topology
 from streams.config import Config
@@ -47,7 +49,7 @@ def select(config: Config, module: str | None = None, steps: str | None = None) 
     chosen = whole(main, config.id)
     if module is not None:
         own = build(load_steps(module))
-        chosen = beside(main, own, config.id, label_of(module))
+        chosen = replace(beside(main, own, config.id, label_of(module)), called=module)
     chosen = rerun(chosen, config)
     if steps is None:
         return chosen

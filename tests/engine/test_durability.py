@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from streams.engine.durability import Kept, findings
+from streams.engine.durability import Finding, Kept, Remedies
+from streams.engine.durability import findings as of
 from streams.ops.cluster import LOGS, MOST_OPEN, OFFSETS, Cluster
 from streams.ops.cluster import findings as cluster_findings
 from streams.ops.redriving import limits_of
@@ -18,6 +19,14 @@ SAFE = {
     "message.timestamp.type": "LogAppendTime",
     "delete.retention.ms": "86400000",
 }
+
+
+REMEDIES = Remedies("k:9092", "my.steps")
+
+
+def findings(topics: list[Kept]) -> list[Finding]:
+    """What is wrong with topics of one's own steps."""
+    return of(topics, REMEDIES)
 
 
 def kept(replicas: int = 3, changelog: bool = True, **settings: str) -> Kept:
@@ -55,10 +64,8 @@ def test_what_can_lose_something_is_named_with_its_remedy(
 ) -> None:
     """The line that mends it can be pasted; what would lose results in silence is fatal."""
     (finding,) = findings([topic])
-    assert (fatal, True) == (
-        finding.fatal,
-        f"kafka-configs --alter --topic t --add-config {setting})" in finding.remedy,
-    )
+    line = f"kafka-configs.sh --bootstrap-server k:9092 --alter --topic t --add-config {setting}"
+    assert (fatal, True) == (finding.fatal, f"({line})" in finding.remedy)
 
 
 def test_a_single_copy_is_told_where_there_could_be_more() -> None:
@@ -67,8 +74,20 @@ def test_a_single_copy_is_told_where_there_could_be_more() -> None:
     for topic in (alone, alone._replace(settings={})):
         (finding,) = findings([topic])
         assert not finding.fatal
-        assert finding.remedy.startswith("give it three replicas (kafka-reassign-partitions)")
+        assert finding.remedy.startswith(
+            "give it three replicas (streams topics copies --broker k:9092 --module my.steps "
+            "> copies.json && kafka-reassign-partitions.sh --bootstrap-server k:9092 "
+            "--execute --reassignment-json-file copies.json), then set min.insync.replicas=2 ("
+        )
     assert [] == findings([alone._replace(brokers=1)])
+    (finding,) = findings([alone._replace(brokers=2)])
+    assert finding.remedy.startswith("run three brokers, and give it three replicas")
+
+
+def test_one_finding_says_what_a_single_copy_needs() -> None:
+    """Two that want to be in sync of one that is there: more copies help, fewer in sync do not."""
+    (finding,) = findings([Kept("t", 1, SAFE, brokers=3)])
+    assert "min.insync.replicas=1" not in finding.remedy
 
 
 def test_the_fatal_come_first() -> None:

@@ -20,11 +20,12 @@ def main() -> None:
     print(f"seed {asked.seed}, {asked.count} mutations each", flush=True)
     for name in asked.name or [*DECODERS, *topics]:
         began = time.process_time()
+        print(f"{name}: ", end="", flush=True)  # whoever hangs is named
         if name in topics:
             found: object = guard_many(topics[name], asked.count, asked.seed)
         else:
             found = decode_many(name, asked.count, asked.seed)
-        print(f"{name}: {found}, {time.process_time() - began:.0f} s", flush=True)
+        print(f"{found}, {time.process_time() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import faulthandler
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from streams.engine.guard import Counts, is_control
 from streams.testing import TopologyDriver
 from streams.topics import Topic, dead_letters
 from tests.fuzz.decoders import DECODERS
-from tests.fuzz.material import DEMO, records
+from tests.fuzz.material import DEMO, Decoder, records
 from tests.fuzz.mutate import Mutator
 from tests.playing import story_topology
 
 SLOW_SECONDS = 2.0
 """Of CPU, for one record: longer is a hang."""
+HANG_SECONDS = 300.0
+"""For one chunk, which takes seconds: whoever is still at it will never come back to be judged."""
 MEMORY_MB = 256
 """What decoding small records may add to the peak of the process."""
 CHUNK = 2500
-"""Records that one driver takes: it keeps all that was written."""
+"""Records that are taken together: one driver keeps all that was written."""
 
 
 class Outcome(NamedTuple):
@@ -33,25 +38,47 @@ def decode_many(name: str, count: int, seed: int) -> Outcome:
     """Mutations into one decoder; raises what it may not raise, with the number of the mutation."""
     decoder = DECODERS[name]()
     mutator, refused, before = Mutator(seed, decoder.corpus), 0, peak_mb()
-    for number in range(count):
-        began = time.process_time()
-        try:
-            decoder.call(mutator)
-        except decoder.raises:
-            refused += 1
-        except Exception as error:
-            raise AssertionError(f"{name}, seed {seed}, mutation {number}: {error!r}") from error
-        took = time.process_time() - began
-        assert took < SLOW_SECONDS, f"{name}, seed {seed}, mutation {number}: {took:.1f} s"
+    for start in range(0, count, CHUNK):
+        with no_hang():
+            for number in range(start, min(start + CHUNK, count)):
+                refused += _refuses(decoder, mutator, f"{name}, seed {seed}, mutation {number}")
     assert peak_mb() - before < MEMORY_MB, f"{name}: {peak_mb() - before} MB more"
     return Outcome(count - refused, refused)
+
+
+def _refuses(decoder: Decoder, mutator: Mutator, which: str) -> bool:
+    """Whether the next mutation is refused."""
+    refused, began = False, time.process_time()
+    try:
+        decoder.call(mutator)
+    except decoder.raises:
+        refused = True
+    except Exception as error:
+        raise AssertionError(f"{which}: {error!r}") from error
+    took = time.process_time() - began
+    assert took < SLOW_SECONDS, f"{which}: {took:.1f} s"
+    return refused
+
+
+@contextmanager
+def no_hang() -> Iterator[None]:
+    """End the process with a traceback where this never ends: also in C code, which no signal ends.
+
+    The same seed comes to the same place again.
+    """
+    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def guard_many(topic: Topic, count: int, seed: int) -> Counts:
     """Mutations of a topic's records through the main job; raises when counts do not balance."""
     total, before = Counts(), peak_mb()
     for start in range(0, count, CHUNK):
-        total += _guard(topic, min(CHUNK, count - start), seed * 1_000_003 + start)
+        with no_hang():
+            total += _guard(topic, min(CHUNK, count - start), seed * 1_000_003 + start)
     assert peak_mb() - before < 2 * MEMORY_MB, f"{topic.name}: {peak_mb() - before} MB more"
     return total
 

@@ -244,7 +244,7 @@ def _settings(mutator: Mutator) -> None:
         told[name] = mutator.bytes(told[name].encode()).decode(errors="replace")
     topic = durability.Kept("orders", 3, told, True, True, True, 3)
     copies = {cluster.COORDINATORS: 3}
-    found = durability.findings([topic])
+    found = durability.findings([topic], durability.Remedies("k:9092"))
     all_told = list(cluster.findings(cluster.Cluster(3, told, copies, frozenset({22})), 60_000))
     redriving.limits_of(told, 1_700_000_000_000)
     if len(found) > 2 or any(one.state != "ok" for one in all_told[1:]):

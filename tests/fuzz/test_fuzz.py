@@ -3,6 +3,9 @@ more."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from streams import topics
@@ -11,6 +14,19 @@ from tests.fuzz.mutate import Mutator
 from tests.fuzz.running import decode_many, guard_many, inputs
 
 COUNT = 10_000
+HANGS = """
+from itertools import repeat
+from tests.fuzz import running
+from tests.fuzz.__main__ import main
+
+def hangs(mutator):
+    all(repeat(True))
+
+running.HANG_SECONDS = 1
+running.DECODERS["hangs"] = lambda: running.Decoder([b"x"], hangs, ())
+main()
+"""
+"""A run of a decoder that never comes back, in C code: no handler of a signal would be called."""
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -38,3 +54,14 @@ def test_the_same_seed_makes_the_same_mutations() -> None:
     made = [[(m.bytes(), m.headers(own)) for _ in range(50)] for m in (first, again, other)]
     assert made[0] == made[1]
     assert made[0] != made[2]
+
+
+def test_a_decoder_that_hangs_ends_the_run() -> None:
+    """Nobody has to end it: who hangs is named, and the traceback says where."""
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGS, "hangs", "--count", "1"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (1, "hangs: ") == (ended.returncode, ended.stdout.splitlines()[-1])
+    assert "Timeout (0:00:01)!" in ended.stderr
+    assert " in hangs\n" in ended.stderr
