@@ -13,10 +13,17 @@ from streams.cli.options import current
 from streams.sources import names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.config import Config
     from streams.engine.rights import Right
+    from streams.ops.replaying import Job
     from streams.topics import Topic
 
-Role = Literal["worker", "operator", "observer", "source", "sink", "reader", "producer"]
+Role = Literal[
+    "worker", "operator", "observer", "source", "sink", "reader", "producer", "reviewer",
+    "redriver", "replayer", "recorder", "aborter",
+]  # fmt: skip
 Form = Literal["lines", "table", "json", "ndjson", "csv"]
 Kind = Literal["archive", "bitcoin", "dwn", "recording"]
 
@@ -33,7 +40,8 @@ def acls(
         str | None, typer.Option(metavar="STEP,...", help="Of a worker of these steps alone.")
     ] = None,
     topic: Annotated[
-        list[str] | None, typer.Option(help="Topic that is read or written; repeatable.")
+        list[str] | None,
+        typer.Option(help="Topic that is read or written, as alerts or v2.alerts; repeatable."),
     ] = None,
     group: Annotated[str | None, typer.Option(help="Consumer group of a reader.")] = None,
     kind: Annotated[Kind, typer.Option(help="Which source.")] = "bitcoin",
@@ -41,8 +49,8 @@ def acls(
     name: Annotated[
         str | None,
         typer.Option(
-            help="--name of the source, by default that of its command; file of a recording; or "
-            "which sink, as postgres."
+            help="--name of the source, by default that of its command; file of a recording; "
+            "which sink, as postgres; or somebody else's transactional id, of an aborter."
         ),
     ] = None,
     command_config: Annotated[
@@ -54,14 +62,18 @@ def acls(
 ) -> None:
     """Print the rights that a role needs on a broker with ACLs, and no more. No broker is needed.
 
-    Roles: worker, operator (topics apply, doctor), observer (lag, topics plan), source, sink,
-    reader (consume), producer (produce).
+    Roles: worker, operator (topics apply, doctor), observer (lag, topics plan, transactions ls),
+    source, sink, reader (consume), producer (produce), reviewer (dlq and late: ls, show), redriver
+    (dlq and late: redrive), replayer (replay, backfill), recorder (record), aborter (transactions).
+
+    The run that run.name names is meant, else the original: the current one is not asked for.
 
     Examples:
       streams topics acls worker --principal User:worker
       streams topics acls worker --only join_entities -o json
       streams topics acls source --kind bitcoin --network main --principal User:node
       streams topics acls reader --topic alerts --group my-app --principal User:app
+      streams --set run.name=v2 topics acls replayer --principal User:replay
     """
     from streams.ops.rights import lines, rows  # noqa: PLC0415
 
@@ -82,7 +94,7 @@ def _of_runs(role: Role) -> list[Right]:
     from streams.engine.rights import Right  # noqa: PLC0415
     from streams.ops.runs import topic_of  # noqa: PLC0415
 
-    if role not in ("worker", "operator", "observer", "sink", "reader"):
+    if role not in ("worker", "operator", "observer", "sink", "reader", "replayer"):
         return []
     return [Right("topic", topic_of(current().config().application), "READ")]
 
@@ -94,37 +106,59 @@ def _rights(
     chosen: list[str] | None,
     group: str | None,
     kind: Kind,
-    own: str,
+    own: str | None,
 ) -> list[Right]:
     from streams.engine import rights as engine  # noqa: PLC0415
     from streams.engine.settings import settings_of  # noqa: PLC0415
     from streams.ops import rights  # noqa: PLC0415
     from streams.ops.modules import select  # noqa: PLC0415
-    from streams.topics import DERIVED  # noqa: PLC0415
 
-    config = current().config()
+    config, found = current().config(), _topics(role, chosen, module)
     selection, settings = select(config, module, only), settings_of(config, "")
-    if role == "sink":
-        return rights.of_sink(own, _topics(chosen, module) or DERIVED)
-    if role == "reader":
-        return rights.of_reader(_topics(chosen, module, role), group)
-    if role == "producer":
-        return rights.of_producer(_topics(chosen, module, role))
-    if role == "source":
-        return rights.of_source(kind, own, settings)
-    if role == "operator":
-        return rights.of_operator(selection, settings)
-    if role == "observer":
-        return rights.of_observer(selection, settings)
-    return engine.of_worker(selection, settings)
+    of: dict[Role, Callable[[], list[Right]]] = {
+        "worker": lambda: engine.of_worker(selection, settings),
+        "operator": lambda: rights.of_operator(selection, settings),
+        "observer": lambda: rights.of_observer(selection, settings),
+        "source": lambda: rights.of_source(kind, own or "", settings),
+        "sink": lambda: rights.of_sink(own or "", found),
+        "reader": lambda: rights.of_reader(found, group),
+        "producer": lambda: rights.of_producer(found),
+        "reviewer": rights.of_reviewer,
+        "redriver": lambda: rights.of_redriver(selection, settings, found),
+        "replayer": lambda: rights.of_replayer(*_jobs(config, module)),
+        "recorder": rights.of_recorder,
+        "aborter": lambda: rights.of_aborter(selection, settings, own),
+    }
+    return of[role]()
 
 
-def _own(role: Role, kind: Kind, network: str, name: str | None) -> str:
-    """The name in the rights of a source or a sink: what the source writes as, and which sink."""
+def _jobs(config: Config, module: str | None) -> tuple[Job, Job]:
+    """The run that is named, and the original."""
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from streams.config import RunSettings  # noqa: PLC0415
+    from streams.engine.settings import settings_of  # noqa: PLC0415
+    from streams.ops.modules import select  # noqa: PLC0415
+    from streams.ops.replaying import Job  # noqa: PLC0415
+
+    if not config.run.name:
+        raise UserError(
+            "a replayer of which run is not said",
+            "name it: streams --set run.name=NAME topics acls replayer",
+        )
+    run, first = (
+        Job(select(own, module), settings_of(own, ""), own)
+        for own in (config, replace(config, run=RunSettings()))
+    )
+    return run, first
+
+
+def _own(role: Role, kind: Kind, network: str, name: str | None) -> str | None:
+    """The name in the rights of a source, a sink or an aborter: what is known by it."""
     if role == "sink" and name is None:
         raise UserError("which sink is not said", "name it with --name, such as --name postgres")
     if role != "source":
-        return name or ""
+        return name
     if kind == "archive":
         return names.of_archive(network, name)
     if kind == "bitcoin":
@@ -136,12 +170,20 @@ def _own(role: Role, kind: Kind, network: str, name: str | None) -> str:
     return names.of_recording(name)
 
 
-def _topics(chosen: list[str] | None, module: str | None, role: Role | None = None) -> list[Topic]:
-    from streams.cli.naming import find_typed  # noqa: PLC0415
+def _topics(role: Role, chosen: list[str] | None, module: str | None) -> list[Topic]:
+    """What is read or written, as the run that is meant names it; producers fill sources."""
+    from streams.cli.naming import find_in_run, find_typed  # noqa: PLC0415
+    from streams.engine.rerun import topic_in  # noqa: PLC0415
+    from streams.topics import DERIVED  # noqa: PLC0415
 
-    if role is not None and not chosen:
+    run = current().config().run.beside
+    if role in ("reader", "producer") and not chosen:
         raise UserError(f"a {role} of which topics is not said", "name each with --topic")
-    return [find_typed(name, module) for name in chosen or ()]
+    if role == "producer":
+        return [find_typed(name, module) for name in chosen or ()]
+    if role == "sink" and not chosen:
+        return [topic_in(run, topic) for topic in DERIVED]
+    return [find_in_run(name, module, run) for name in chosen or ()]
 
 
 def _principal() -> str:

@@ -55,6 +55,22 @@ def find_typed(name: str, module: str | None = None) -> Topic:
     return topic
 
 
+def find_in_run(name: str, module: str | None, run: str) -> Topic:
+    """The same as a run writes it; ``v2.alerts`` is that of run v2, whichever run is meant."""
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from streams.engine.rerun import topic_in  # noqa: PLC0415
+    from streams.ops.runs import check_name  # noqa: PLC0415
+    from streams.topics import BY_TOPIC  # noqa: PLC0415
+
+    known = {*BY_TOPIC, *own_topics(module)}
+    beside, _, bare = name.partition(".")
+    if name in known or bare not in known:
+        return topic_in(run, find_typed(name, module))
+    check_name(beside)
+    return replace(find_typed(bare, module), name=name)
+
+
 def unknown_topic(name: str, known: Iterable[str]) -> UserError:
     """The error for a topic that nobody knows, with the nearest name."""
     near = difflib.get_close_matches(name, known, 1)

@@ -78,9 +78,13 @@ def _starts(job: Job, where: Where) -> dict[str, list[int]]:
 
 
 def _require_sources(job: Job) -> None:
-    present = admin_of(job.config).partitions()
+    from streams.engine.rights import Right  # noqa: PLC0415
+
+    admin = admin_of(job.config)
+    present = admin.partitions()
     for name, count in sorted(job.sources.items()):
         if present.get(name) != count:
+            admin.require([Right("topic", name, "DESCRIBE")])
             has = (
                 f"has {present[name]} partitions, not {count}" if name in present else "is missing"
             )

@@ -65,12 +65,7 @@ def admin_of(config: Config, wait: float = 0) -> Admin:
 
 def in_run(topics: Iterable[Topic], module: str | None = None) -> list[Topic]:
     """The topics as the run that is meant writes them; sources are what they are."""
-    from msgspec.structs import replace  # noqa: PLC0415
-
-    from streams.engine.rerun import name_in  # noqa: PLC0415
+    from streams.engine.rerun import topic_in  # noqa: PLC0415
 
     run = run_config(module).run.name
-    return [
-        t if t.source or t.event_type is None else replace(t, name=name_in(run, t.name))
-        for t in topics
-    ]
+    return [topic_in(run, topic) for topic in topics]

@@ -71,6 +71,11 @@ def name_in(run: str, topic: str) -> str:
     return f"{run}.{topic}" if run else topic
 
 
+def topic_in(run: str, topic: Topic) -> Topic:
+    """A topic as a run writes it; sources and letters are there once, whatever runs there are."""
+    return topic if topic.source or topic.event_type is None else _named(topic, run)
+
+
 def renamed(sub: SubTopology, places: Places) -> SubTopology:
     """A sub-topology whose topics lie elsewhere."""
     return replace(

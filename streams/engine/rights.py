@@ -19,11 +19,11 @@ from streams.engine.selection import PART_SIGN, Selection
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import SubTopology
 from streams.topics import STORED, Topic, dead_letters, late_records
-from streams.wire.errors import RIGHTS, NoRight
+from streams.wire.errors import REMEDY, RIGHTS, NoRight
 
 Kind = Literal["topic", "group", "transactional id"]
 Operation = Literal[
-    "READ", "WRITE", "DESCRIBE", "CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS"
+    "READ", "WRITE", "DESCRIBE", "CREATE", "DELETE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS"
 ]  # fmt: skip
 ASK_SECONDS = 15.0
 TO_SEE: Operation = "DESCRIBE_CONFIGS"
@@ -67,8 +67,8 @@ def of_tasks(sub: SubTopology, settings: EngineSettings) -> set[Right]:
 
 
 def _looked_at(selection: Selection, settings: EngineSettings) -> set[str]:
-    """The topics that must be there for a worker to begin, whether it uses them or not."""
-    if selection.module is not None:
+    """The topics that must be there for a worker of the main job to begin, used or not."""
+    if selection.module is not None or settings.run:
         return set()
     topics: set[Topic] = {t for sub in selection.topology.subs for t in (*sub.inputs, *sub.outputs)}
     logs = {settings.changelog(sub.name) for sub in selection.topology.subs}
@@ -91,12 +91,24 @@ def check_rights(selection: Selection, settings: EngineSettings) -> None:
     Only the broker knows of transactional ids: taking one is what shows it. A broker that does not
     say what we may do is believed to let us.
     """
-    if settings.kafka.get("security.protocol", "PLAINTEXT") == "PLAINTEXT":
+    if not guarded(settings.kafka):
         return
     needed = [right for right in of_worker(selection, settings) if right.operation != TO_SEE]
     lacking = missing(_client(settings), needed)
     if lacking:
         raise _without(lacking, f"on the broker at {settings.bootstrap}")
+
+
+def guarded(kafka: Mapping[str, Any]) -> bool:
+    """Whether a broker reached in this way may know who we are."""
+    return bool(kafka.get("security.protocol", "PLAINTEXT") != "PLAINTEXT")
+
+
+def require(client: AdminClient, kafka: Mapping[str, Any], wanted: Iterable[Right]) -> None:
+    """Raise NoRight where we lack one: what we may not see is not listed, as if it were missing."""
+    lacking = missing(client, wanted) if guarded(kafka) else []
+    if lacking:
+        raise NoRight(f"we have no right to {lacking[0]}", REMEDY)
 
 
 def named(refused: NoRight, sub: SubTopology, settings: EngineSettings) -> NoRight:

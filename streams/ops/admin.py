@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from streams.engine.rights import Right, require
 from streams.engine.settings import EngineSettings
 from streams.engine.topology import Topology
 from streams.topics import COMPACTION, MEBIBYTE, SHARED, STORED, Topic
@@ -214,10 +215,15 @@ class Admin:
         refuse_wrong_counts(plan)
         missing = [p.topic for p in plan if p.state == "missing"]
         if missing:
+            self.require(Right("topic", name, "DESCRIBE") for name in missing)
             raise OpsError(
                 f"{len(missing)} topics are missing ({_some(missing)})",
                 "create them with `streams topics apply`",
             )
+
+    def require(self, rights: Iterable[Right]) -> None:
+        """Raise NoRight where we lack one of them."""
+        require(self.client, self.settings.kafka, rights)
 
 
 def _some(names: Sequence[str]) -> str:

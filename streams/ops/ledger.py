@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-from confluent_kafka import TopicCollection
+from confluent_kafka import KafkaException, TopicCollection
 
 from streams import topics
 from streams.engine.guard import Message, as_bytes
+from streams.engine.rights import Right
 from streams.ops.admin import TIMEOUT_SECONDS
 from streams.ops.letter_scan import Scanner
 from streams.ops.letters import Kind
+from streams.wire.errors import no_right
 
 HOME = ""
 """The destination of a record that goes to where it came from."""
@@ -76,7 +78,10 @@ def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def topic_id(scanner: Scanner, topic: str) -> str:
     """Kafka's id of a topic; empty where the broker has none."""
     [future] = scanner.admin.describe_topics(TopicCollection([topic])).values()
-    return str(future.result(TIMEOUT_SECONDS).topic_id or "")
+    try:
+        return str(future.result(TIMEOUT_SECONDS).topic_id or "")
+    except KafkaException as error:
+        raise no_right(error, f"see topic {topic}") or error from error
 
 
 def entries(scanner: Scanner, kind: Kind) -> Iterator[Entry]:
@@ -87,6 +92,7 @@ def entries(scanner: Scanner, kind: Kind) -> Iterator[Entry]:
     """
     name = topics.redrives.name
     if scanner.counts().get(name, 0) <= kind.partition:
+        scanner.require(Right("topic", name, "READ"))
         return
     mine = topic_id(scanner, kind.topic.name)
     span = scanner.spans(name)[kind.partition]

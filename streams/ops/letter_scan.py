@@ -10,7 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from streams.client.librdkafka import passes, patiently
+from streams.engine.rights import Right, require
 from streams.ops.admin import OpsError
+from streams.wire.errors import groupless
 
 MOST = 10_000
 POLL_SECONDS = 0.2
@@ -61,10 +63,15 @@ class Scanner:
         """What is kept of a topic now, from a time of arrival (ms) on; raises OpsError."""
         count = self.counts().get(topic, 0)
         if not count:
+            self.require(Right("topic", topic, "READ"))
             raise OpsError(
                 f"the broker has no topic {topic}", "create the topics with `streams topics apply`"
             )
         return {number: self._span(TopicPartition(topic, number), since) for number in range(count)}
+
+    def require(self, right: Right) -> None:
+        """Raise NoRight where we lack it."""
+        require(self.admin, self.options, [right])
 
     def _span(self, place: TopicPartition, since: int | None) -> tuple[int, int]:
         ends = partial(self.consumer.get_watermark_offsets, place)
@@ -96,7 +103,7 @@ class Scanner:
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:  # behind the last record may be markers
                 left.pop(number, None)
-            elif not passes(error):
+            elif not (passes(error) or groupless(error)):
                 raise KafkaException(error)
             return False
         offset, end = message.offset() or 0, left.get(number, 0)

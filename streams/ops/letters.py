@@ -34,9 +34,15 @@ class Kind(NamedTuple):
     partition: int
     """Of the ledger: nobody else writes there."""
 
+    @property
+    def transactional_id(self) -> str:
+        """Of whoever writes these letters back: one at a time."""
+        return f"streams-redrive-{self.topic.name}"
+
 
 DEAD = Kind(topics.dead_letters, "dl.", "dlq", 0)
 LATE = Kind(topics.late_records, "late.", "late", 1)
+KINDS = (DEAD, LATE)
 
 
 class Origin(NamedTuple):

@@ -91,9 +91,8 @@ class Redrive:
             name, settings = topics.redrives.name, topics.redrives.settings()
             admin.create([Planned(name, count, settings, "missing", about)])
         quiet = {"log_level": 0, "error_cb": lambda error: None}
-        transactional_id = f"streams-redrive-{kind.topic.name}"
         self._sender = Sender(
-            scanner.bootstrap, {**kafka, **quiet}, TIMEOUT_SECONDS, transactional_id
+            scanner.bootstrap, {**kafka, **quiet}, TIMEOUT_SECONDS, kind.transactional_id
         )
         self._transactions = Transactions(self._sender)
         self._transactions.fence()

@@ -20,6 +20,7 @@ from streams.client.sending import Whole
 from streams.engine.durability import whole
 from streams.engine.guard import as_bytes, headers_of
 from streams.engine.murmur2 import partition_of
+from streams.engine.rights import Right
 from streams.ops.admin import TIMEOUT_SECONDS, OpsError
 from streams.ops.ledger import HOME, Ledger
 from streams.ops.letter_scan import Scanner
@@ -189,6 +190,8 @@ class Planner:
     def _limits_of(self, topic: str) -> Limits:
         """What a topic takes, and keeps."""
         if topic not in self._limits:
+            # a transaction that the broker lets nothing into ends as if another had taken it over
+            self._scanner.require(Right("topic", topic, "WRITE"))
             asked = [ConfigResource(ResourceType.TOPIC, topic)]
             [future] = self._scanner.admin.describe_configs(asked).values()
             found = {name: str(one.value) for name, one in future.result(TIMEOUT_SECONDS).items()}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from joins.clock import NEG_INF
 from streams.client import Reader
@@ -20,6 +20,7 @@ from streams.ops.admin import Admin, OpsError, Planned, wanted
 from streams.ops.lag import Lag, lag_of
 from streams.ops.own_topics import ASIDE
 from streams.topics import blocks
+from streams.wire.errors import no_right
 
 ASK_SECONDS = 15.0
 
@@ -254,6 +255,9 @@ def drop(admin: Admin, job: Job) -> list[str]:
     """
     present = admin.partitions()
     names = [p.topic for p in job.made if p.topic in present]
-    for future in (admin.client.delete_topics(names) if names else {}).values():
-        future.result(ASK_SECONDS)
+    for name, future in (admin.client.delete_topics(names) if names else {}).items():
+        try:
+            future.result(ASK_SECONDS)
+        except KafkaException as error:
+            raise no_right(error, f"delete topic {name}") or error from error
     return names

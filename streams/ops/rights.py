@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from streams import topics
-from streams.engine.rights import Operation, Right
+from streams.engine.rights import Operation, Right, of_worker
 from streams.engine.selection import PART_SIGN, Selection
 from streams.engine.settings import EngineSettings
 from streams.ops.admin import wanted
+from streams.ops.letters import KINDS
+from streams.ops.replaying import Job
+from streams.ops.runs import topic_of
 from streams.sources.names import transactional_id
 from streams.topics import Topic
 
@@ -26,6 +29,7 @@ WORDS: dict[Operation, str] = {
     "WRITE": "Write",
     "DESCRIBE": "Describe",
     "CREATE": "Create",
+    "DELETE": "Delete",
     "ALTER_CONFIGS": "AlterConfigs",
     "DESCRIBE_CONFIGS": "DescribeConfigs",
 }
@@ -85,18 +89,91 @@ def of_operator(selection: Selection, settings: EngineSettings) -> list[Right]:
 
 
 def of_observer(selection: Selection, settings: EngineSettings) -> list[Right]:
-    """What ``streams lag`` and ``streams topics plan`` need: nothing is changed."""
+    """What ``streams lag``, ``topics plan`` and ``transactions ls`` need: nothing is changed."""
     found = {
         Right("topic", planned.topic, op)
         for planned in wanted(selection.topology, settings)
         for op in _PLAN
     }
     logs = {settings.changelog(sub.name) for sub in selection.topology.subs}
-    read = logs | {t.name for sub in selection.run for t in sub.inputs}
-    found |= {Right("topic", name, "READ") for name in read}
+    found |= {Right("topic", name, "READ") for name in logs}
+    found |= _ids(selection, settings, "DESCRIBE")
+    return sorted(found | _progress(selection, settings))
+
+
+def _progress(selection: Selection, settings: EngineSettings) -> set[Right]:
+    """What shows how far a selection is: its positions, its inputs and its groups."""
+    read = {settings.changelog(sub.name) for sub in selection.run}
+    read |= {t.name for sub in selection.run for t in sub.inputs}
+    found = {Right("topic", name, "READ") for name in read}
     found.add(Right("group", selection.base, "DESCRIBE"))
     found.add(Right("group", selection.base + PART_SIGN, "DESCRIBE", prefixed=True))
+    return found
+
+
+def _ids(selection: Selection, settings: EngineSettings, operation: Operation) -> set[Right]:
+    """A right on the transactional ids of tasks, and on those that all runs share."""
+    names = [settings.transactional_id(sub.name, 0)[:-1] for sub in selection.run]
+    if not settings.run:
+        names += [transactional_id(settings.application, ""), *(k.transactional_id for k in KINDS)]
+    return {Right("transactional id", name, operation, prefixed=True) for name in names}
+
+
+def of_aborter(
+    selection: Selection, settings: EngineSettings, other: str | None = None
+) -> list[Right]:
+    """What ``streams transactions`` needs: for our own transactional ids, or for another one."""
+    if other is not None:
+        return [Right("transactional id", other, "WRITE")]
+    return sorted(_ids(selection, settings, "WRITE"))
+
+
+def of_reviewer() -> list[Right]:
+    """What ``ls`` and ``show`` of ``streams dlq`` and ``late`` need."""
+    read = {kind.topic.name for kind in KINDS} | {topics.redrives.name}
+    return sorted(Right("topic", name, "READ") for name in read)
+
+
+def of_redriver(
+    selection: Selection, settings: EngineSettings, written: Iterable[Topic] = ()
+) -> list[Right]:
+    """What ``streams dlq redrive`` and ``late redrive`` need.
+
+    Letters go to what the selection reads, or to what is named. A letter that does not hold all
+    bytes is read where it came from.
+    """
+    to = {topic.name for topic in written}
+    to = to or {topic.name for sub in selection.run for topic in sub.inputs}
+    used: tuple[Operation, ...] = ("DESCRIBE_CONFIGS", *_both())
+    found = {Right("topic", name, op) for name in to for op in used}
+    found |= {Right("topic", topics.redrives.name, op) for op in ("CREATE", "WRITE")}
+    logs = (settings.changelog(sub.name) for sub in selection.run)
+    found |= {Right("topic", name, "DESCRIBE") for name in logs}
+    found |= {Right("transactional id", kind.transactional_id, "WRITE") for kind in KINDS}
+    return sorted(found.union(of_reviewer()))
+
+
+def of_replayer(run: Job, beside: Job) -> list[Right]:
+    """What ``streams replay`` and ``backfill`` of a run need, from its plan until it is dropped.
+
+    The original run is never begun: it is switched to, and dropped.
+    """
+    found = {right for job in (run, beside) for right in _progress(job.selection, job.settings)}
+    made, runs = {planned.topic for planned in run.made}, topic_of(run.config.application)
+    found |= {Right("topic", name, "DELETE") for name in made}
+    found |= {Right("topic", runs, op) for op in _both()}
+    if run.settings.run:
+        found |= {Right("topic", name, "CREATE") for name in (*made, runs)}
+        found.update(of_worker(run.selection, run.settings))
     return sorted(found)
+
+
+def of_recorder() -> list[Right]:
+    """What ``streams record`` needs; it looks whether all that runs share is there, too."""
+    read = {topic.name for topic in topics.SOURCES}
+    others = {topic.name for topic in topics.SHARED} - read
+    found = {Right("topic", name, "READ") for name in read}
+    return sorted(found | {Right("topic", name, "DESCRIBE") for name in others})
 
 
 def lines(rights: Iterable[Right], principal: str, bootstrap: str, config: str) -> Iterator[str]:

@@ -20,9 +20,9 @@ from msgspec import Meta
 from streams.config import ORIGINAL, Config, RunSettings
 from streams.engine.guard import as_bytes
 from streams.engine.mover import READ
-from streams.engine.rights import Right, missing
+from streams.engine.rights import Right, guarded, missing
 from streams.ops.admin import Admin, OpsError, Planned
-from streams.wire.errors import REMEDY, NoRight
+from streams.wire.errors import REMEDY, NoRight, groupless, no_right
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 MOST_PARTITIONS = 100_000
@@ -152,7 +152,7 @@ class Runs:
     def _look_for_right(self, surely: bool) -> None:
         """What we may not see is not listed: say so, since it may be there."""
         settings = self.admin.settings
-        if settings.kafka.get("security.protocol", "PLAINTEXT") == "PLAINTEXT":
+        if not guarded(settings.kafka):
             return
         lacking = missing(self.admin.client, [Right("topic", self.topic, "READ")])
         if lacking and surely:
@@ -177,7 +177,7 @@ class Runs:
                         found.append((as_bytes(message.key()) or b"", message.value()))
                     elif error.code() == KafkaError._PARTITION_EOF:
                         return found
-                    elif not error.retriable():
+                    elif not (error.retriable() or groupless(error)):
                         raise KafkaException(error)
         finally:
             consumer.close()
@@ -207,7 +207,11 @@ class Runs:
 
         producer = Producer({**self._kafka, "enable.idempotence": True, "log_level": 2})
         producer.produce(self.topic, value, key.encode(), on_delivery=told)
-        if producer.flush(WRITE_SECONDS) or refused:
+        left = producer.flush(WRITE_SECONDS)
+        for error in refused:
+            if (lacking := no_right(error, f"write to {self.topic}")) is not None:
+                raise lacking
+        if left or refused:
             raise OpsError(f"{self.topic} cannot be written", "see that the broker runs; try again")
 
 

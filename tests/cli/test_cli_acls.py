@@ -1,4 +1,4 @@
-"""``streams topics acls source``: the right is on the very id that such a source takes."""
+"""``streams topics acls``: on the very id that a source takes, and on the topics of a run."""
 
 from __future__ import annotations
 
@@ -88,3 +88,44 @@ def test_a_sink_has_to_be_named(cli: Cli) -> None:
     """No sink has a name by default."""
     ended = cli("topics", "acls", "sink", "--principal", "User:me")
     assert (2, True) == (ended.code, "which sink is not said" in ended.err)
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "expected"),
+    [
+        ((), ("alerts",), {"alerts"}),
+        ((), ("v2.alerts",), {"v2.alerts"}),
+        (("--set", "run.name=v2"), ("alerts", "bitcoin.blocks"), {"v2.alerts", "bitcoin.blocks"}),
+        (("--set", "run.name=v3"), ("v2.alerts",), {"v2.alerts"}),
+        (("--set", "run.name=original"), ("alerts",), {"alerts"}),
+    ],
+)
+@pytest.mark.parametrize("role", [("reader",), ("sink", "--name", "ndjson")])
+def test_topics_are_those_of_the_run(
+    cli: Cli, role: tuple[str, ...], options: tuple[str, ...], words: tuple[str, ...],
+    expected: set[str],
+) -> None:  # fmt: skip
+    """Of the run that is meant, or of the one in the name; sources are there once."""
+    named = [part for word in words for part in ("--topic", word)]
+    ended = cli(*options, "topics", "acls", *role, *named, "--principal", "User:me", "-o", "ndjson")
+    read = {r["name"] for r in ended.lines() if (r["kind"], r["operation"]) == ("topic", "READ")}
+    assert expected | {"streams-runs"} == read
+
+
+def test_a_topic_that_no_run_has_is_refused(cli: Cli) -> None:
+    """Neither behind the name of a run, nor behind what none can be named."""
+    words = ("topics", "acls", "reader", "--principal", "User:me", "--topic")
+    ended = cli(*words, "v2.alrts")
+    assert (2, True) == (ended.code, "there is no topic v2.alrts" in ended.err)
+    assert "a run cannot be named 'V2'" in cli(*words, "V2.alerts").err
+
+
+def test_the_run_of_a_replayer_has_to_be_named(cli: Cli) -> None:
+    """The original may only be dropped: nothing of it is created."""
+    words = ("topics", "acls", "replayer", "--principal", "User:me")
+    ended = cli(*words)
+    assert (2, True) == (ended.code, "a replayer of which run is not said" in ended.err)
+    for run, operations in (("v2", {"CREATE", "DELETE"}), ("original", {"DELETE"})):
+        rows = cli("--set", f"run.name={run}", *words, "-o", "ndjson").lines()
+        found = {row["operation"] for row in rows} & {"CREATE", "DELETE"}
+        assert operations == found
