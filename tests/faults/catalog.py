@@ -56,7 +56,6 @@ FAULTS: tuple[Fault, ...] = (
         seeds=1,
         environment={"STREAMS_HEALTH_LISTEN": "127.0.0.1:0"},
         breaks=False,
-        sink=False,
         long=True,
     ),
     # 1 to 4: processes and the network
@@ -78,7 +77,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("network", network.network, seconds=30, workers=2, seeds=5, broker=proxied),
     # 5 to 8: what is wrong with records
     Fault("poison", records.kill_once, shape={"poison": 0.01}, in_ci=True),
-    Fault("poison_storm", records.kill_once, shape={"storm": (4.0, 9.0)}),
+    Fault("poison_storm", records.storm, seconds=17, shape={"storm": (4.0, 14.0)}),
     Fault("step_always_raises", records.kill_once, shape={"bad_orders": 0.0005}),
     Fault("step_raises_once", records.kill_once, environment={"FAULT_FAILS_ONCE": "997"}),
     Fault("duplicates", records.kill_once, shape={"repeated": 0.2, "again": 0.2}),
@@ -108,7 +107,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # 11 and 12: state
     Fault("state_gone", state.state_gone, prepare=state.on_disk),
-    Fault("disk_full", state.disk_full, prepare=state.on_disk),
+    Fault("disk_full", state.disk_full, prepare=state.on_small_disk),
     Fault("changelog_compacted", state.compacted, seconds=45, plans=state.torn, broker=cleaning),
     Fault("changelog_truncated", state.truncated, prepare=state.on_disk),
     Fault("changelog_lost", state.truncated_alone, breaks=False, judged=False),
@@ -120,8 +119,8 @@ FAULTS: tuple[Fault, ...] = (
         shape={"reorgs": (1, 6, 100)},
         environment={f"{ENGINE}RETRACT_GRACE_MS": "30000"},
     ),
-    Fault("sink_down", targets.sink_down, seconds=20, breaks=False, in_ci=True),
-    Fault("sink_frozen", targets.sink_frozen, breaks=False),
+    Fault("sink_down", targets.sink_down, seconds=20, in_ci=True),
+    Fault("sink_frozen", targets.sink_frozen),
     Fault("hung_worker", workers.hung_worker, seconds=60, plans=workers.hangs),
     # 17 and 18: refusals
     Fault(

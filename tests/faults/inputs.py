@@ -21,6 +21,8 @@ BLOCK_MS = 100
 """Event time of a block: what a reorganisation withdraws is whole blocks."""
 END_MS = 600_000
 """How far behind all others the records lie that end the input."""
+STRUCK = 1
+"""The partition that a storm of poison comes to."""
 ACCOUNTS, SHOPS, PLACES = 2000, 50, 20
 
 
@@ -34,7 +36,7 @@ class Shape(NamedTuple):
     poison: float = 0.0
     """Share of records that are none."""
     storm: tuple[float, float] = (0.0, 0.0)
-    """From when to when (s) nothing but poison comes to a third of the keys."""
+    """From when to when (s) nothing but poison comes to the partition ``STRUCK`` of each topic."""
     repeated: float = 0.0
     """Share of records that their producer writes again, up to a second later."""
     disorder_ms: int = 0
@@ -117,7 +119,7 @@ def order(ts: int, id: str, account: str, shop: str, amount: int) -> Record:
 def _spoilt(shape: Shape, chance: random.Random, record: Record) -> Iterator[Record]:
     """A record with what happens to it on the way."""
     elapsed = (record.ts - T0) / 1000
-    if shape.storm[0] <= elapsed < shape.storm[1] and partition_of(record.key, 3) == 0:
+    if shape.storm[0] <= elapsed < shape.storm[1] and partition_of(record.key) == STRUCK:
         yield record._replace(value=None)
         return
     if chance.random() < shape.poison:

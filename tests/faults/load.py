@@ -40,9 +40,9 @@ WRITE: dict[str, Any] = {
 TICK_S = 0.01
 
 
-def encoder(topic: str) -> Callable[[dict[str, Any]], bytes]:
-    """What writes the values of a topic: Avro behind the frame of its schema's id."""
-    known = SCHEMAS[TYPES[topic]]
+def encoder(type_name: str) -> Callable[[dict[str, Any]], bytes]:
+    """What writes the values of a type: Avro behind the frame of its schema's id."""
+    known = SCHEMAS[type_name]
     schema, frame = fastavro.parse_schema(known["schema"]), b"\0" + known["id"].to_bytes(4, "big")
 
     def encode(value: dict[str, Any]) -> bytes:
@@ -54,9 +54,13 @@ def encoder(topic: str) -> Callable[[dict[str, Any]], bytes]:
     return encode
 
 
+_foreign = encoder("fault.met.v1")
+
+
 def poison(id: str) -> bytes:
     """Bytes that are no value, of one kind or another: words, none, an id that nobody has given to
-    a schema, the frame of orders with nothing behind it, and with what ends too early."""
+    a schema, the frame of orders with nothing behind it, and with what ends too early, and a whole
+    value, but of a type that belongs into another topic."""
     order = SCHEMAS[TYPES[ORDERS]]["id"].to_bytes(4, "big")
     kinds = (
         f"poison {id}".encode(),
@@ -64,6 +68,7 @@ def poison(id: str) -> bytes:
         b"\0" + (0x7FFFFFF0).to_bytes(4, "big") + id.encode(),
         b"\0" + order,
         b"\0" + order + b"\xfe\x01" + id.encode(),
+        _foreign({"order": id, "visit": id, "account": id}),
     )
     return kinds[crc32(id.encode()) % len(kinds)]
 
@@ -89,7 +94,7 @@ class Load:
 
     def __init__(self, bootstrap: str) -> None:
         self.producer = Producer({**WRITE, "bootstrap.servers": bootstrap})
-        self.encoders = {topic: encoder(topic) for topic in TYPES}
+        self.encoders = {topic: encoder(name) for topic, name in TYPES.items()}
         self.acked, self.refused = 0, list[str]()
 
     def _told(self, error: KafkaError | None, message: Any) -> None:
@@ -130,7 +135,7 @@ def main() -> None:
     load = Load(bootstrap)
     print("begin", flush=True)
     number = load.play(written(shape))
-    print(f"acked {load.acked} {load.seconds:.1f}", flush=True)
+    print(f"acked {load.acked} {load.seconds:.3f}", flush=True)
     if load.refused or load.acked != number:
         sys.exit(f"{number - load.acked} records were not taken: {load.refused[:3]}")
 

@@ -42,7 +42,6 @@ class Fault(NamedTuple):
     """What is done before anything else of ours runs."""
     broker: Callable[[Path], Any] = lambda folder: EmbeddedBroker(extra=SHORT)
     """A context manager that gives a ``Broker``, made for the run's folder."""
-    sink: bool = True
     breaks: bool = True
     """Whether its play breaks something while the load goes on."""
     judged: bool = True
@@ -52,7 +51,7 @@ class Fault(NamedTuple):
     in_ci: bool = False
 
 
-AMISS = (Failed, AssertionError, Unread, Unfit, KafkaException, PostgresError)
+AMISS = (Failed, AssertionError, Unread, Unfit, KafkaException, PostgresError, OSError)
 """What ends a run, and not the suite."""
 
 
@@ -70,8 +69,8 @@ def ready(fault: Fault, seed: int, postgres: PostgresServer, scale: float = 1.0)
     shape = Shape(seed=seed, seconds=fault.seconds * scale, **fault.shape)
     with undo:
         broker: Broker = undo.enter_context(fault.broker(folder))
-        sink = postgres if fault.sink else None
-        arena = Arena(folder, broker, fault.name, shape, sink, dict(fault.environment), fault.long)
+        own = dict(fault.environment)
+        arena = Arena(folder, broker, fault.name, shape, postgres, own, fault.long)
         undo.callback(arena.close)
         try:
             arena.plans = iter(fault.plans(seed))

@@ -28,7 +28,10 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.mark.parametrize("fault", [f for f in FAULTS if f.in_ci], ids=lambda fault: fault.name)
 def test_nothing_is_lost_doubled_or_wrong(fault: Fault, postgres: PostgresServer) -> None:
-    """Under load, whatever is broken: topics, state and rows are what the input calls for."""
+    """Under load, whatever is broken: topics, state and rows are what the input calls for.
+
+    On a machine too slow for the load they are so all the same: only the whole suite asks for it.
+    """
     outcome = run(fault, 1, postgres, LENGTH)
     print(line_of(outcome))
-    assert outcome.clean, line_of(outcome)
+    assert outcome.exact, line_of(outcome)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fastavro
 import pytest
 
 from schemas.errors import SchemaError
@@ -19,7 +18,7 @@ from tests.faults import inputs, job
 from tests.faults.inputs import ORDERS, PARTITIONS, VISITS, Record, Shape, arranged, partition_of
 from tests.faults.load import headers, poison
 from tests.faults.oracle.long import Found, Long, digests, judge_long
-from tests.faults.oracle.reading import SCHEMAS, Row, Topics, time_of
+from tests.faults.oracle.reading import CARRIES, SCHEMAS, Row, Topics, time_of
 from tests.faults.oracle.truth import Truth, truth_of, unlike
 from tests.faults.oracle.verdict import (
     Verdict,
@@ -122,20 +121,32 @@ def rows_of(records: list[Record]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.topic != ORDERS, row.partition, row.offset))
 
 
+def value_of(topic: str, body: bytes) -> dict[str, Any] | None:
+    """What the oracle reads, without a broker."""
+    topics = Topics.__new__(Topics)
+    topics.learn()
+    return topics._value(topic, body)
+
+
 def test_poison_is_of_every_kind_and_never_a_value() -> None:
     """Neither of two readers of Avro takes it for one, in whichever topic."""
-    topics = Topics.__new__(Topics)
-    topics._schemas = {
-        one["id"]: fastavro.parse_schema(one["schema"])
-        for one in json.loads(SCHEMAS.read_text()).values()
-    }
     made = [poison(f"o{number}") for number in range(200)]
     assert {0, 5} < {len(body) for body in made}
     codec = teach(Codec())
-    for body in made:
-        assert topics._value(body) is None
-        with pytest.raises(SchemaError):
-            codec.decode(body)
+    for topic, type_name in CARRIES.items():
+        read = codec.reader(type_name)
+        assert [None] * len(made) == [value_of(topic, body) for body in made]
+        for body in made:
+            with pytest.raises(SchemaError):
+                read(body)
+
+
+def test_poison_of_another_topic_is_a_value_there() -> None:
+    """One kind is whole, and only not where it belongs."""
+    made = {f"o{number}": poison(f"o{number}") for number in range(200)}
+    found = {id: value for id, body in made.items() if (value := value_of("fault.met", body))}
+    assert {id: {"order": id, "visit": id, "account": id} for id in found} == found
+    assert found
 
 
 def test_the_same_seed_gives_the_same_input() -> None:
@@ -369,7 +380,7 @@ class Shelf:
         return [(row.offset, row.value) for row in self.each(topic, partition)]
 
 
-def judged_long(shelf: Any) -> Verdict:
+def judged_long(shelf: Any, made: Made) -> Verdict:
     """What the long form says of topics that two read, each two partitions."""
     truths, found, verdict = (Long(), Long()), (Found(), Found()), Verdict()
     for number in range(2):
@@ -377,21 +388,38 @@ def judged_long(shelf: Any) -> Verdict:
         found[number].read(shelf, range(number, PARTITIONS, 2))
     truth = truths[0].joined(truths[1])
     assert [] == truth.unlike(digests(SMALL))
-    judge_long(verdict, truth, found[0].joined(found[1]))
+    judge_long(verdict, truth, found[0].joined(found[1]), made.windows)
+    judge_state(verdict, truth.rest, made.state)
     return verdict
 
 
 def test_the_long_form_finds_the_same() -> None:
     """Perfect is clean; a lost, a doubled and a wrong output are found."""
-    shelf = Shelf(Made())
-    assert judged_long(shelf).clean
+    made = Made()
+    shelf = Shelf(made)
+    assert judged_long(shelf, made).clean
     tallies = shelf.rows["fault.tallies"]
     shelf.rows["fault.tallies"] = tallies[1:]
-    assert {"lost": 1} == judged_long(shelf).counts
+    assert {"lost": 1} == judged_long(shelf, made).counts
     shelf.rows["fault.tallies"] = [*tallies, tallies[0]]
-    assert {"doubled": 1} == judged_long(shelf).counts
+    assert {"doubled": 1} == judged_long(shelf, made).counts
     shelf.rows["fault.tallies"] = [*tallies[1:], tallies[1]]
-    assert {"wrong": 1} == judged_long(shelf).counts
+    assert {"wrong": 1} == judged_long(shelf, made).counts
+
+
+def test_the_long_form_looks_at_state_and_rows() -> None:
+    """A lost entry of the state, and a row that is doubled."""
+    made = Made()
+    del made.state[next(iter(made.state))]
+    made.windows.append(made.windows[0])
+    assert {"lost": 1, "doubled": 1} == judged_long(Shelf(made), made).counts
+
+
+def test_the_long_form_wants_nothing_put_aside() -> None:
+    """A dead letter is one that nothing calls for."""
+    verdict = Verdict()
+    verdict.aside("dead_letters", Long().rest.dead, [Aside("dl", "t", 0, 1)])
+    assert {"wrong": 1} == verdict.counts
 
 
 def test_the_long_form_sees_an_input_that_lacks_a_record() -> None:

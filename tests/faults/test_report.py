@@ -29,6 +29,12 @@ def test_the_runs_of_a_fault_are_one_line() -> None:
     assert [False, False, False] == [run.clean for run in (first, second, third)]
 
 
+def test_a_run_of_less_load_is_exact_and_not_clean() -> None:
+    """It says nothing of the load that the suite claims."""
+    slow = Outcome("a", 1, events=1000, rate=4000, slow=True)
+    assert (True, False) == (slow.exact, slow.clean)
+
+
 def test_the_table_is_written_for_people_and_programs(tmp_path: Path) -> None:
     """As Markdown and as JSON."""
     outcome = Outcome("a", 1, events=10)

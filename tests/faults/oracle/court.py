@@ -90,16 +90,20 @@ def digests_of(shape: Shape) -> Future[dict[tuple[str, str], int]]:
 
 
 def long_verdict(
-    bootstrap: str, expected: Future[dict[tuple[str, str], int]]
+    bootstrap: str,
+    expected: Future[dict[tuple[str, str], int]],
+    changelog: str,
+    windows: list[tuple[Any, ...]],
 ) -> tuple[int, Verdict]:
     """The number of events, and what came of them; raises Unfit, Unread."""
     truths = _halves(_long_truth, bootstrap)
     found = _halves(_long_found, bootstrap)
     truth = reduce(Long.joined, (half.result() for half in truths))
     Unfit.unless(truth.unlike(expected.result()))
+    rest = _processes(PATIENT).submit(_judge_rest, bootstrap, truth.rest, changelog)
     verdict = Verdict()
-    judge_long(verdict, truth, reduce(Found.joined, (half.result() for half in found)))
-    return truth.events, verdict
+    judge_long(verdict, truth, reduce(Found.joined, (half.result() for half in found)), windows)
+    return truth.events, verdict.join(rest.result())
 
 
 def _halves(read: Callable[[str, range], Any], bootstrap: str) -> list[Future[Any]]:

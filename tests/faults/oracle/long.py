@@ -15,7 +15,7 @@ from zlib import crc32
 
 from tests.faults.inputs import NEAR_MS, ORDERS, PARTITIONS, VISITS, WINDOW_MS, Shape, written
 from tests.faults.oracle.reading import Row, Topics
-from tests.faults.oracle.truth import ENDED
+from tests.faults.oracle.truth import ENDED, Truth
 from tests.faults.oracle.verdict import Verdict
 
 FIELDS = {
@@ -73,6 +73,8 @@ class Long:
         self.windows: dict[tuple[str, int], tuple[int, int]] = {}
         self.keys: dict[tuple[str, str], int] = {}
         """By topic and key, a digest of its records in order."""
+        self.state: dict[str, tuple[int, int]] = {}
+        """By account: number and sum, in the end."""
         self.events = 0
 
     def read(self, topics: Topics, partitions: Iterable[int] = range(PARTITIONS)) -> None:
@@ -82,23 +84,20 @@ class Long:
             for row in topics.each(VISITS, partition):
                 self._note(row)
                 visits[row.key].append((row.ts, row.id))
-            state: dict[str, tuple[int, int]] = {}
             for row in topics.each(ORDERS, partition):
                 self._note(row)
-                self._order(row, visits[row.key], state)
+                self._order(row, visits[row.key])
 
     def _note(self, row: Row) -> None:
         place = (row.topic, row.key)
         self.keys[place] = digest((row.id, row.ts, row.value), self.keys.get(place, 0))
         self.events += 1
 
-    def _order(
-        self, row: Row, visits: list[tuple[int, str]], state: dict[str, tuple[int, int]]
-    ) -> None:
+    def _order(self, row: Row, visits: list[tuple[int, str]]) -> None:
         value: Any = row.value
         shop, amount = value["shop"], value["amount_sat"]
-        n, total = state.get(row.key, (0, 0))
-        state[row.key] = n, total = n + 1, total + amount
+        n, total = self.state.get(row.key, (0, 0))
+        self.state[row.key] = n, total = n + 1, total + amount
         self.tallies.add((row.id, row.key, shop, amount, n, total))
         self.shops.add((row.id, shop, amount))
         low = bisect_left(visits, (row.ts - NEAR_MS, ""))
@@ -118,8 +117,14 @@ class Long:
         for place, (n, total) in other.windows.items():
             before = both.windows.get(place, (0, 0))
             both.windows[place] = before[0] + n, before[1] + total
+        both.state = {**self.state, **other.state}
         both.events = self.events + other.events
         return both
+
+    @property
+    def rest(self) -> Truth:
+        """What of it fits into memory: the state, and that nothing is put aside."""
+        return Truth({}, set(), {}, {}, self.state, set(), set())
 
     def unlike(self, expected: Mapping[tuple[str, str], int]) -> list[str]:
         """How the input differs from what was to be written."""
@@ -172,10 +177,13 @@ class Found:
         return both
 
 
-def judge_long(verdict: Verdict, truth: Long, found: Found) -> None:
-    """Every output topic."""
+def judge_long(
+    verdict: Verdict, truth: Long, found: Found, windows: Iterable[tuple[Any, ...]]
+) -> None:
+    """Every output topic, and the rows of windows; state and what is put aside fit into memory."""
     truth.tallies.compare(verdict, "tallies", found.tallies)
     truth.met.compare(verdict, "met", found.met)
     truth.shops.compare(verdict, "shop_tallies", found.shops)
     verdict.contents("shop_windows", truth.windows, found.windows)
+    verdict.contents("sink windows", truth.windows, [(row[:2], row[2:]) for row in windows])
     verdict.join(found.verdict)

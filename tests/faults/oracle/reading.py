@@ -21,7 +21,8 @@ SCHEMAS = Path(__file__).parents[1] / "schemas.json"
 ASK_S = 20
 SILENCE_S = 60.0
 """How long a topic may give nothing before its end is reached."""
-STRUCT, TUPLE = 1, 2
+CARRIES = {"fault.orders": "fault.order.v1", "fault.visits": "fault.visit.v1"}
+"""What input topics carry: a value of another type is none."""
 
 
 class Row(NamedTuple):
@@ -59,8 +60,13 @@ class Topics:
                 "auto.offset.reset": "earliest",
             }
         )
+        self.learn()
+
+    def learn(self) -> None:
+        """Know the schemas."""
         known = json.loads(SCHEMAS.read_text())
         self._schemas = {one["id"]: fastavro.parse_schema(one["schema"]) for one in known.values()}
+        self._only = {topic: known[name]["id"] for topic, name in CARRIES.items()}
 
     def close(self) -> None:
         """Leave the broker."""
@@ -77,18 +83,20 @@ class Topics:
         for message in self._read([TopicPartition(topic, partition, 0)]):
             body = message.value()
             if body is not None:
-                value = self._value(body)
+                value = self._value(topic, body)
                 if value is None:
                     raise Unread(f"{topic} {partition}/{message.offset()} cannot be decoded")
                 yield message.offset(), value
 
     def messages(self, topic: str) -> list[Any]:
         """The committed records of a topic, partition by partition in offset order."""
+        return sorted(self._read(self._places(topic)), key=lambda m: (m.partition(), m.offset()))
+
+    def _places(self, topic: str) -> list[TopicPartition]:
         found = self._consumer.list_topics(topic, timeout=ASK_S).topics[topic]
         if found.error is not None:
             raise Unread(f"{topic}: {found.error}")
-        places = [TopicPartition(topic, partition, 0) for partition in found.partitions]
-        return sorted(self._read(places), key=lambda m: (m.partition(), m.offset()))
+        return [TopicPartition(topic, partition, 0) for partition in found.partitions]
 
     def _read(self, places: list[TopicPartition]) -> Iterator[Any]:
         """Committed records up to the present ends."""
@@ -124,14 +132,15 @@ class Topics:
             topic, message.partition(), message.offset(), (message.key() or b"").decode(), id,
             found.get("ce_op", b"assert").decode(), time_of(found.get("ce_time")),
             found.get("ce_correction") == b"true", int(found.get("ce_ingestts", b"0")),
-            self._value(message.value()), found,
+            self._value(topic, message.value()), found,
         )  # fmt: skip
 
-    def _value(self, body: bytes | None) -> dict[str, Any] | None:
+    def _value(self, topic: str, body: bytes | None) -> dict[str, Any] | None:
         if body is None or len(body) < 5 or body[0] != 0:
             return None
-        schema = self._schemas.get(int.from_bytes(body[1:5], "big"))
-        if schema is None:
+        number = int.from_bytes(body[1:5], "big")
+        schema = self._schemas.get(number)
+        if schema is None or number != self._only.get(topic, number):
             return None
         try:
             found: Any = fastavro.schemaless_reader(BytesIO(body[5:]), schema, None)
@@ -140,13 +149,18 @@ class Topics:
         return dict(found)
 
     def entries(self, changelog: str) -> dict[tuple[Any, ...], Any]:
-        """The state that a changelog holds: the last value of each key of plain data."""
-        bodies = {message.key(): message.value() for message in self.messages(changelog)}
-        return {
-            tuple(msgspec.msgpack.decode(key)): plain(body)
-            for key, body in bodies.items()
-            if body is not None and key[:1] >= b"\x90" and key[:1] <= b"\x9f"
-        }
+        """The state that a changelog holds: the last value of each key of plain data.
+
+        A key is in one partition only; nothing is kept but what is live.
+        """
+        bodies = dict[bytes, bytes]()
+        for message in self._read(self._places(changelog)):
+            key, body = message.key(), message.value()
+            if body is None:
+                bodies.pop(key, None)
+            elif b"\x90" <= key[:1] <= b"\x9f":
+                bodies[key] = body
+        return {tuple(msgspec.msgpack.decode(key)): plain(body) for key, body in bodies.items()}
 
 
 def plain(body: bytes) -> Any:

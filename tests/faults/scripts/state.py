@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import resource
 import shutil
@@ -19,9 +21,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from tests.faults.arena import CHANGELOG, Arena
 from tests.faults.crew import Failed, until
 from tests.faults.inputs import PARTITIONS
+from tests.faults.smalldisk import SmallDisk
 
 EXIT_STATE = 5
 SMALL_BYTES = 200_000
+NO_SPACE, TOO_LARGE = map(os.strerror, (errno.ENOSPC, errno.EFBIG))
 DEATHS = 3
 COMPACTING = {
     "segment.ms": "500",
@@ -36,6 +40,15 @@ def on_disk(arena: Arena) -> None:
     """State in RocksDB, in a folder of the run."""
     arena.environment["STREAMS_ENGINE__STORE"] = "rocks"
     arena.environment["STREAMS_ENGINE__STATE_DIR"] = str(arena.folder / "state")
+
+
+def on_small_disk(arena: Arena) -> None:
+    """The same on a disk of its own that can be filled, where this user may mount one."""
+    on_disk(arena)
+    disk = SmallDisk(arena.folder / "state", arena.folder)
+    arena.undo.callback(disk.close)
+    if disk.mounted:
+        arena.disk, arena.inside = disk, disk.inside
 
 
 def databases(arena: Arena) -> list[Path]:
@@ -73,14 +86,34 @@ def _damage(arena: Arena, folder: Path) -> None:
 
 
 def disk_full(arena: Arena) -> None:
-    """No file of the worker may grow any more: it ends loudly, and the next one builds anew."""
+    """The disk is full: the worker ends loudly, and once there is room the next one goes on.
+
+    Where nobody may mount a disk of its own, a limit of the kernel has its files grow no more.
+
+    ::
+
+        disk     |-----| full     room |------------->
+        worker   |--------|x exit 5    |------------->
+    """
     arena.pause(2, 4)
-    worker = arena.crew[0].worker
+    worker, disk = arena.crew[0].worker, arena.disk
+    arena.crew[0].hold.set()
     arena.broke()
-    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (SMALL_BYTES, SMALL_BYTES))
+    if disk is not None:
+        disk.fill()
+    else:
+        resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (SMALL_BYTES, SMALL_BYTES))
     code = arena.ended(worker)
     if code != EXIT_STATE:
         raise Failed(f"a worker whose disk is full ended with {code}")
+    wanted = NO_SPACE if disk is not None else TOO_LARGE
+    if wanted not in worker.log.read_text(errors="replace"):
+        raise Failed(f"a worker whose disk is full does not say: {wanted}")
+    if disk is not None:
+        disk.make_room()
+    how = "a full tmpfs (ENOSPC)" if disk is not None else "RLIMIT_FSIZE (EFBIG): no tmpfs here"
+    arena.outcome.notes.append(f"the disk was made full by {how}")
+    arena.crew[0].hold.clear()
     arena.recovered()
 
 

@@ -11,7 +11,7 @@ from tests.faults.arena import Arena
 from tests.faults.crew import Failed, recovered, until
 from tests.kafka.world import Worker
 
-EXIT_FENCED = 3
+EXIT_FENCED, EXIT_STALLED = 3, 13
 STOP_S = 10
 HUNG_S = 32.0
 """The promise is 30 s; what is more is the time to see it."""
@@ -128,5 +128,7 @@ def hung_worker(arena: Arena) -> None:
     worker = arena.crew[0].worker
     until("it hangs", lambda: "STREAMS_TEST_FAULT: hang" in worker.log.read_text())
     arena.broke()
-    arena.ended(worker, HUNG_S)
+    code = arena.ended(worker, HUNG_S)
+    if code != EXIT_STALLED:
+        raise Failed(f"a worker that hangs ended with {code}")
     arena.recovered()
