@@ -49,7 +49,8 @@ from tests.kafka.stories import (
 
 __all__ = [
     "DEMO", "FAUST_WORKER", "ROOT", "SESSION_MS", "Busy", "NetSets", "Player", "Supervisor",
-    "Worker", "World", "alternation", "busy_recording", "differences", "story_of", "undisturbed", "until",
+    "Worker", "World", "alternation", "busy_recording", "differences", "story_of", "undisturbed",
+    "until",
 ]  # fmt: skip
 
 FAUST_WORKER = ("-A", "streams.app", "worker", "-l", "warn", "--without-web")
